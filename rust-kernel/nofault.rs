@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copying to and from user memory without taking a page fault.
+//!
+//! A page fault may take long: it waits for the `mmap_lock` of the process, for a disk, or for a
+//! `userfaultfd` monitor that answers when it likes. Who copies with a lock held has everyone else
+//! who wants that lock wait as long, and may not take it with the `mmap_lock` held. The way out is
+//! that of `generic_perform_write()`: copy [without page faults](without_page_faults); if that
+//! falls short, drop the lock, [fault in](FaultIn::fault_in) what was missing, and start again.
+//! [`FaultIn::attempt`] puts the iterator back for that.
+//!
+//! C headers: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h),
+//! [`include/linux/uio.h`](srctree/include/linux/uio.h)
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::{
+//!     iov::IovIterDest,
+//!     nofault::{
+//!         without_page_faults,
+//!         FaultIn, //
+//!     },
+//!     sync::Mutex, //
+//! };
+//!
+//! /// Copies all of what is there, with the lock held just for that.
+//! fn read(data: &Mutex<[u8; 64]>, to: &mut IovIterDest<'_>) -> Result<usize> {
+//!     loop {
+//!         let guard = data.lock();
+//!         let wanted = to.len().min(guard.len());
+//!         let copied = to.attempt(|to| {
+//!             let count = without_page_faults(|| to.copy_to_iter(&guard[..wanted]));
+//!             (count == wanted).then_some(count)
+//!         });
+//!         drop(guard);
+//!         match copied {
+//!             Some(count) => return Ok(count),
+//!             None if to.fault_in(wanted) > 0 => return Err(EFAULT),
+//!             None => {}
+//!         }
+//!     }
+//! }
+//! ```
+
+use core::sync::atomic::{
+    compiler_fence,
+    Ordering, //
+};
+use kernel::{
+    bindings,
+    current,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    }, //
+};
+
+/// Calls `copy` with page faults disabled for this task: an access to user memory that would take
+/// one fails, as one to a bad address does.
+///
+/// Nothing else changes: `copy` may sleep if its caller may. Calls can be nested.
+#[inline]
+pub fn without_page_faults<R>(copy: impl FnOnce() -> R) -> R {
+    let task = current!().as_ptr();
+    // SAFETY: The field is this task's own, and not accessed from interrupts.
+    unsafe { (*task).pagefault_disabled += 1 };
+    // As in `pagefault_disable()`: what `copy` accesses must not move out of here.
+    compiler_fence(Ordering::SeqCst);
+    let result = copy();
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: As above.
+    unsafe { (*task).pagefault_disabled -= 1 };
+    result
+}
+
+/// What an iterator over memory can do for who copies without page faults.
+pub trait FaultIn {
+    /// Has the first `count` bytes be there. Returns how many of the last ones could not be had.
+    ///
+    /// They may be gone again at any time. For memory that is not user memory there is nothing to
+    /// do.
+    ///
+    /// # Context
+    ///
+    /// Process context, no lock held that is taken with the `mmap_lock` held. May sleep, as long as
+    /// user space likes.
+    fn fault_in(&mut self, count: usize) -> usize;
+
+    /// Calls `copy`, and if that returns [`None`] puts the iterator back to where it was before.
+    fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R>;
+}
+
+impl FaultIn for IovIterDest<'_> {
+    fn fault_in(&mut self, count: usize) -> usize {
+        // SAFETY: The iterator is valid.
+        unsafe { bindings::fault_in_iov_iter_writeable(self.as_raw(), count) }
+    }
+
+    #[inline]
+    fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
+        let before = self.len();
+        let result = copy(self);
+        if result.is_none() {
+            let moved = before.saturating_sub(self.len());
+            // SAFETY: It was there before the call.
+            unsafe { self.revert(moved) };
+        }
+        result
+    }
+}
+
+impl FaultIn for IovIterSource<'_> {
+    fn fault_in(&mut self, count: usize) -> usize {
+        // SAFETY: The iterator is valid.
+        unsafe { bindings::fault_in_iov_iter_readable(self.as_raw(), count) }
+    }
+
+    #[inline]
+    fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
+        let before = self.len();
+        let result = copy(self);
+        if result.is_none() {
+            let moved = before.saturating_sub(self.len());
+            // SAFETY: It was there before the call.
+            unsafe { self.revert(moved) };
+        }
+        result
+    }
+}
