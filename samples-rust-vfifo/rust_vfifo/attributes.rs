@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files in `/sys/class/vfifo/vfifoN/`, see `Documentation/ABI/testing/sysfs-class-vfifo`.
+
+use super::{
+    fifo::{
+        self,
+        Fifo,
+        Side, //
+    },
+    generator::Mode,
+    Vfifo, //
+};
+use core::ops::Deref;
+use kernel::{
+    b_str,
+    class,
+    prelude::*,
+    str::{
+        parse_int::ParseInt,
+        BStr, //
+    },
+    sync::atomic::Relaxed,
+    sysfs::{
+        sysfs_groups,
+        Attribute, //
+    }, //
+};
+
+sysfs_groups! {
+    /// All of them. What can be stored has mode 0644, the others 0444.
+    pub(crate) static GROUPS: class::Device<Vfifo> = [
+        { Size, Capacity, ModeFile, PeriodMs, ProducerClaimed, ConsumerClaimed },
+        c"stats" {
+            BytesWritten,
+            BytesRead,
+            BytesCleared,
+            Dropped,
+            ReaderSleeps,
+            WriterSleeps,
+            Notifies,
+            PositionErrors,
+        },
+    ];
+}
+
+/// The longest period, in milliseconds: an hour.
+const MAX_PERIOD_MS: u32 = 3_600_000;
+
+/// Parses a mode. The text has no newline any more.
+///
+/// # Errors
+///
+/// [`EINVAL`] for anything but `0`, `1`, `manual`, `auto`.
+pub(crate) fn parse_mode(text: &BStr) -> Result<Mode> {
+    match text.deref() {
+        b"0" | b"manual" => Ok(Mode::Manual),
+        b"1" | b"auto" => Ok(Mode::Auto),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Parses a number as C's `kstrtou64()` does: decimal, octal after `0` or hexadecimal after `0x`,
+/// with an optional `+`.
+///
+/// # Errors
+///
+/// [`EINVAL`] for what is not a number, [`ERANGE`] for one of more than 64 bits.
+fn parse_number(text: &BStr) -> Result<u64> {
+    let digits = text.strip_prefix(b_str!("+")).unwrap_or(text);
+    let is_number = match digits.deref() {
+        [b'0', b'x' | b'X', hex @ ..] => !hex.is_empty() && hex.iter().all(u8::is_ascii_hexdigit),
+        [b'0', octal @ ..] => octal.iter().all(|digit| (b'0'..=b'7').contains(digit)),
+        decimal => !decimal.is_empty() && decimal.iter().all(u8::is_ascii_digit),
+    };
+    if !is_number {
+        return Err(EINVAL);
+    }
+    u64::from_str(digits).map_err(|_| ERANGE)
+}
+
+/// Parses a period in milliseconds, from 1 to [`MAX_PERIOD_MS`].
+///
+/// # Errors
+///
+/// [`EINVAL`] for what is not a number, [`ERANGE`] for one not within 1 to 3,600,000.
+pub(crate) fn parse_period_ms(text: &BStr) -> Result<u32> {
+    match u32::try_from(parse_number(text)?) {
+        Ok(period @ 1..=MAX_PERIOD_MS) => Ok(period),
+        _ => Err(ERANGE),
+    }
+}
+
+/// Parses a capacity in bytes, from 1 to [`fifo::MAX_CAPACITY`], and rounds it.
+///
+/// # Errors
+///
+/// [`EINVAL`] for what is not a number, and for zero; [`ERANGE`] for more than
+/// [`fifo::MAX_CAPACITY`].
+pub(crate) fn parse_capacity(text: &BStr) -> Result<u64> {
+    fifo::round_capacity(parse_number(text)?)
+}
+
+struct Capacity;
+
+#[vtable]
+impl Attribute<Vfifo> for Capacity {
+    const NAME: &'static CStr = c"capacity";
+    type Value = u64;
+
+    fn show(vfifo: &Vfifo) -> Result<u64> {
+        Ok(vfifo.fifo.capacity())
+    }
+
+    fn store(vfifo: &Vfifo, text: &BStr) -> Result {
+        vfifo.fifo.resize(parse_capacity(text)?)
+    }
+}
+
+struct ModeFile;
+
+#[vtable]
+impl Attribute<Vfifo> for ModeFile {
+    const NAME: &'static CStr = c"mode";
+    type Value = u8;
+
+    fn show(vfifo: &Vfifo) -> Result<u8> {
+        Ok((vfifo.generator.mode() == Mode::Auto).into())
+    }
+
+    fn store(vfifo: &Vfifo, text: &BStr) -> Result {
+        vfifo.generator.set_mode(parse_mode(text)?)
+    }
+}
+
+struct PeriodMs;
+
+#[vtable]
+impl Attribute<Vfifo> for PeriodMs {
+    const NAME: &'static CStr = c"period_ms";
+    type Value = u32;
+
+    fn show(vfifo: &Vfifo) -> Result<u32> {
+        Ok(vfifo.generator.period_ms())
+    }
+
+    fn store(vfifo: &Vfifo, text: &BStr) -> Result {
+        vfifo.generator.set_period_ms(parse_period_ms(text)?);
+        Ok(())
+    }
+}
+
+/// Attributes that show a number.
+macro_rules! numbers {
+    ($($type:ident: $name:literal, $value:ty, $show:expr;)+) => {$(
+        struct $type;
+
+        #[vtable]
+        impl Attribute<Vfifo> for $type {
+            const NAME: &'static CStr = $name;
+            type Value = $value;
+
+            fn show(vfifo: &Vfifo) -> Result<$value> {
+                let show: fn(&Fifo) -> $value = $show;
+                Ok(show(&vfifo.fifo))
+            }
+        }
+    )+};
+}
+
+numbers! {
+    Size: c"size", u64, |fifo| fifo.size();
+    ProducerClaimed: c"producer_claimed", u8, |fifo| fifo.is_claimed(Side::Producer).into();
+    ConsumerClaimed: c"consumer_claimed", u8, |fifo| fifo.is_claimed(Side::Consumer).into();
+    BytesWritten: c"bytes_written", u64, |fifo| fifo.bytes_written();
+    BytesRead: c"bytes_read", u64, |fifo| fifo.bytes_read();
+    BytesCleared: c"bytes_cleared", u64, |fifo| fifo.stats.bytes_cleared.load(Relaxed);
+    Dropped: c"dropped", u64, |fifo| fifo.stats.dropped.load(Relaxed);
+    ReaderSleeps: c"reader_sleeps", u64, |fifo| fifo.stats.reader_sleeps.load(Relaxed);
+    WriterSleeps: c"writer_sleeps", u64, |fifo| fifo.stats.writer_sleeps.load(Relaxed);
+    Notifies: c"notifies", u64, |fifo| fifo.stats.notifies.load(Relaxed);
+    PositionErrors: c"position_errors", u64, |fifo| fifo.stats.position_errors.load(Relaxed);
+}

@@ -1,0 +1,1014 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The FIFO: who may touch the ring when, who sleeps, and who is woken.
+//!
+//! # Locks
+//!
+//! | lock | excludes | held while |
+//! |---|---|---|
+//! | `reader` | consumers: reads, clearing, and taking the end away from them | copying |
+//! | `writer` | producers: writes, generation, and taking the end away from them | copying |
+//! | `geometry` | mapping against resizing | counting |
+//!
+//! A reader and a writer run at the same time, with only the ring between them. Nobody sleeps for
+//! bytes or room with a lock held, nor takes a page fault: what user memory is not there is faulted
+//! in without the locks, and the transfer begun anew. So whoever holds a lock is soon done.
+//!
+//! Order: the control lock of [`Generator`], the `mmap_lock` of a process, `reader`, `writer`,
+//! `geometry`.
+//!
+//! Everything here runs in process context and may sleep.
+//!
+//! # Claims
+//!
+//! A [`Claim`] is the right to be the producer (or consumer) by loads and stores. While there is
+//! one, calls for that end get [`EBUSY`], the end's own position is what its page says, and the
+//! kernel believes of that only what the ring's checks let pass. What does not pass breaks the
+//! FIFO: everyone gets [`EIO`] until it is cleared or a claim ends.
+//!
+//! # Sleeping and waking
+//!
+//! A reader sleeps until there is a byte, a writer until what it must write at once fits. More than
+//! [`PIPE_BUF`] bytes need not be written at once, and such a writer sleeps until [`PIPE_BUF`] fit,
+//! so as not to be woken for crumbs.
+//!
+//! With [`PIPE_BUF`] free, then, any sleeping writer can go on, as any reader can with a byte
+//! queued: one is woken, and who was woken and leaves something behind wakes the next. So a byte
+//! wakes one reader, not all. With less room it matters who is woken, and all writers are, provided
+//! that one of them wants so little.
+//!
+//! Whoever sleeps or polls at an end has first set that end's `waiting`. Only if that is set does
+//! whoever publishes something look at the queues; so in a stream whose ends both run, a transfer
+//! costs one fence and one look. A mapped end learns in the same way when it is to call
+//! [`Fifo::notify`].
+//!
+//! Nobody clears `waiting` when it goes on: whoever wakes does, and sets it again for those who
+//! sleep on.
+//!
+//! [`Generator`]: super::generator::Generator
+
+use super::{
+    ring::{
+        self,
+        Broken,
+        Cursor,
+        End as _,
+        Fence,
+        Memory,
+        Piece,
+        Ring, //
+    },
+    trace::{
+        self,
+        By,
+        Whom, //
+    },
+    uapi::{
+        self,
+        PIPE_BUF, //
+    }, //
+};
+use kernel::{
+    chrdev::{
+        Events,
+        Waiters, //
+    },
+    current,
+    dynamic_debug::dynamic_pr_debug,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    new_mutex,
+    nofault::{
+        without_page_faults,
+        FaultIn, //
+    },
+    page::{
+        BorrowedPage,
+        PAGE_SIZE, //
+    },
+    page_buffer::PageBuffer,
+    prelude::*,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        barrier,
+        Arc,
+        ArcBorrow,
+        Mutex, //
+    }, //
+};
+
+/// The smallest capacity, in bytes.
+pub(crate) const MIN_CAPACITY: u64 = PAGE_SIZE as u64;
+
+/// The largest capacity, in bytes: 1 GiB.
+pub(crate) const MAX_CAPACITY: u64 = 1 << 30;
+
+const _: () = assert!(MIN_CAPACITY >= PIPE_BUF && MIN_CAPACITY.is_power_of_two());
+
+/// The capacity that a request for `bytes` gets: the next power of two, and at least a page.
+///
+/// # Errors
+///
+/// [`EINVAL`] for zero, [`ERANGE`] for more than [`MAX_CAPACITY`].
+pub(crate) fn round_capacity(bytes: u64) -> Result<u64> {
+    match bytes {
+        0 => Err(EINVAL),
+        1..=MAX_CAPACITY => Ok(bytes.next_power_of_two().max(MIN_CAPACITY)),
+        _ => Err(ERANGE),
+    }
+}
+
+/// How often a transfer is begun anew because user memory that was there has gone again. Then what
+/// can be had is taken.
+const ATTEMPTS: usize = 8;
+
+/// Which end of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one that bytes go in at.
+    Producer,
+    /// The one that they come out at.
+    Consumer,
+}
+
+impl Side {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Side::Producer => "producer",
+            Side::Consumer => "consumer",
+        }
+    }
+}
+
+/// A page with a `struct vfifo_end` at its start.
+pub(crate) struct EndPage(Arc<PageBuffer>);
+
+impl EndPage {
+    fn new() -> Result<Self> {
+        Ok(Self(Arc::new(PageBuffer::new(1)?, GFP_KERNEL)?))
+    }
+}
+
+impl ring::End for EndPage {
+    #[inline]
+    fn load_acquire(&self) -> u64 {
+        self.0.atomic_u64::<{ uapi::END_POSITION }>().load(Acquire)
+    }
+
+    #[inline]
+    fn store_release(&self, position: u64) {
+        self.0
+            .atomic_u64::<{ uapi::END_POSITION }>()
+            .store(position, Release);
+    }
+
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        self.0.atomic_u32::<{ uapi::END_WAITING }>().load(Relaxed) != 0
+    }
+
+    #[inline]
+    fn set_waiting(&self, waiting: bool) {
+        self.0
+            .atomic_u32::<{ uapi::END_WAITING }>()
+            .store(waiting.into(), Relaxed);
+    }
+}
+
+/// Pages that can be mapped.
+pub(crate) struct Pages;
+
+impl Memory for Pages {
+    type Producer = EndPage;
+    type Consumer = EndPage;
+
+    #[inline]
+    fn fence(_: Fence) {
+        barrier::smp_mb(barrier::Full);
+    }
+}
+
+/// Numbers for people who debug, each since the module was loaded.
+pub(crate) struct Stats {
+    /// Bytes forgotten by clearing.
+    pub(crate) bytes_cleared: Atomic<u64>,
+    /// Generated messages that did not fit, and so were not written.
+    pub(crate) dropped: Atomic<u64>,
+    /// Times that a reader went to sleep.
+    pub(crate) reader_sleeps: Atomic<u64>,
+    /// Times that a writer went to sleep.
+    pub(crate) writer_sleeps: Atomic<u64>,
+    /// Calls of [`Fifo::notify`].
+    pub(crate) notifies: Atomic<u64>,
+    /// Times that the owner of an end stored a position that cannot be.
+    pub(crate) position_errors: Atomic<u64>,
+}
+
+impl Stats {
+    fn new() -> Self {
+        Self {
+            bytes_cleared: Atomic::new(0),
+            dropped: Atomic::new(0),
+            reader_sleeps: Atomic::new(0),
+            writer_sleeps: Atomic::new(0),
+            notifies: Atomic::new(0),
+            position_errors: Atomic::new(0),
+        }
+    }
+}
+
+/// What an end works on while it holds its lock.
+struct End {
+    buffer: Arc<PageBuffer>,
+    // Stale while the end is claimed.
+    cursor: Cursor,
+}
+
+/// What mapping and resizing are about.
+struct Geometry {
+    buffer: Arc<PageBuffer>,
+    mapped: usize,
+}
+
+/// A byte stream.
+#[pin_data]
+pub(crate) struct Fifo {
+    /// The number in the device's name.
+    pub(crate) index: u32,
+    ring: Ring<Pages>,
+    // Those of the cursors, for who holds no lock.
+    capacity: Atomic<u64>,
+    #[pin]
+    reader: Mutex<End>,
+    #[pin]
+    writer: Mutex<End>,
+    #[pin]
+    geometry: Mutex<Geometry>,
+    // Each changed with the end's lock held.
+    producer_claimed: Atomic<bool>,
+    consumer_claimed: Atomic<bool>,
+    broken: Atomic<bool>,
+    // Sleeping writers that may fit in less than `PIPE_BUF`.
+    small_writers: Atomic<u32>,
+    /// Who sleeps, polls, or wants signals.
+    pub(crate) waiters: Arc<Waiters>,
+    /// See there.
+    pub(crate) stats: Stats,
+}
+
+fn allocate(capacity: u64) -> Result<Arc<PageBuffer>> {
+    let pages = usize::try_from(capacity)? / PAGE_SIZE;
+    Ok(Arc::new(PageBuffer::new(pages)?, GFP_KERNEL)?)
+}
+
+impl Fifo {
+    /// An empty FIFO of `capacity` bytes, as [`round_capacity`] gives it, of the device number
+    /// `index`.
+    pub(crate) fn new(index: u32, capacity: u64) -> Result<Arc<Self>> {
+        let buffer = allocate(capacity)?;
+        let waiters = Waiters::new()?;
+        let ring = Ring {
+            producer: EndPage::new()?,
+            consumer: EndPage::new()?,
+        };
+        let cursor = Cursor::new(capacity, 0);
+        Arc::pin_init(
+            pin_init!(Self {
+                index,
+                waiters,
+                ring,
+                capacity: Atomic::new(capacity),
+                reader <- new_mutex!(End { buffer: buffer.clone(), cursor }, "Fifo::reader"),
+                writer <- new_mutex!(End { buffer: buffer.clone(), cursor }, "Fifo::writer"),
+                geometry <- new_mutex!(Geometry { buffer, mapped: 0 }, "Fifo::geometry"),
+                producer_claimed: Atomic::new(false),
+                consumer_claimed: Atomic::new(false),
+                broken: Atomic::new(false),
+                small_writers: Atomic::new(0),
+                stats: Stats::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The number of bytes queued.
+    pub(crate) fn size(&self) -> u64 {
+        // Nobody can say how many there are if the positions make no sense.
+        self.queued().unwrap_or(0)
+    }
+
+    /// The capacity, in bytes.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity.load(Relaxed)
+    }
+
+    /// The number of bytes ever produced.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.ring.producer.load_acquire()
+    }
+
+    /// The number of bytes ever consumed, and not cleared.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        // Clearing is one change only with the lock held.
+        let _end = self.reader.lock();
+        self.ring
+            .consumer
+            .load_acquire()
+            .wrapping_sub(self.stats.bytes_cleared.load(Relaxed))
+    }
+
+    fn claimed_flag(&self, side: Side) -> &Atomic<bool> {
+        match side {
+            Side::Producer => &self.producer_claimed,
+            Side::Consumer => &self.consumer_claimed,
+        }
+    }
+
+    /// Whether there is a [`Claim`] on an end.
+    pub(crate) fn is_claimed(&self, side: Side) -> bool {
+        self.claimed_flag(side).load(Relaxed)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
+    }
+
+    /// The number of bytes queued, unless positions make no sense.
+    fn queued(&self) -> Result<u64, Broken> {
+        self.ring.size(self.capacity())
+    }
+
+    fn has_bytes(&self) -> bool {
+        self.queued() != Ok(0)
+    }
+
+    fn has_room(&self, needed: u64) -> bool {
+        match self.queued() {
+            Ok(queued) => self.capacity().saturating_sub(queued) >= needed,
+            // There is something to tell.
+            Err(Broken) => true,
+        }
+    }
+
+    /// Whether there is room for those who poll: for an atomic write. The owner of a claim writes
+    /// nothing, and knows itself how much it needs, so that gets to know of any room.
+    fn has_room_to_tell_of(&self) -> bool {
+        self.has_room(if self.is_claimed(Side::Producer) {
+            1
+        } else {
+            PIPE_BUF
+        })
+    }
+
+    /// Whether there is no reason for calls of an end to sleep or go on, but one to fail.
+    fn is_out_of_order(&self, side: Side) -> bool {
+        self.is_claimed(side) || self.is_broken()
+    }
+
+    /// To be called with the lock of an end held: that its calls may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`EBUSY`] if it is claimed, [`EIO`] if the FIFO is broken.
+    #[inline]
+    fn check_order(&self, side: Side) -> Result {
+        if self.is_claimed(side) {
+            Err(EBUSY)
+        } else if self.is_broken() {
+            Err(EIO)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// To be called when the ring has found positions that cannot be.
+    #[cold]
+    fn found_broken(&self) -> Error {
+        trace::broken(
+            self.index,
+            self.ring.producer.load_acquire(),
+            self.ring.consumer.load_acquire(),
+        );
+        self.stats.position_errors.fetch_add(1, Relaxed);
+        self.broken.store(true, Relaxed);
+        self.wake_everyone();
+        EIO
+    }
+
+    /// To be called when all that sleep or poll are to look again.
+    fn wake_everyone(&self) {
+        let waiters = &self.waiters;
+        for (queue, side, whom) in [
+            (&waiters.readers, Side::Consumer, Whom::All),
+            (&waiters.writers, Side::Producer, Whom::All),
+            (&waiters.read_pollers, Side::Consumer, Whom::Pollers),
+            (&waiters.write_pollers, Side::Producer, Whom::Pollers),
+        ] {
+            if queue.has_sleepers() {
+                trace::wake(self.index, side, whom);
+                queue.wake_all();
+            }
+        }
+    }
+
+    /// To be called when bytes have come.
+    #[inline]
+    fn bytes_came(&self) {
+        if self.ring.consumer_waits() {
+            self.tell_consumers();
+        }
+        self.waiters.signal_readers(|| self.has_bytes());
+    }
+
+    /// To be called when room has come.
+    #[inline]
+    fn room_came(&self) {
+        if self.ring.producer_waits() {
+            self.tell_producers();
+        }
+        self.waiters.signal_writers(|| self.has_room_to_tell_of());
+    }
+
+    /// Wakes those who wait for bytes. After that nobody waits, as far as the producer can see, but
+    /// those who sleep on, and those who have come meanwhile.
+    ///
+    /// Whoever polls is woken, and says again that it waits when it polls again.
+    #[cold]
+    fn tell_consumers(&self) {
+        self.ring.consumer.set_waiting(false);
+        if self.waiters.readers.has_sleepers() {
+            self.ring.consumer_will_wait();
+            self.wake_readers();
+        }
+        if self.waiters.read_pollers.has_sleepers() {
+            trace::wake(self.index, Side::Consumer, Whom::Pollers);
+            self.waiters.read_pollers.wake_all();
+        }
+    }
+
+    /// Wakes those who wait for room and can go on. As [`Fifo::tell_consumers`].
+    #[cold]
+    fn tell_producers(&self) {
+        self.ring.producer.set_waiting(false);
+        if self.waiters.writers.has_sleepers() {
+            self.ring.producer_will_wait();
+            self.wake_writers();
+        }
+        let pollers = &self.waiters.write_pollers;
+        if pollers.has_sleepers() {
+            if !self.has_room_to_tell_of() {
+                // Nobody is woken for less, so they wait on.
+                self.ring.producer_will_wait();
+            }
+            if self.has_room_to_tell_of() {
+                trace::wake(self.index, Side::Producer, Whom::Pollers);
+                pollers.wake_all();
+            }
+        }
+    }
+
+    /// Has another reader go on if there are bytes left: one that was woken may have taken only
+    /// some, and it is up to whoever takes some that nobody sleeps on what is left.
+    ///
+    /// No fence is needed: whoever says later that it waits will see what is left.
+    #[inline]
+    fn pass_bytes_on(&self) {
+        if self.ring.consumer.is_waiting() && self.waiters.readers.has_sleepers() {
+            self.wake_readers();
+        }
+    }
+
+    /// As [`Fifo::pass_bytes_on`], for writers and room.
+    #[inline]
+    fn pass_room_on(&self) {
+        if self.ring.producer.is_waiting() && self.waiters.writers.has_sleepers() {
+            self.wake_writers();
+        }
+    }
+
+    fn wake_readers(&self) {
+        if self.has_bytes() {
+            trace::wake(self.index, Side::Consumer, Whom::One);
+            self.waiters.readers.wake_one();
+        }
+    }
+
+    fn wake_writers(&self) {
+        if self.has_room(PIPE_BUF) {
+            trace::wake(self.index, Side::Producer, Whom::One);
+            self.waiters.writers.wake_one();
+        } else if self.small_writers.load(Relaxed) > 0 && self.has_room(1) {
+            trace::wake(self.index, Side::Producer, Whom::All);
+            self.waiters.writers.wake_all();
+        }
+    }
+
+    /// Moves up to `to.len()` queued bytes to `to`, and returns how many; sleeps while there are
+    /// none, unless `nonblocking`.
+    ///
+    /// # Errors
+    ///
+    /// [`EAGAIN`], [`ERESTARTSYS`]; [`EFAULT`] if not one byte could be copied, and then none is
+    /// lost; [`EBUSY`] if the consumer's end is claimed, [`EIO`] if the FIFO is broken.
+    pub(crate) fn read(&self, to: &mut IovIterDest<'_>, nonblocking: bool) -> Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(result) = self.try_read(to) {
+                if result.is_ok() {
+                    self.room_came();
+                }
+                self.pass_bytes_on();
+                return result;
+            }
+            if nonblocking {
+                return Err(EAGAIN);
+            }
+            self.stats.reader_sleeps.fetch_add(1, Relaxed);
+            trace::sleep(self.index, Side::Consumer, 1);
+            self.waiters.readers.wait_interruptible(|| {
+                self.ring.consumer_will_wait();
+                self.has_bytes() || self.is_out_of_order(Side::Consumer)
+            })?;
+        }
+    }
+
+    /// Has `copy` copy the pieces of the `len` bytes from the position of `cursor` on, one after
+    /// the other, until it copies less than a whole one. Returns how many bytes it copied.
+    #[inline]
+    fn copy(cursor: &Cursor, len: u64, mut copy: impl FnMut(Piece) -> usize) -> usize {
+        let mut done = 0;
+        for piece in ring::pieces(cursor.position, len, cursor.capacity) {
+            if piece.len == 0 {
+                break;
+            }
+            let copied = copy(piece);
+            done += copied;
+            if copied < piece.len {
+                break;
+            }
+        }
+        done
+    }
+
+    /// As [`Fifo::read`], or [`None`] while there are no bytes.
+    fn try_read(&self, to: &mut IovIterDest<'_>) -> Option<Result<usize>> {
+        let mut reachable = to.len();
+        for attempt in 0..=ATTEMPTS {
+            let mut guard = self.reader.lock();
+            let end = &mut *guard;
+            if let Err(error) = self.check_order(Side::Consumer) {
+                return Some(Err(error));
+            }
+            let queued = match self.ring.used(&mut end.cursor, u64::MAX) {
+                Ok(0) => return None,
+                Ok(queued) => queued,
+                Err(Broken) => return Some(Err(self.found_broken())),
+            };
+
+            let wanted = queued.min(reachable as u64);
+            let copied = to.attempt(|to| {
+                let done = without_page_faults(|| {
+                    Self::copy(&end.cursor, wanted, |piece| {
+                        end.buffer.copy_to_iter(piece.offset, piece.len, to)
+                    })
+                });
+                let enough = done as u64 == wanted || (attempt == ATTEMPTS && done > 0);
+                enough.then_some(done)
+            });
+            if let Some(done) = copied {
+                trace::consume(self.index, end.cursor.position, done as u64, By::Read);
+                self.ring.consume(&mut end.cursor, done as u64);
+                return Some(Ok(done));
+            }
+            drop(guard);
+
+            // `wanted` is no more than `to` has, so it fits.
+            let missing = to.fault_in(wanted as usize);
+            reachable = (wanted as usize).saturating_sub(missing);
+            if reachable == 0 {
+                break;
+            }
+            if current!().signal_pending() {
+                return Some(Err(ERESTARTSYS));
+            }
+        }
+        Some(Err(EFAULT))
+    }
+
+    /// Moves all of `from` into the queue, and returns how many bytes that was.
+    ///
+    /// Up to [`PIPE_BUF`] bytes go in at once or not at all. More may be mixed with those of other
+    /// writers. While there is no room this sleeps, unless `nonblocking`: then it leaves off.
+    ///
+    /// # Errors
+    ///
+    /// What ends it early (a signal, a fault, no room, a claim) is an error only if nothing was
+    /// moved: [`EAGAIN`], [`ERESTARTSYS`], [`EFAULT`], [`EBUSY`], [`EIO`].
+    pub(crate) fn write(&self, from: &mut IovIterSource<'_>, nonblocking: bool) -> Result<usize> {
+        if from.is_empty() {
+            return Ok(0);
+        }
+        let atomic = from.len() as u64 <= PIPE_BUF;
+        let mut total = 0;
+        let result = loop {
+            let needed = if atomic { from.len() as u64 } else { 1 };
+            match self.try_write(from, needed) {
+                Some(Ok(done)) => {
+                    total += done;
+                    self.bytes_came();
+                    if from.is_empty() {
+                        break Ok(());
+                    }
+                    continue;
+                }
+                Some(Err(error)) => break Err(error),
+                None => {}
+            }
+            if nonblocking {
+                break Err(EAGAIN);
+            }
+            if let Err(error) = self.wait_for_room(if atomic { needed } else { PIPE_BUF }) {
+                break Err(error);
+            }
+        };
+        self.pass_room_on();
+        match result {
+            Err(error) if total == 0 => Err(error),
+            _ => Ok(total),
+        }
+    }
+
+    /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`].
+    fn wait_for_room(&self, needed: u64) -> Result {
+        self.stats.writer_sleeps.fetch_add(1, Relaxed);
+        trace::sleep(self.index, Side::Producer, needed);
+        if needed == PIPE_BUF {
+            return self.waiters.writers.wait_interruptible(|| {
+                self.ring.producer_will_wait();
+                self.has_room(PIPE_BUF) || self.is_out_of_order(Side::Producer)
+            });
+        }
+        // The fence between this and the look at the room is in the wait, that between room and
+        // the look at this is in `room_came()`.
+        self.small_writers.fetch_add(1, Relaxed);
+        let result = self.waiters.writers.wait_interruptible(|| {
+            self.ring.producer_will_wait();
+            self.has_room(needed) || self.is_out_of_order(Side::Producer)
+        });
+        self.small_writers.fetch_sub(1, Relaxed);
+        result
+    }
+
+    /// Moves bytes of `from` into the queue, if there is room for `needed` of them: else [`None`].
+    /// Returns how many were moved: fewer than there was room for if `from` ends, or user memory
+    /// does.
+    fn try_write(&self, from: &mut IovIterSource<'_>, needed: u64) -> Option<Result<usize>> {
+        let mut reachable = from.len();
+        for attempt in 0..=ATTEMPTS {
+            let mut guard = self.writer.lock();
+            let end = &mut *guard;
+            if let Err(error) = self.check_order(Side::Producer) {
+                return Some(Err(error));
+            }
+            let free = match self.ring.free(&mut end.cursor, u64::MAX) {
+                Ok(free) if free < needed => return None,
+                Ok(free) => free,
+                Err(Broken) => return Some(Err(self.found_broken())),
+            };
+
+            let wanted = free.min(reachable as u64);
+            let copied = from.attempt(|from| {
+                let done = without_page_faults(|| {
+                    Self::copy(&end.cursor, wanted, |piece| {
+                        end.buffer.copy_from_iter(piece.offset, piece.len, from)
+                    })
+                });
+                let enough =
+                    done as u64 == wanted || (attempt == ATTEMPTS && done as u64 >= needed);
+                enough.then_some(done)
+            });
+            if let Some(done) = copied {
+                trace::produce(self.index, end.cursor.position, done as u64, By::Write);
+                self.ring.produce(&mut end.cursor, done as u64);
+                return Some(Ok(done));
+            }
+            drop(guard);
+
+            // `wanted` is no more than `from` has, so it fits.
+            let missing = from.fault_in(wanted as usize);
+            reachable = (wanted as usize).saturating_sub(missing);
+            if reachable == 0 {
+                break;
+            }
+            if current!().signal_pending() {
+                return Some(Err(ERESTARTSYS));
+            }
+        }
+        Some(Err(EFAULT))
+    }
+
+    /// Puts all of `message` into the queue if it fits and the producer's end is not claimed, else
+    /// counts it as dropped.
+    pub(crate) fn generate(&self, message: &[u8]) {
+        let len = message.len() as u64;
+        let mut guard = self.writer.lock();
+        let end = &mut *guard;
+        let free = match self.check_order(Side::Producer) {
+            Ok(()) => self
+                .ring
+                .free(&mut end.cursor, u64::MAX)
+                .map_err(|_| self.found_broken()),
+            Err(error) => Err(error),
+        };
+        if !free.is_ok_and(|free| free >= len) {
+            self.stats.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        // What does not fit before the end of the buffer goes to its start.
+        let [first, _] = ring::pieces(end.cursor.position, len, end.cursor.capacity);
+        let done = end.buffer.write(first.offset, message);
+        end.buffer.write(0, message.get(done..).unwrap_or(&[]));
+        trace::produce(self.index, end.cursor.position, len, By::Auto);
+        self.ring.produce(&mut end.cursor, len);
+        drop(guard);
+        self.bytes_came();
+        self.pass_room_on();
+    }
+
+    /// Forgets what is queued. Mends a FIFO that the producer broke.
+    ///
+    /// # Errors
+    ///
+    /// [`EBUSY`] if the consumer's end is claimed.
+    pub(crate) fn clear(&self) -> Result {
+        let mut end = self.reader.lock();
+        if self.is_claimed(Side::Consumer) {
+            return Err(EBUSY);
+        }
+        let tail = end.cursor.position;
+        let cleared = self.ring.clear(&mut end.cursor);
+        if cleared > 0 {
+            trace::consume(self.index, tail, cleared, By::Clear);
+        }
+        self.stats.bytes_cleared.fetch_add(cleared, Relaxed);
+        self.broken.store(false, Relaxed);
+        drop(end);
+        dynamic_pr_debug!("vfifo{}: cleared {} bytes\n", self.index, cleared);
+        self.room_came();
+        Ok(())
+    }
+
+    /// What a file is ready for, of what it is polled for. Whoever asks waits, as far as the other
+    /// end can see.
+    pub(crate) fn poll(&self, readable: bool, writable: bool) -> Events {
+        if readable {
+            self.ring.consumer_will_wait();
+        }
+        if writable {
+            self.ring.producer_will_wait();
+        }
+        let broken = self.is_broken() || self.queued().is_err();
+        let mut events = if broken { Events::ERROR } else { Events::NONE };
+        if readable && (broken || self.has_bytes()) {
+            events = events | Events::READ;
+        }
+        if writable && (broken || self.has_room_to_tell_of()) {
+            events = events | Events::WRITE;
+        }
+        events
+    }
+
+    /// Wakes whoever sleeps or polls and can go on, after the owner of an end has published
+    /// something.
+    pub(crate) fn notify(&self) {
+        self.stats.notifies.fetch_add(1, Relaxed);
+        self.tell_consumers();
+        self.tell_producers();
+        self.waiters.signal_readers(|| self.has_bytes());
+        self.waiters.signal_writers(|| self.has_room_to_tell_of());
+    }
+
+    /// Makes the capacity `capacity`, as [`round_capacity`] gives it. What is queued stays queued.
+    ///
+    /// # Errors
+    ///
+    /// [`EBUSY`] while mapped, or if what is queued would not fit; [`ENOMEM`]. Then all is as it
+    /// was.
+    pub(crate) fn resize(&self, capacity: u64) -> Result {
+        if self.geometry.lock().mapped > 0 || self.size() > capacity {
+            return Err(EBUSY);
+        }
+        // Without the locks, as it may take a while. So what was looked at is looked at again.
+        let buffer = allocate(capacity)?;
+
+        let mut reader = self.reader.lock();
+        let mut writer = self.writer.lock();
+        let mut geometry = self.geometry.lock();
+        // First of all: an end that is claimed moves without the cursors.
+        if geometry.mapped > 0 {
+            return Err(EBUSY);
+        }
+        let queued = self
+            .ring
+            .used(&mut reader.cursor, u64::MAX)
+            .map_err(|_| self.found_broken())?;
+        if queued > capacity {
+            return Err(EBUSY);
+        }
+
+        // Positions stay, so each byte goes to where its position is in the new buffer.
+        let old = reader.cursor.capacity;
+        let mut done = 0;
+        while done < queued {
+            let position = reader.cursor.position.wrapping_add(done);
+            let [from, _] = ring::pieces(position, queued - done, reader.cursor.capacity);
+            let [to, _] = ring::pieces(position, from.len as u64, capacity);
+            let copied = geometry
+                .buffer
+                .copy_to(from.offset, to.len, &buffer, to.offset);
+            done += copied as u64;
+        }
+        reader.buffer = buffer.clone();
+        writer.buffer = buffer.clone();
+        geometry.buffer = buffer;
+        reader.cursor.capacity = capacity;
+        writer.cursor.capacity = capacity;
+        // What the writer saw of it before may be further back than the new capacity.
+        writer.cursor.peer = reader.cursor.position;
+        self.capacity.store(capacity, Relaxed);
+        drop(geometry);
+        drop(writer);
+        drop(reader);
+
+        dynamic_pr_debug!("vfifo{}: capacity {} -> {}\n", self.index, old, capacity);
+        self.room_came();
+        Ok(())
+    }
+
+    /// What the `len` bytes from `offset` of the file on are.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if they are nothing that can be mapped.
+    pub(crate) fn area(&self, offset: u64, len: usize) -> Result<Area> {
+        match offset {
+            uapi::PRODUCER_OFFSET if len == PAGE_SIZE => return Ok(Area::End(Side::Producer)),
+            uapi::CONSUMER_OFFSET if len == PAGE_SIZE => return Ok(Area::End(Side::Consumer)),
+            _ => {}
+        }
+        match offset.checked_add(len as u64) {
+            Some(end) if end <= 2 * self.capacity() => Ok(Area::Data),
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// Keeps the pages as they are until what this returns is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] as for [`Fifo::area`].
+    pub(crate) fn map(self: ArcBorrow<'_, Self>, offset: u64, len: usize) -> Result<Mapped> {
+        let mut geometry = self.geometry.lock();
+        let buffer = match self.area(offset, len)? {
+            Area::Data => geometry.buffer.clone(),
+            Area::End(Side::Producer) => self.ring.producer.0.clone(),
+            Area::End(Side::Consumer) => self.ring.consumer.0.clone(),
+        };
+        geometry.mapped += 1;
+        Ok(Mapped {
+            buffer,
+            fifo: self.into(),
+        })
+    }
+
+    /// Claims an end, whose page is at `offset` of the file. Waits for the transfer that is under
+    /// way there; calls that sleep there fail.
+    ///
+    /// # Errors
+    ///
+    /// [`EBUSY`] if it is claimed already, [`EINVAL`] if there is no end's page.
+    pub(crate) fn claim(self: ArcBorrow<'_, Self>, offset: u64, len: usize) -> Result<Claim> {
+        let Area::End(side) = self.area(offset, len)? else {
+            return Err(EINVAL);
+        };
+        let mapped = self.map(offset, len)?;
+        let position = {
+            let end = match side {
+                Side::Producer => self.writer.lock(),
+                Side::Consumer => self.reader.lock(),
+            };
+            if self.is_claimed(side) {
+                return Err(EBUSY);
+            }
+            self.claimed_flag(side).store(true, Relaxed);
+            trace::claim(self.index, side, end.cursor.position);
+            end.cursor.position
+        };
+        dynamic_pr_debug!(
+            "vfifo{}: {} claimed at {}\n",
+            self.index,
+            side.name(),
+            position
+        );
+        let queue = match side {
+            Side::Producer => &self.waiters.writers,
+            Side::Consumer => &self.waiters.readers,
+        };
+        if queue.has_sleepers() {
+            trace::wake(self.index, side, Whom::All);
+            queue.wake_all();
+        }
+        Ok(Claim { side, mapped })
+    }
+}
+
+/// What can be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Area {
+    /// The data.
+    Data,
+    /// The page of an end.
+    End(Side),
+}
+
+/// Pages that are mapped: for as long as this exists, they stay the FIFO's.
+pub(crate) struct Mapped {
+    buffer: Arc<PageBuffer>,
+    fifo: Arc<Fifo>,
+}
+
+impl Mapped {
+    /// The page number `index` of the file. Those of the data go on into its second appearance.
+    pub(crate) fn page(&self, index: usize) -> Option<BorrowedPage<'_>> {
+        let pages = self.buffer.len() / PAGE_SIZE;
+        self.buffer.page(index.checked_rem(pages)?)
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        self.fifo.geometry.lock().mapped -= 1;
+    }
+}
+
+/// The right to store an end's position. Calls for that end get [`EBUSY`] while it exists.
+pub(crate) struct Claim {
+    side: Side,
+    mapped: Mapped,
+}
+
+impl Claim {
+    /// The page of the end.
+    pub(crate) fn page(&self) -> Arc<PageBuffer> {
+        self.mapped.buffer.clone()
+    }
+}
+
+impl Drop for Claim {
+    /// Goes on from where the owner left off. Nobody can store to the page any more.
+    fn drop(&mut self) {
+        let fifo = &self.mapped.fifo;
+        let mut reader = fifo.reader.lock();
+        let mut writer = fifo.writer.lock();
+        let capacity = fifo.capacity();
+        let position = match self.side {
+            Side::Producer => {
+                let consumer = (!fifo.is_claimed(Side::Consumer)).then_some(&reader.cursor);
+                writer.cursor = fifo.ring.producer_left(consumer, capacity);
+                fifo.ring.produce(&mut writer.cursor, 0);
+                writer.cursor.position
+            }
+            Side::Consumer => {
+                let producer = (!fifo.is_claimed(Side::Producer)).then_some(&writer.cursor);
+                reader.cursor = fifo.ring.consumer_left(producer, capacity);
+                fifo.ring.consume(&mut reader.cursor, 0);
+                reader.cursor.position
+            }
+        };
+        trace::release(fifo.index, self.side, position);
+        fifo.claimed_flag(self.side).store(false, Relaxed);
+        fifo.broken.store(false, Relaxed);
+        drop(writer);
+        drop(reader);
+        dynamic_pr_debug!(
+            "vfifo{}: {} released at {}\n",
+            fifo.index,
+            self.side.name(),
+            position
+        );
+        // It may have died before it told anyone what it had published, or hidden that they wait.
+        fifo.tell_consumers();
+        fifo.tell_producers();
+        fifo.wake_everyone();
+    }
+}
