@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use crate::end::{Bell, Device, End, Tail};
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::iter::FusedIterator;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+/// The consumer's end of a FIFO: the only one who takes bytes out while this exists.
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// let mut consumer = vfifo::Consumer::open("/dev/vfifo0")?;
+/// loop {
+///     // Sleeps while there is no byte.
+///     let bytes = consumer.peek_wait(1)?;
+///     // Straight from where they are queued.
+///     let len = bytes.write_to(std::io::stdout())?;
+///     bytes.release(len)?;
+/// }
+/// # }
+/// ```
+pub struct Consumer(Port<Device>);
+
+/// The same, however it wakes the producer.
+pub(crate) struct Port<B: Bell> {
+    pub(crate) end: End<Tail, B>,
+}
+
+impl Consumer {
+    /// Becomes the consumer of the device at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::ResourceBusy`] if another one is, [`io::ErrorKind::PermissionDenied`] if the
+    /// device may not be opened for reading and writing, `ENOTTY` if it is no vfifo, `EIO` if the
+    /// producer's position makes no sense; and what `open` and `mmap` say.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Self::from_fd(file)
+    }
+
+    /// Becomes the consumer of the device that `file` is, which is open for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Consumer::open`].
+    pub fn from_fd(file: impl Into<OwnedFd>) -> io::Result<Self> {
+        let end = End::open(file.into())?;
+        Ok(Self(Port { end }))
+    }
+
+    /// The most that can ever be queued, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.0.end.capacity()
+    }
+
+    /// The oldest queued bytes, or [`None`] if there is none. There may be more than this knows of;
+    /// but if [`Consumer::wait`] has waited for a number of them, there are as many.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the producer's position makes no sense.
+    #[inline]
+    pub fn peek(&mut self) -> io::Result<Option<Bytes<'_>>> {
+        Ok(self.0.peek()?.map(Bytes))
+    }
+
+    /// The same, but sleeps until there are `need` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Consumer::wait`].
+    pub fn peek_wait(&mut self, need: usize) -> io::Result<Bytes<'_>> {
+        Ok(Bytes(self.0.peek_wait(need)?))
+    }
+
+    /// Waits until `need` bytes are queued, for ever if there is no `timeout`; whether they are.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if so many never can be, [`io::ErrorKind::Interrupted`] if a
+    /// signal handler ran, `EIO` if the producer's position makes no sense.
+    pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
+        Ok(self.0.end.wait(need, timeout)?.is_some())
+    }
+}
+
+/// The device, to be polled for reading in an event loop: then there are bytes. Whoever does needs
+/// no [`Consumer::wait`].
+impl AsFd for Consumer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.end.as_fd()
+    }
+}
+
+/// Copies; sleeps until there is a byte, and never says that it was the last.
+impl Read for Consumer {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl<B: Bell> Port<B> {
+    #[inline]
+    pub(crate) fn peek(&mut self) -> io::Result<Option<Run<'_, B>>> {
+        let len = self.end.look(1)?;
+        Ok((len > 0).then_some(Run { port: self, len }))
+    }
+
+    pub(crate) fn peek_wait(&mut self, need: usize) -> io::Result<Run<'_, B>> {
+        let len = self.end.wait(need, None)?.unwrap_or(0);
+        Ok(Run { port: self, len })
+    }
+
+    pub(crate) fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let run = self.peek_wait(1)?;
+        let len = run.len.min(bytes.len());
+        run.get(0, &mut bytes[..len]);
+        run.release(len)?;
+        Ok(len)
+    }
+}
+
+/// Queued bytes, in one piece. They stay queued until they are [released](Bytes::release), also if
+/// this is dropped instead.
+pub struct Bytes<'a>(Run<'a, Device>);
+
+pub(crate) struct Run<'a, B: Bell> {
+    port: &'a mut Port<B>,
+    pub(crate) len: usize,
+}
+
+impl Bytes<'_> {
+    /// The number of bytes.
+    #[expect(clippy::len_without_is_empty, reason = "as many as were waited for")]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Copies bytes to `to`, from byte number `offset` on.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    #[inline]
+    pub fn get(&self, offset: usize, to: &mut [u8]) {
+        self.0.get(offset, to);
+    }
+
+    /// A copy of all.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        self.get(0, &mut bytes);
+        bytes
+    }
+
+    /// The bytes one by one, each as it is when it's its turn.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            bytes: self,
+            next: 0,
+        }
+    }
+
+    /// Has the kernel write bytes to `file`, and returns how many it has written. They are not
+    /// released by that.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`.
+    pub fn write_to(&self, file: impl AsFd) -> io::Result<usize> {
+        self.0.write_to(file.as_fd())
+    }
+
+    /// Where they are.
+    ///
+    /// Others can store to them at any time (see [the crate](crate)), so use it for volatile or
+    /// relaxed atomic loads, or give it to a foreign function that expects that. It is valid for
+    /// reads as long as this value.
+    #[inline]
+    pub fn as_raw(&self) -> *const [u8] {
+        self.0.as_raw()
+    }
+
+    /// The bytes, as memory like any other.
+    ///
+    /// # Safety
+    ///
+    /// While the slice is in use, no process or mapping may store to these bytes: all that may open
+    /// the device for writing must keep to the protocol.
+    #[inline]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: The memory is mapped, and does not change as the caller promises; the result
+        // borrows `self`.
+        unsafe { &*self.as_raw() }
+    }
+
+    /// Gives the room of the first `len` bytes back, and wakes the producer if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of waking; the room is given back all the same.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    #[inline]
+    pub fn release(self, len: usize) -> io::Result<()> {
+        self.0.release(len)
+    }
+}
+
+impl<'a> IntoIterator for &'a Bytes<'_> {
+    type Item = u8;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// What [`Bytes::iter`] returns.
+pub struct Iter<'a> {
+    bytes: &'a Bytes<'a>,
+    next: usize,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = u8;
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.bytes.0.byte(self.next)?;
+        self.next += 1;
+        Some(byte)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.bytes.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+impl FusedIterator for Iter<'_> {}
+
+impl<B: Bell> Run<'_, B> {
+    #[inline]
+    pub(crate) fn get(&self, offset: usize, to: &mut [u8]) {
+        assert!(
+            offset <= self.len && to.len() <= self.len - offset,
+            "{} bytes at {offset} of {} queued",
+            to.len(),
+            self.len
+        );
+        let end = &self.port.end;
+        end.data().load(end.offset() + offset, to);
+    }
+
+    #[inline]
+    fn byte(&self, offset: usize) -> Option<u8> {
+        let end = &self.port.end;
+        (offset < self.len).then(|| end.data().load_byte(end.offset() + offset))
+    }
+
+    pub(crate) fn write_to(&self, file: BorrowedFd<'_>) -> io::Result<usize> {
+        // SAFETY: The kernel loads no more than these bytes, which are mapped.
+        let count = unsafe {
+            libc::write(
+                file.as_raw_fd(),
+                self.as_raw().cast::<libc::c_void>(),
+                self.len,
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *const [u8] {
+        let end = &self.port.end;
+        ptr::slice_from_raw_parts(end.data().at(end.offset()), self.len)
+    }
+
+    #[inline]
+    pub(crate) fn release(self, len: usize) -> io::Result<()> {
+        assert!(len <= self.len, "{len} bytes of {} queued", self.len);
+        self.port.end.publish(len)
+    }
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What producers and consumers have in common.
+
+use crate::map::{page_size, Region};
+use crate::ring::{self, Broken, Cursor, Fence, Memory, Ring};
+use crate::uapi::{self, Info};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{fence, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often to look at the other end before going to sleep.
+const SPIN: u32 = 200;
+
+/// The page of the end that is ours to store to.
+pub(crate) struct Own(pub(crate) Region);
+
+impl ring::End for Own {
+    #[inline]
+    fn load_acquire(&self) -> u64 {
+        self.0.end_page().position.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn store_release(&self, position: u64) {
+        self.0
+            .end_page()
+            .position
+            .store(position, Ordering::Release);
+    }
+
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        self.0.end_page().waiting.load(Ordering::Relaxed) != 0
+    }
+
+    #[inline]
+    fn set_waiting(&self, waiting: bool) {
+        self.0
+            .end_page()
+            .waiting
+            .store(waiting.into(), Ordering::Relaxed);
+    }
+}
+
+/// The page of the other end, which is mapped read-only.
+pub(crate) struct Peer(pub(crate) Region);
+
+impl ring::End for Peer {
+    #[inline]
+    fn load_acquire(&self) -> u64 {
+        // On memory that is read-only, only a relaxed load is allowed.
+        let position = self.0.end_page().position.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        position
+    }
+
+    fn store_release(&self, _position: u64) {
+        unreachable!("the other end's position is not ours");
+    }
+
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        self.0.end_page().waiting.load(Ordering::Relaxed) != 0
+    }
+
+    fn set_waiting(&self, _waiting: bool) {
+        unreachable!("the other end says itself that it waits");
+    }
+}
+
+/// Which of the two an end is: how the ring sees the memory from there, and what it does for it.
+pub(crate) trait Side: Memory + Sized {
+    /// Whether it is to write to the data.
+    const WRITES: bool;
+    fn ring(own: Region, peer: Region) -> Ring<Self>;
+    fn own(ring: &Ring<Self>) -> &Own;
+    /// The offsets of its own page and the other's.
+    fn offsets(info: &Info) -> (u64, u64);
+    /// What it knows before it has ever looked at the other end: that there is nothing for it.
+    fn cursor(position: u64, capacity: u64) -> Cursor;
+    fn look(ring: &Ring<Self>, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken>;
+    fn publish(ring: &Ring<Self>, cursor: &mut Cursor, len: u64);
+    fn peer_waits(ring: &Ring<Self>) -> bool;
+    fn will_wait(ring: &Ring<Self>);
+    const EVENT: i32;
+}
+
+/// The producer's.
+pub(crate) enum Head {}
+
+impl Memory for Head {
+    type Producer = Own;
+    type Consumer = Peer;
+
+    #[inline]
+    fn fence(_: Fence) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+impl Side for Head {
+    const WRITES: bool = true;
+    const EVENT: i32 = libc::EPOLLOUT;
+
+    fn ring(own: Region, peer: Region) -> Ring<Self> {
+        Ring {
+            producer: Own(own),
+            consumer: Peer(peer),
+        }
+    }
+
+    fn own(ring: &Ring<Self>) -> &Own {
+        &ring.producer
+    }
+
+    fn offsets(info: &Info) -> (u64, u64) {
+        (info.producer_offset, info.consumer_offset)
+    }
+
+    fn cursor(position: u64, capacity: u64) -> Cursor {
+        Cursor {
+            position,
+            peer: position.wrapping_sub(capacity),
+            capacity,
+        }
+    }
+
+    #[inline]
+    fn look(ring: &Ring<Self>, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
+        ring.free(cursor, enough)
+    }
+
+    #[inline]
+    fn publish(ring: &Ring<Self>, cursor: &mut Cursor, len: u64) {
+        ring.produce(cursor, len);
+    }
+
+    #[inline]
+    fn peer_waits(ring: &Ring<Self>) -> bool {
+        ring.consumer_waits()
+    }
+
+    fn will_wait(ring: &Ring<Self>) {
+        ring.producer_will_wait();
+    }
+}
+
+/// The consumer's.
+pub(crate) enum Tail {}
+
+impl Memory for Tail {
+    type Producer = Peer;
+    type Consumer = Own;
+
+    #[inline]
+    fn fence(_: Fence) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+impl Side for Tail {
+    const WRITES: bool = false;
+    const EVENT: i32 = libc::EPOLLIN;
+
+    fn ring(own: Region, peer: Region) -> Ring<Self> {
+        Ring {
+            producer: Peer(peer),
+            consumer: Own(own),
+        }
+    }
+
+    fn own(ring: &Ring<Self>) -> &Own {
+        &ring.consumer
+    }
+
+    fn offsets(info: &Info) -> (u64, u64) {
+        (info.consumer_offset, info.producer_offset)
+    }
+
+    fn cursor(position: u64, capacity: u64) -> Cursor {
+        Cursor::new(capacity, position)
+    }
+
+    #[inline]
+    fn look(ring: &Ring<Self>, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
+        ring.used(cursor, enough)
+    }
+
+    #[inline]
+    fn publish(ring: &Ring<Self>, cursor: &mut Cursor, len: u64) {
+        ring.consume(cursor, len);
+    }
+
+    #[inline]
+    fn peer_waits(ring: &Ring<Self>) -> bool {
+        ring.producer_waits()
+    }
+
+    fn will_wait(ring: &Ring<Self>) {
+        ring.consumer_will_wait();
+    }
+}
+
+/// How the ends wake each other.
+pub(crate) trait Bell: Send {
+    /// Wakes whoever waits and can go on.
+    fn wake(&self) -> io::Result<()>;
+    /// Sleeps until something has happened at the other end since the last time, or for `timeout`.
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+/// The device, and an epoll that watches it by edges: one by levels would come back at once as long
+/// as there is anything, even if it is less than what is waited for.
+pub(crate) struct Device {
+    file: OwnedFd,
+    epoll: OwnedFd,
+}
+
+fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
+    match ret {
+        -1 => Err(io::Error::last_os_error()),
+        ret => Ok(ret),
+    }
+}
+
+fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
+    // Rounded up, so that nobody spins through the last one.
+    let ms = timeout.map(|timeout| timeout.as_nanos().div_ceil(1_000_000));
+    ms.map_or(-1, |ms| {
+        libc::c_int::try_from(ms).unwrap_or(libc::c_int::MAX)
+    })
+}
+
+impl Device {
+    fn new(file: OwnedFd, event: i32) -> io::Result<Self> {
+        // SAFETY: This has no preconditions.
+        let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: The descriptor is new, so it is nobody else's.
+        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        let mut event = libc::epoll_event {
+            events: (libc::EPOLLET | event) as u32,
+            u64: 0,
+        };
+        // SAFETY: Both descriptors are open, and the event is valid during the call.
+        check(unsafe {
+            libc::epoll_ctl(
+                epoll.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                file.as_raw_fd(),
+                &mut event,
+            )
+        })?;
+        Ok(Self { file, epoll })
+    }
+
+    fn info(file: BorrowedFd<'_>) -> io::Result<Info> {
+        let mut info = Info {
+            size: size_of::<Info>() as u32,
+            ..Info::default()
+        };
+        // SAFETY: The kernel fills as many bytes as `size` says.
+        check(unsafe { libc::ioctl(file.as_raw_fd(), uapi::GET_INFO as _, &mut info) })?;
+        if (info.size as usize) < size_of::<Info>() || !info.capacity.is_power_of_two() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(info)
+    }
+}
+
+impl Bell for Device {
+    fn wake(&self) -> io::Result<()> {
+        // SAFETY: It takes no argument.
+        check(unsafe { libc::ioctl(self.file.as_raw_fd(), uapi::NOTIFY as _) }).map(drop)
+    }
+
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: There is room for one event.
+        let count = check(unsafe {
+            libc::epoll_wait(self.epoll.as_raw_fd(), &mut event, 1, milliseconds(timeout))
+        })?;
+        match count > 0 && event.events & libc::EPOLLERR as u32 != 0 {
+            true => Err(broken()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cold]
+fn broken() -> io::Error {
+    io::Error::from_raw_os_error(libc::EIO)
+}
+
+/// An end, and the claim on it.
+pub(crate) struct End<S: Side, B: Bell> {
+    // First, so that the end is given back first.
+    ring: Ring<S>,
+    // What is mapped twice in a row.
+    data: Region,
+    cursor: Cursor,
+    pub(crate) bell: B,
+}
+
+impl<S: Side> End<S, Device> {
+    pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
+        let page = page_size();
+        let (own, peer) = S::offsets(&Device::info(file.as_fd())?);
+        // This is what claims the end.
+        let own = Region::new(file.as_fd(), own, page, true)?;
+        let peer = Region::new(file.as_fd(), peer, page, false)?;
+        // While anything is mapped, the capacity stays what it is: now.
+        let info = Device::info(file.as_fd())?;
+        let twice = usize::try_from(info.capacity)
+            .ok()
+            .and_then(|capacity| capacity.checked_mul(2))
+            .ok_or(io::ErrorKind::OutOfMemory)?;
+        let data = Region::new(file.as_fd(), info.data_offset, twice, S::WRITES)?;
+        let bell = Device::new(file, S::EVENT)?;
+        let end = Self::new(own, peer, data, bell)?;
+        // To watch it was to poll, for which the kernel sets it.
+        ring::End::set_waiting(S::own(&end.ring), false);
+        Ok(end)
+    }
+}
+
+impl<S: Side> AsFd for End<S, Device> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.file.as_fd()
+    }
+}
+
+impl<S: Side, B: Bell> End<S, B> {
+    /// Goes on from what the page `own` says.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the other one makes no sense.
+    pub(crate) fn new(own: Region, peer: Region, data: Region, bell: B) -> io::Result<Self> {
+        let capacity = (data.len() / 2) as u64;
+        assert!(capacity.is_power_of_two());
+        let ring = S::ring(own, peer);
+        let position = ring::End::load_acquire(S::own(&ring));
+        let mut end = Self {
+            cursor: S::cursor(position, capacity),
+            ring,
+            data,
+            bell,
+        };
+        end.look(usize::MAX)?;
+        Ok(end)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.data.len() / 2
+    }
+
+    /// How many bytes there are for this end. Only looks at the other one if it knew of fewer than
+    /// `enough`.
+    #[inline]
+    pub(crate) fn look(&mut self, enough: usize) -> io::Result<usize> {
+        match S::look(&self.ring, &mut self.cursor, enough as u64) {
+            Ok(len) => Ok(len as usize),
+            Err(Broken) => Err(broken()),
+        }
+    }
+
+    /// Where they begin: less than the capacity.
+    #[inline]
+    pub(crate) fn offset(&self) -> usize {
+        (self.cursor.position & (self.cursor.capacity - 1)) as usize
+    }
+
+    #[inline]
+    pub(crate) fn data(&self) -> &Region {
+        &self.data
+    }
+
+    /// Moves on by `len` bytes, of which there are so many, and wakes who waits for that.
+    #[inline]
+    pub(crate) fn publish(&mut self, len: usize) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        S::publish(&self.ring, &mut self.cursor, len as u64);
+        if S::peer_waits(&self.ring) {
+            self.bell.wake()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there are `need` bytes: how many there are, or [`None`] when the time is over,
+    /// if there is a `timeout`.
+    pub(crate) fn wait(
+        &mut self,
+        need: usize,
+        timeout: Option<Duration>,
+    ) -> io::Result<Option<usize>> {
+        if need > self.capacity() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut spins = if timeout == Some(Duration::ZERO) {
+            0
+        } else {
+            SPIN
+        };
+        loop {
+            let len = self.look(need)?;
+            if len >= need {
+                return Ok(Some(len));
+            }
+            if spins == 0 {
+                break;
+            }
+            spins -= 1;
+            std::hint::spin_loop();
+        }
+        if timeout == Some(Duration::ZERO) {
+            return Ok(None);
+        }
+        // A time that is too far away to be named never comes.
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let result = self.sleep(need, until);
+        ring::End::set_waiting(S::own(&self.ring), false);
+        result
+    }
+
+    #[cold]
+    fn sleep(&mut self, need: usize, until: Option<Instant>) -> io::Result<Option<usize>> {
+        loop {
+            S::will_wait(&self.ring);
+            let len = self.look(need)?;
+            if len >= need {
+                return Ok(Some(len));
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            self.bell.sleep(left)?;
+        }
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mapped memory that others may change at any time.
+
+use crate::uapi::EndPage;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
+
+/// Shared memory, mapped until this is dropped.
+///
+/// # Invariants
+///
+/// The `len` bytes from `start` on are mapped by this value alone, readable, and writable if
+/// `writable`; `start` is the start of a page. Nothing in the process makes a reference to them
+/// other than to atomics, but on the word of who calls an `unsafe` function.
+pub(crate) struct Region {
+    start: NonNull<u8>,
+    len: usize,
+    writable: bool,
+}
+
+// SAFETY: Memory is mapped for all threads, and can be unmapped by any.
+unsafe impl Send for Region {}
+
+pub(crate) fn page_size() -> usize {
+    // SAFETY: This has no preconditions.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
+impl Region {
+    /// Maps `len` bytes of `file`, more than zero, from `offset` on.
+    pub(crate) fn new(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        len: usize,
+        writable: bool,
+    ) -> io::Result<Self> {
+        let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        // SAFETY: The kernel finds a place where nothing is.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                prot,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                offset,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // INVARIANT: Just mapped, so nobody else knows of it.
+        Ok(Self {
+            start,
+            len,
+            writable,
+        })
+    }
+
+    /// As [`Region::new`], for a file that does not show the bytes twice by itself.
+    #[cfg(test)]
+    pub(crate) fn twice(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        len: usize,
+        writable: bool,
+    ) -> io::Result<Self> {
+        let region = Self::new(file, offset, 2 * len, writable)?;
+        let again = region.at(len);
+        let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        // SAFETY: What this replaces is the second half of a region of ours, to which there is no
+        // other pointer.
+        let second = unsafe {
+            libc::mmap(
+                again.cast(),
+                len,
+                prot,
+                libc::MAP_SHARED | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?,
+            )
+        };
+        if second == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(region)
+    }
+
+    /// The number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A pointer to byte number `offset`, or to the end.
+    #[inline]
+    pub(crate) fn at(&self, offset: usize) -> *mut u8 {
+        assert!(offset <= self.len);
+        // SAFETY: The result is in the region, or at its end.
+        unsafe { self.start.as_ptr().add(offset) }
+    }
+
+    /// The page of an end.
+    #[inline]
+    pub(crate) fn end_page(&self) -> &EndPage {
+        assert!(self.len >= size_of::<EndPage>());
+        // SAFETY: The memory is there for as long as the region, is aligned by the invariants, and
+        // an `EndPage` is made of atomics only.
+        unsafe { self.start.cast().as_ref() }
+    }
+
+    /// Stores `bytes` from byte number `offset` on.
+    #[inline]
+    pub(crate) fn store(&self, offset: usize, bytes: &[u8]) {
+        assert!(self.writable && offset <= self.len && bytes.len() <= self.len - offset);
+        // SAFETY: By the invariants and the line above.
+        unsafe { store(self.at(offset), bytes) }
+    }
+
+    /// Loads `bytes` from byte number `offset` on.
+    #[inline]
+    pub(crate) fn load(&self, offset: usize, bytes: &mut [u8]) {
+        assert!(offset <= self.len && bytes.len() <= self.len - offset);
+        // SAFETY: By the invariants and the line above.
+        unsafe { load(self.at(offset), bytes) }
+    }
+
+    /// Loads byte number `offset`.
+    #[inline]
+    pub(crate) fn load_byte(&self, offset: usize) -> u8 {
+        assert!(offset < self.len);
+        // SAFETY: The byte is in the region.
+        unsafe { AtomicU8::from_ptr(self.at(offset)) }.load(Relaxed)
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: It is ours alone, and references to it do not outlive `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+const WORD: usize = size_of::<u64>();
+
+/// Copies `from` to shared memory. In words where they are aligned there.
+///
+/// # Safety
+///
+/// The bytes at `to` must be valid for atomic stores.
+#[inline]
+unsafe fn store(to: *mut u8, from: &[u8]) {
+    let (head, from) = from.split_at(to.align_offset(WORD).min(from.len()));
+    // SAFETY: As the caller promises, here and below; each place is within `from.len()` bytes.
+    let mut to = unsafe { store_bytes(to, head) };
+    let mut words = from.chunks_exact(WORD);
+    for word in &mut words {
+        let word = u64::from_ne_bytes(word.try_into().expect("a chunk is a word"));
+        // SAFETY: `to` is aligned, by `head`.
+        unsafe {
+            AtomicU64::from_ptr(to.cast()).store(word, Relaxed);
+            to = to.add(WORD);
+        }
+    }
+    // SAFETY: See above.
+    unsafe { store_bytes(to, words.remainder()) };
+}
+
+/// # Safety
+///
+/// As for [`store`].
+#[inline]
+unsafe fn store_bytes(mut to: *mut u8, from: &[u8]) -> *mut u8 {
+    for byte in from {
+        // SAFETY: As the caller promises.
+        unsafe {
+            AtomicU8::from_ptr(to).store(*byte, Relaxed);
+            to = to.add(1);
+        }
+    }
+    to
+}
+
+/// Copies shared memory to `to`.
+///
+/// # Safety
+///
+/// The bytes at `from` must be valid for relaxed atomic loads.
+#[inline]
+unsafe fn load(from: *mut u8, to: &mut [u8]) {
+    let (head, to) = to.split_at_mut(from.align_offset(WORD).min(to.len()));
+    // SAFETY: As the caller promises, here and below; each place is within `to.len()` bytes.
+    let mut from = unsafe { load_bytes(from, head) };
+    let mut words = to.chunks_exact_mut(WORD);
+    for word in &mut words {
+        // SAFETY: `from` is aligned, by `head`.
+        unsafe {
+            let loaded = AtomicU64::from_ptr(from.cast()).load(Relaxed);
+            word.copy_from_slice(&loaded.to_ne_bytes());
+            from = from.add(WORD);
+        }
+    }
+    // SAFETY: See above.
+    unsafe { load_bytes(from, words.into_remainder()) };
+}
+
+/// # Safety
+///
+/// As for [`load`].
+#[inline]
+unsafe fn load_bytes(mut from: *mut u8, to: &mut [u8]) -> *mut u8 {
+    for byte in to {
+        // SAFETY: As the caller promises.
+        unsafe {
+            *byte = AtomicU8::from_ptr(from).load(Relaxed);
+            from = from.add(1);
+        }
+    }
+    from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every alignment and length up to a few words. Also good to be run by Miri.
+    #[test]
+    fn copies_are_exact() {
+        let pattern: Vec<u8> = (1..=40).collect();
+        for offset in 0..2 * WORD {
+            for len in 0..=3 * WORD {
+                let mut memory = [0u64; 8];
+                let start = memory.as_mut_ptr().cast::<u8>();
+                // SAFETY: 16 + 24 bytes are within 64.
+                unsafe { store(start.add(offset), &pattern[..len]) };
+                let mut back = vec![0xff; len];
+                // SAFETY: As above.
+                unsafe { load(start.add(offset), &mut back) };
+                assert_eq!(back, pattern[..len]);
+                let all: Vec<u8> = memory.iter().flat_map(|w| w.to_ne_bytes()).collect();
+                for (i, byte) in all.iter().enumerate() {
+                    let inside = (offset..offset + len).contains(&i);
+                    assert_eq!(*byte, if inside { pattern[i - offset] } else { 0 });
+                }
+            }
+        }
+    }
+}

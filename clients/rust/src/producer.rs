@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use crate::end::{Bell, Device, End, Head};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+/// The producer's end of a FIFO: the only one who puts bytes in while this exists.
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// let mut producer = vfifo::Producer::open("/dev/vfifo0")?;
+/// for number in 0u64..1000 {
+///     // Sleeps while there is no room.
+///     let mut place = producer.reserve_wait(8)?;
+///     place.put(0, &number.to_le_bytes());
+///     // Now it can be seen.
+///     place.commit(8)?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Producer(Port<Device>);
+
+/// The same, however it wakes the consumer.
+pub(crate) struct Port<B: Bell> {
+    pub(crate) end: End<Head, B>,
+}
+
+impl Producer {
+    /// Becomes the producer of the device at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::ResourceBusy`] if another one is, [`io::ErrorKind::PermissionDenied`] if the
+    /// device may not be opened for reading and writing, `ENOTTY` if it is no vfifo, `EIO` if the
+    /// consumer's position makes no sense; and what `open` and `mmap` say.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Self::from_fd(file)
+    }
+
+    /// Becomes the producer of the device that `file` is, which is open for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Producer::open`].
+    pub fn from_fd(file: impl Into<OwnedFd>) -> io::Result<Self> {
+        let end = End::open(file.into())?;
+        Ok(Self(Port { end }))
+    }
+
+    /// The most that can ever be queued, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.0.end.capacity()
+    }
+
+    /// How many bytes can be reserved now, at least.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the consumer's position makes no sense.
+    pub fn room(&mut self) -> io::Result<usize> {
+        self.0.end.look(usize::MAX)
+    }
+
+    /// A place for the next `len` bytes, or [`None`] if they don't fit now.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the consumer's position makes no sense.
+    #[inline]
+    pub fn reserve(&mut self, len: usize) -> io::Result<Option<Reservation<'_>>> {
+        Ok(self.0.reserve(len)?.map(Reservation))
+    }
+
+    /// The same, but sleeps until they fit.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Producer::wait`].
+    pub fn reserve_wait(&mut self, len: usize) -> io::Result<Reservation<'_>> {
+        Ok(Reservation(self.0.reserve_wait(len)?))
+    }
+
+    /// Waits until `need` bytes can be reserved, for ever if there is no `timeout`; whether they can.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if so many never can, [`io::ErrorKind::Interrupted`] if a
+    /// signal handler ran, `EIO` if the consumer's position makes no sense.
+    pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
+        Ok(self.0.end.wait(need, timeout)?.is_some())
+    }
+}
+
+/// The device, to be polled for writing in an event loop: then there is room. Whoever does needs no
+/// [`Producer::wait`].
+impl AsFd for Producer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.end.as_fd()
+    }
+}
+
+/// Copies; sleeps until there is room for a byte, and takes what then fits.
+impl Write for Producer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<B: Bell> Port<B> {
+    #[inline]
+    pub(crate) fn reserve(&mut self, len: usize) -> io::Result<Option<Place<'_, B>>> {
+        Ok((self.end.look(len)? >= len).then_some(Place { port: self, len }))
+    }
+
+    pub(crate) fn reserve_wait(&mut self, len: usize) -> io::Result<Place<'_, B>> {
+        self.end.wait(len, None)?;
+        Ok(Place { port: self, len })
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let room = self.end.wait(1, None)?.unwrap_or(0);
+        let len = room.min(bytes.len());
+        let mut place = self.reserve_wait(len)?;
+        place.put(0, &bytes[..len]);
+        place.commit(len)?;
+        Ok(len)
+    }
+}
+
+/// Room for some bytes, which nobody sees until they are [committed](Reservation::commit). If this
+/// is dropped instead, nothing has happened.
+pub struct Reservation<'a>(Place<'a, Device>);
+
+pub(crate) struct Place<'a, B: Bell> {
+    port: &'a mut Port<B>,
+    len: usize,
+}
+
+impl Reservation<'_> {
+    /// The number of bytes.
+    #[expect(clippy::len_without_is_empty, reason = "as long as was asked for")]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Copies `bytes` to the place, from byte number `offset` of it on.
+    ///
+    /// # Panics
+    ///
+    /// If they do not fit there.
+    #[inline]
+    pub fn put(&mut self, offset: usize, bytes: &[u8]) {
+        self.0.put(offset, bytes);
+    }
+
+    /// Has the kernel read from `file` to the place, and returns how many bytes it has read: zero
+    /// at its end. They are not committed by that.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn read_from(&mut self, file: impl AsFd) -> io::Result<usize> {
+        self.0.read_from(file.as_fd())
+    }
+
+    /// The place.
+    ///
+    /// Others can load and store its bytes at any time (see [the crate](crate)), so use it for
+    /// volatile or atomic accesses, or give it to a foreign function that expects that. It is valid
+    /// for reads and writes as long as this reservation.
+    #[inline]
+    pub fn as_raw(&mut self) -> *mut [u8] {
+        self.0.as_raw()
+    }
+
+    /// The place, as memory like any other. Its bytes are what was there before.
+    ///
+    /// # Safety
+    ///
+    /// While the slice is in use, no other process or mapping may store to these bytes, nor load
+    /// them: all that may open the device must keep to the protocol.
+    #[inline]
+    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: The memory is mapped and initialized, and ours alone as the caller promises; the
+        // result borrows `self`.
+        unsafe { &mut *self.as_raw() }
+    }
+
+    /// Queues the first `len` bytes of it, and wakes the consumer if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of waking; the bytes are queued all the same.
+    ///
+    /// # Panics
+    ///
+    /// If it does not have so many.
+    #[inline]
+    pub fn commit(self, len: usize) -> io::Result<()> {
+        self.0.commit(len)
+    }
+}
+
+impl<B: Bell> Place<'_, B> {
+    #[inline]
+    pub(crate) fn put(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(
+            offset <= self.len && bytes.len() <= self.len - offset,
+            "{} bytes at {offset} of {} reserved",
+            bytes.len(),
+            self.len
+        );
+        let end = &self.port.end;
+        end.data().store(end.offset() + offset, bytes);
+    }
+
+    pub(crate) fn read_from(&mut self, file: BorrowedFd<'_>) -> io::Result<usize> {
+        // SAFETY: The kernel stores to no more than these bytes, which are mapped; nothing in this
+        // process assumes anything of them.
+        let count = unsafe {
+            libc::read(
+                file.as_raw_fd(),
+                self.as_raw().cast::<libc::c_void>(),
+                self.len,
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&mut self) -> *mut [u8] {
+        let end = &self.port.end;
+        ptr::slice_from_raw_parts_mut(end.data().at(end.offset()), self.len)
+    }
+
+    #[inline]
+    pub(crate) fn commit(self, len: usize) -> io::Result<()> {
+        assert!(len <= self.len, "{len} bytes of {} reserved", self.len);
+        self.port.end.publish(len)
+    }
+}

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Both ends over memory that is laid out as the device's, with a bell that needs no kernel.
+
+use crate::consumer;
+use crate::end::{Bell, End};
+use crate::map::{page_size, Region};
+use crate::producer;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Two bells, one for each end.
+#[derive(Clone, Default)]
+struct Pull {
+    rung: Arc<[(Mutex<bool>, Condvar); 2]>,
+    own: usize,
+    wakes: Arc<AtomicU64>,
+}
+
+impl Bell for Pull {
+    fn wake(&self) -> io::Result<()> {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+        let (rung, condvar) = &self.rung[1 - self.own];
+        *rung.lock().unwrap() = true;
+        condvar.notify_one();
+        Ok(())
+    }
+
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let (rung, condvar) = &self.rung[self.own];
+        let timeout = timeout.unwrap_or(Duration::from_secs(20));
+        let (mut rung, over) = condvar
+            .wait_timeout_while(rung.lock().unwrap(), timeout, |rung| !*rung)
+            .unwrap();
+        // Longer than any test takes: a wake-up was lost.
+        assert!(!over.timed_out() || timeout < Duration::from_secs(20));
+        *rung = false;
+        Ok(())
+    }
+}
+
+/// What a device has, without the kernel behind it.
+struct Fifo {
+    file: OwnedFd,
+    capacity: usize,
+    bell: Pull,
+}
+
+impl Fifo {
+    /// A FIFO of so many pages, a power of two, whose next byte is number `start`.
+    fn new(pages: usize, start: u64) -> Self {
+        // SAFETY: The name is a string.
+        let file = unsafe { libc::memfd_create(c"vfifo".as_ptr(), libc::MFD_CLOEXEC) };
+        assert!(file >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: The descriptor is new, so it is nobody else's.
+        let file = unsafe { OwnedFd::from_raw_fd(file) };
+        let capacity = pages * page_size();
+        let fifo = Self {
+            file,
+            capacity,
+            bell: Pull::default(),
+        };
+        File::from(fifo.file.try_clone().unwrap())
+            .set_len((capacity + 2 * page_size()) as u64)
+            .unwrap();
+        for side in 0..2 {
+            fifo.page(side, true)
+                .end_page()
+                .position
+                .store(start, Ordering::Relaxed);
+        }
+        fifo
+    }
+
+    /// The page of the producer (0) or the consumer (1).
+    fn page(&self, side: usize, writable: bool) -> Region {
+        let offset = self.capacity + side * page_size();
+        Region::new(self.file.as_fd(), offset as u64, page_size(), writable).unwrap()
+    }
+
+    fn data(&self, writable: bool) -> Region {
+        Region::twice(self.file.as_fd(), 0, self.capacity, writable).unwrap()
+    }
+
+    fn bell(&self, own: usize) -> Pull {
+        Pull {
+            own,
+            ..self.bell.clone()
+        }
+    }
+
+    fn producer(&self) -> producer::Port<Pull> {
+        let (own, peer) = (self.page(0, true), self.page(1, false));
+        producer::Port {
+            end: End::new(own, peer, self.data(true), self.bell(0)).unwrap(),
+        }
+    }
+
+    fn consumer(&self) -> consumer::Port<Pull> {
+        let (own, peer) = (self.page(1, true), self.page(0, false));
+        consumer::Port {
+            end: End::new(own, peer, self.data(false), self.bell(1)).unwrap(),
+        }
+    }
+}
+
+/// Starts near zero, near a wrap of the buffer, and near that of the positions.
+const STARTS: [u64; 3] = [0, 4090, u64::MAX - 100];
+
+fn byte(position: u64) -> u8 {
+    (position.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+fn bytes(position: u64, len: usize) -> Vec<u8> {
+    (0..len as u64)
+        .map(|i| byte(position.wrapping_add(i)))
+        .collect()
+}
+
+fn is_eio<T>(result: io::Result<T>) -> bool {
+    result.err().and_then(|error| error.raw_os_error()) == Some(libc::EIO)
+}
+
+#[test]
+fn bytes_go_through() {
+    for start in STARTS {
+        let fifo = Fifo::new(1, start);
+        let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+        let (mut head, mut tail) = (start, start);
+        for len in [1, 7, 8, 9, 100, 1000, 4095, 4096, 3000, 3000, 17] {
+            assert!(consumer.peek().unwrap().is_none());
+            let mut place = producer.reserve(len).unwrap().unwrap();
+            for (i, chunk) in bytes(head, len).chunks(13).enumerate() {
+                place.put(13 * i, chunk);
+            }
+            place.commit(len).unwrap();
+            head = head.wrapping_add(len as u64);
+            while tail != head {
+                let run = consumer.peek().unwrap().unwrap();
+                let mut got = vec![0; run.len.min(999)];
+                run.get(0, &mut got);
+                assert_eq!(got, bytes(tail, got.len()));
+                tail = tail.wrapping_add(got.len() as u64);
+                run.release(got.len()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_committed_is_not_there() {
+    let fifo = Fifo::new(1, 0);
+    let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+    producer.reserve(10).unwrap().unwrap().put(0, b"0123456789");
+    assert!(consumer.peek().unwrap().is_none());
+    let mut place = producer.reserve(10).unwrap().unwrap();
+    place.put(0, b"abcdefghij");
+    place.commit(3).unwrap();
+    let run = consumer.peek().unwrap().unwrap();
+    let mut got = [0; 3];
+    run.get(0, &mut got);
+    assert_eq!((run.len, &got), (3, b"abc"));
+    // What is not released stays.
+    let _ = run;
+    consumer.peek().unwrap().unwrap().release(1).unwrap();
+    assert_eq!(consumer.peek().unwrap().unwrap().len, 2);
+}
+
+#[test]
+fn full_and_empty() {
+    for start in STARTS {
+        let fifo = Fifo::new(2, start);
+        let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+        let all = fifo.capacity;
+        assert!(producer.reserve(all + 1).unwrap().is_none());
+        producer.reserve(all).unwrap().unwrap().commit(all).unwrap();
+        assert!(producer.reserve(1).unwrap().is_none());
+        assert!(producer.reserve(0).unwrap().is_some());
+        assert_eq!(producer.end.wait(1, Some(Duration::ZERO)).unwrap(), None);
+        let error = producer.end.wait(all + 1, None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        consumer.peek().unwrap().unwrap().release(all).unwrap();
+        assert_eq!(consumer.end.wait(1, Some(Duration::ZERO)).unwrap(), None);
+        assert_eq!(producer.end.wait(all, None).unwrap(), Some(all));
+    }
+}
+
+/// An end that is opened again goes on from where it was.
+#[test]
+fn next_owner_goes_on() {
+    for start in STARTS {
+        let fifo = Fifo::new(1, start);
+        fifo.producer().write(b"hello").unwrap();
+        let mut got = [0; 2];
+        assert_eq!(fifo.consumer().read(&mut got).unwrap(), 2);
+        assert_eq!(&got, b"he");
+        fifo.producer().write(b", world").unwrap();
+        let mut got = [0; 20];
+        assert_eq!(fifo.consumer().read(&mut got).unwrap(), 10);
+        assert_eq!(&got[..10], b"llo, world");
+    }
+}
+
+#[test]
+#[should_panic(expected = "5 bytes of 4 reserved")]
+fn no_more_is_committed_than_reserved() {
+    let fifo = Fifo::new(1, 0);
+    let mut producer = fifo.producer();
+    let _ = producer.reserve(4).unwrap().unwrap().commit(5);
+}
+
+#[test]
+#[should_panic(expected = "2 bytes at 3 of 4 reserved")]
+fn no_more_is_stored_than_reserved() {
+    let fifo = Fifo::new(1, 0);
+    let mut producer = fifo.producer();
+    producer.reserve(4).unwrap().unwrap().put(3, b"xy");
+}
+
+#[test]
+#[should_panic(expected = "1 bytes at 4 of 4 queued")]
+fn no_more_is_loaded_than_queued() {
+    let fifo = Fifo::new(1, 0);
+    fifo.producer().write(b"four").unwrap();
+    fifo.consumer().peek().unwrap().unwrap().get(4, &mut [0]);
+}
+
+#[test]
+#[should_panic(expected = "5 bytes of 4 queued")]
+fn no_more_is_released_than_queued() {
+    let fifo = Fifo::new(1, 0);
+    fifo.producer().write(b"four").unwrap();
+    let _ = fifo.consumer().peek().unwrap().unwrap().release(5);
+}
+
+/// Whatever the other end stores, it is an error or it is possible.
+#[test]
+fn wrong_positions_are_errors() {
+    for start in STARTS {
+        let fifo = Fifo::new(1, start);
+        let cap = fifo.capacity as u64;
+        let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+        producer.write(&[0; 100]).unwrap();
+        assert_eq!(consumer.end.look(usize::MAX).unwrap(), 100);
+        let head = start.wrapping_add(100);
+
+        let page = fifo.page(0, true);
+        for wrong in [
+            head.wrapping_sub(1),
+            start.wrapping_sub(1),
+            start.wrapping_add(cap + 1),
+            head.wrapping_add(1 << 63),
+        ] {
+            page.end_page().position.store(wrong, Ordering::Relaxed);
+            assert!(is_eio(consumer.end.look(usize::MAX)));
+            assert!(is_eio(consumer.end.wait(cap as usize, None)));
+            // What it knows of already is still there.
+            assert_eq!(consumer.peek().unwrap().unwrap().len, 100);
+            assert!(
+                End::<crate::end::Tail, _>::new(
+                    fifo.page(1, true),
+                    fifo.page(0, false),
+                    fifo.data(false),
+                    fifo.bell(1)
+                )
+                .is_err_and(|error| error.raw_os_error() == Some(libc::EIO))
+                    || wrong == head.wrapping_sub(1)
+            );
+        }
+        page.end_page().position.store(head, Ordering::Relaxed);
+
+        let page = fifo.page(1, true);
+        for wrong in [
+            start.wrapping_sub(1),
+            head.wrapping_add(1),
+            head.wrapping_sub(cap + 1),
+            head.wrapping_add(1 << 63),
+        ] {
+            page.end_page().position.store(wrong, Ordering::Relaxed);
+            assert!(is_eio(producer.end.look(usize::MAX)));
+            assert!(is_eio(producer.end.wait(cap as usize, None)));
+        }
+    }
+}
+
+/// Somebody who stores to the buffer at full speed changes what is read, and nothing else.
+#[test]
+fn data_may_change_at_any_time() {
+    let fifo = Fifo::new(1, 4000);
+    let stop = AtomicBool::new(false);
+    let data = fifo.data(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Moved here, as it's for one thread at a time.
+            let data = data;
+            for i in 0u32.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let at = i.wrapping_mul(2_654_435_761) as usize % (2 * fifo.capacity - 8);
+                data.store(at, &[i as u8; 8]);
+            }
+        });
+        let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+        let mut got = vec![0; fifo.capacity];
+        for len in (1..fifo.capacity).step_by(37) {
+            producer.reserve(len).unwrap().unwrap().commit(len).unwrap();
+            assert_eq!(consumer.read(&mut got).unwrap(), len);
+            assert_eq!(got[..len].to_vec(), got[..len]);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn waiting_ends_in_time() {
+    let fifo = Fifo::new(1, 0);
+    let mut consumer = fifo.consumer();
+    let from = Instant::now();
+    let timeout = Duration::from_millis(30);
+    assert_eq!(consumer.end.wait(1, Some(timeout)).unwrap(), None);
+    assert!(from.elapsed() >= timeout);
+    assert!(from.elapsed() < Duration::from_secs(10));
+    // And says no more that it waits.
+    let page = fifo.page(1, true);
+    assert_eq!(page.end_page().waiting.load(Ordering::Relaxed), 0);
+    fifo.producer().write(b"x").unwrap();
+    assert_eq!(fifo.bell.wakes.load(Ordering::Relaxed), 0);
+}
+
+/// Both ends at the same time, sleeping and waking each other.
+#[test]
+fn two_threads_lose_nothing() {
+    const TOTAL: u64 = 2_000_000;
+    let fifo = Fifo::new(1, u64::MAX - 1000);
+    let start = u64::MAX - 1000;
+    std::thread::scope(|scope| {
+        let mut producer = fifo.producer();
+        scope.spawn(move || {
+            let mut at = 0;
+            while at < TOTAL {
+                let len = (1 + at % 777).min(TOTAL - at) as usize;
+                let mut place = producer.reserve_wait(len).unwrap();
+                place.put(0, &bytes(start.wrapping_add(at), len));
+                place.commit(len).unwrap();
+                at += len as u64;
+                // So that the other one sleeps now and then.
+                if at % 64 == 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        let mut consumer = fifo.consumer();
+        let mut at = 0;
+        let mut got = vec![0; fifo.capacity];
+        while at < TOTAL {
+            let need = (1 + at % 555).min(TOTAL - at) as usize;
+            let run = consumer.peek_wait(need).unwrap();
+            assert!(run.len >= need);
+            run.get(0, &mut got[..need]);
+            assert_eq!(got[..need], bytes(start.wrapping_add(at), need));
+            run.release(need).unwrap();
+            at += need as u64;
+        }
+        assert!(consumer.peek().unwrap().is_none());
+    });
+}
+
+#[test]
+fn files_give_and_take() {
+    let fifo = Fifo::new(1, 4090);
+    let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+    let (mut from, to) = io::pipe().unwrap();
+    producer.write(&bytes(0, 100)).unwrap();
+    let run = consumer.peek().unwrap().unwrap();
+    assert_eq!(run.write_to(to.as_fd()).unwrap(), 100);
+    run.release(100).unwrap();
+
+    let mut place = producer.reserve(200).unwrap().unwrap();
+    assert_eq!(place.read_from(from.as_fd()).unwrap(), 100);
+    place.commit(100).unwrap();
+    let mut got = [0; 200];
+    assert_eq!(consumer.read(&mut got).unwrap(), 100);
+    assert_eq!(got[..100], bytes(0, 100));
+
+    let mut place = producer.reserve(1).unwrap().unwrap();
+    drop(to);
+    assert_eq!(place.read_from(from.as_fd()).unwrap(), 0);
+    io::Read::read(&mut from, &mut got).unwrap();
+    let run = {
+        producer.write(b"x").unwrap();
+        consumer.peek().unwrap().unwrap()
+    };
+    let error = run.write_to(from.as_fd()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+}
+
+#[test]
+fn raw_places_are_the_memory() {
+    let fifo = Fifo::new(1, 4090);
+    let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+    let mut place = producer.reserve(20).unwrap().unwrap();
+    // SAFETY: Nobody else has the file.
+    unsafe { place.as_raw().as_mut().unwrap() }.copy_from_slice(&bytes(0, 20));
+    place.commit(20).unwrap();
+    let run = consumer.peek().unwrap().unwrap();
+    // SAFETY: As above.
+    assert_eq!(unsafe { run.as_raw().as_ref().unwrap() }, bytes(0, 20));
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Against the driver: `VFIFO_DEVICE=/dev/vfifo0 cargo test --test device`. Whatever is queued there
+//! is lost.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use vfifo::{Consumer, Producer};
+
+/// How long anything may take that should happen at once.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The device, for one test at a time, and empty.
+struct Device {
+    path: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+fn device() -> Device {
+    static TURN: Mutex<()> = Mutex::new(());
+    let device = Device {
+        path: std::env::var("VFIFO_DEVICE").expect("VFIFO_DEVICE names a device"),
+        _turn: TURN.lock().unwrap_or_else(|failed| failed.into_inner()),
+    };
+    let mut consumer = device.consumer();
+    while let Some(bytes) = consumer.peek().unwrap() {
+        let len = bytes.len();
+        bytes.release(len).unwrap();
+    }
+    device
+}
+
+impl Device {
+    fn file(&self) -> File {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.path)
+            .unwrap()
+    }
+
+    fn producer(&self) -> Producer {
+        Producer::open(&self.path).unwrap()
+    }
+
+    fn consumer(&self) -> Consumer {
+        Consumer::open(&self.path).unwrap()
+    }
+}
+
+fn bytes(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len)
+        .map(|i| (i.wrapping_mul(0x9e37_79b9) >> 24) as u8)
+        .collect()
+}
+
+#[test]
+fn ends_have_one_owner() {
+    let device = device();
+    let producer = device.producer();
+    let second = Producer::open(&device.path).err().unwrap();
+    assert_eq!(second.kind(), io::ErrorKind::ResourceBusy);
+    let plain = device.file().write(b"x").unwrap_err();
+    assert_eq!(plain.kind(), io::ErrorKind::ResourceBusy);
+    drop(producer);
+    assert_eq!(device.file().write(b"x").unwrap(), 1);
+
+    let consumer = device.consumer();
+    assert!(Consumer::from_fd(device.file()).is_err());
+    let plain = device.file().read(&mut [0]).unwrap_err();
+    assert_eq!(plain.kind(), io::ErrorKind::ResourceBusy);
+    drop(consumer);
+    let mut got = [0];
+    assert_eq!(device.file().read(&mut got).unwrap(), 1);
+    assert_eq!(&got, b"x");
+}
+
+#[test]
+fn other_files_are_refused() {
+    let _device = device();
+    let error = Producer::open("/dev/null").err().unwrap();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
+    assert!(Consumer::open("/nonexistent").is_err());
+    assert!(Consumer::from_fd(File::open("/dev/zero").unwrap()).is_err());
+}
+
+/// Moves bytes from one kind of producer to one kind of consumer, in another thread.
+fn moves(
+    mut give: impl FnMut(&[u8]) + Send,
+    mut take: impl FnMut(&mut [u8]) -> usize,
+    total: usize,
+) {
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut at = 0;
+            while at < total {
+                let len = (1 + at % 9999).min(total - at);
+                give(&bytes(at, len));
+                at += len;
+            }
+        });
+        let (mut at, mut got) = (0, vec![0; 10_000]);
+        while at < total {
+            let most = (1 + at % 8888).min(total - at);
+            let len = take(&mut got[..most]);
+            assert_eq!(got[..len], bytes(at, len), "at {at}");
+            at += len;
+        }
+    });
+}
+
+const TOTAL: usize = 2_000_000;
+
+#[test]
+fn mapped_to_mapped() {
+    let device = device();
+    let (mut producer, mut consumer) = (device.producer(), device.consumer());
+    moves(
+        |bytes| {
+            let mut place = producer.reserve_wait(bytes.len()).unwrap();
+            place.put(0, bytes);
+            place.commit(bytes.len()).unwrap();
+        },
+        |to| {
+            let bytes = consumer.peek_wait(1).unwrap();
+            let len = bytes.len().min(to.len());
+            bytes.get(0, &mut to[..len]);
+            bytes.release(len).unwrap();
+            len
+        },
+        TOTAL,
+    );
+}
+
+#[test]
+fn mapped_to_read() {
+    let device = device();
+    let (mut producer, mut file) = (device.producer(), device.file());
+    moves(
+        |bytes| producer.write_all(bytes).unwrap(),
+        |to| file.read(to).unwrap(),
+        TOTAL,
+    );
+}
+
+#[test]
+fn write_to_mapped() {
+    let device = device();
+    let (mut file, mut consumer) = (device.file(), device.consumer());
+    moves(
+        |bytes| file.write_all(bytes).unwrap(),
+        |to| consumer.read(to).unwrap(),
+        TOTAL,
+    );
+}
+
+#[test]
+fn waits_for_more_than_some() {
+    let device = device();
+    let mut consumer = device.consumer();
+    let mut file = device.file();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..50 {
+                file.write_all(b"0123456789").unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert!(consumer.wait(500, Some(DEADLINE)).unwrap());
+        assert_eq!(consumer.peek().unwrap().unwrap().len(), 500);
+    });
+    assert!(!consumer.wait(501, Some(Duration::from_millis(20))).unwrap());
+}
+
+/// The kernel moves the bytes between the FIFO and another file.
+#[test]
+fn buffer_of_other_calls() {
+    let device = device();
+    let (mut producer, mut consumer) = (device.producer(), device.consumer());
+    let (mut from, mut to) = io::pipe().unwrap();
+    to.write_all(&bytes(0, 3000)).unwrap();
+    let mut place = producer.reserve_wait(4000).unwrap();
+    assert_eq!(place.read_from(from.as_fd()).unwrap(), 3000);
+    place.commit(3000).unwrap();
+    let queued = consumer.peek_wait(3000).unwrap();
+    assert_eq!(queued.write_to(to.as_fd()).unwrap(), 3000);
+    queued.release(3000).unwrap();
+    let mut got = vec![0; 3000];
+    from.read_exact(&mut got).unwrap();
+    assert_eq!(got, bytes(0, 3000));
+}
+
+/// What was not released is there for whoever comes next.
+#[test]
+fn what_is_left_is_not_lost() {
+    let device = device();
+    device.producer().write_all(b"hello").unwrap();
+    let mut consumer = device.consumer();
+    consumer.peek_wait(5).unwrap().release(2).unwrap();
+    drop(consumer);
+    let mut got = [0; 9];
+    assert_eq!(device.file().read(&mut got).unwrap(), 3);
+    assert_eq!(&got[..3], b"llo");
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Being an end of a vfifo by loads and stores: without a copy, and without a
+ * system call while the other end keeps up.
+ *
+ * To produce:
+ *
+ *	struct vfifo_producer p;
+ *	char *to;
+ *	int err;
+ *
+ *	err = vfifo_producer_open(&p, "/dev/vfifo0");
+ *	while (!err) {
+ *		err = vfifo_wait_room(&p, 100, -1);	// sleeps if it has to
+ *		if (err)
+ *			break;
+ *		to = vfifo_reserve(&p, 100);
+ *		...store to[0]...to[99], in whatever order...
+ *		err = vfifo_commit(&p, 100);		// now they are queued
+ *	}
+ *	vfifo_producer_close(&p);
+ *
+ * To consume:
+ *
+ *	struct vfifo_consumer c;
+ *	const char *from;
+ *	size_t len;
+ *
+ *	err = vfifo_consumer_open(&c, "/dev/vfifo0");
+ *	while (!err) {
+ *		err = vfifo_wait_bytes(&c, 1, -1);
+ *		if (err)
+ *			break;
+ *		from = vfifo_peek(&c, &len);
+ *		...use from[0]...from[len - 1], as long as you like...
+ *		err = vfifo_release(&c, len);		// now they are gone
+ *	}
+ *	vfifo_consumer_close(&c);
+ *
+ * What is reserved or peeked at is always one piece, also where it wraps around
+ * the end of the buffer. The other end may be another program like this, or one
+ * that knows nothing of all this and calls read(2) or write(2).
+ *
+ * An end has one owner: opening it gets -EBUSY while another has it, and plain
+ * calls for that end get EBUSY as well. It is given back by closing, exec, exit
+ * and death. What was committed then stays queued, what was not never was; what
+ * was not released is there for the next consumer.
+ *
+ * All functions return 0 or a negative error number, except where they return a
+ * pointer. -EIO says that the other end shows a position that cannot be, or that
+ * the kernel found one. Nothing here believes the other end further than that:
+ * whatever it does, the pointers point into the buffer. But who has the device
+ * open for writing can also store to the buffer at any time, so check data of
+ * those whom you do not trust after you have copied it.
+ *
+ * A struct is for one thread at a time. A program may have both ends: it opens
+ * one of each. They are not inherited by fork(2): in the child, do nothing with
+ * the struct.
+ *
+ * With an event loop of your own, poll p.map.fd for POLLOUT or c.map.fd for
+ * POLLIN: they say that there is a byte, or room for one, and the kernel then
+ * does all that waiting takes. For more than one use epoll with EPOLLET, or be
+ * told at once, again and again, that there is one.
+ *
+ * The file is good C11 and C++11. On a 32-bit machine, compile with
+ * -D_FILE_OFFSET_BITS=64.
+ */
+#ifndef VFIFO_MAP_H
+#define VFIFO_MAP_H
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#include <linux/types.h>
+#include <linux/vfifo.h>
+
+/* How often to look at the other end before going to sleep. */
+#ifndef VFIFO_SPIN
+#define VFIFO_SPIN	200
+#endif
+
+#if __GCC_ATOMIC_LLONG_LOCK_FREE != 2
+#error "positions need 64-bit loads and stores that are atomic"
+#endif
+
+static_assert(sizeof(off_t) == 8, "compile with -D_FILE_OFFSET_BITS=64");
+
+/* What both kinds of end have. For use by the functions here, but for fd. */
+struct vfifo_map {
+	struct vfifo_end *own;		/* the page of this end */
+	const struct vfifo_end *peer;	/* the other one's, read-only */
+	unsigned char *data;		/* the buffer, twice in a row */
+	__u64 position;			/* of this end; *own is for others */
+	__u64 seen;			/* the other one's, when last looked at */
+	__u64 capacity;
+	size_t page;
+	int fd;
+	int epoll;
+	bool close_fd;
+};
+
+struct vfifo_producer {
+	struct vfifo_map map;
+};
+
+struct vfifo_consumer {
+	struct vfifo_map map;
+};
+
+/* ---- below the ends ---- */
+
+static inline __u64 vfifo_map_load(const struct vfifo_end *end)
+{
+	return __atomic_load_n(&end->position, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * How many bytes are free (for a producer) or queued (for a consumer), or -EIO.
+ * Looks at the other end only if it knew of fewer than @enough: its position is
+ * in a cache line that the other CPU writes to.
+ */
+static inline ssize_t vfifo_map_look(struct vfifo_map *map, bool producer,
+				     size_t enough)
+{
+	__u64 queued = producer ? map->position - map->seen :
+				  map->seen - map->position;
+	__u64 known = producer ? map->capacity - queued : queued;
+	__u64 seen;
+
+	if (known >= enough)
+		return known;
+	seen = vfifo_map_load(map->peer);
+	/* Its position only grows, and never past what there is for it. */
+	if (producer) {
+		if (map->position - seen > queued)
+			return -EIO;
+		known = map->capacity - (map->position - seen);
+	} else {
+		if (seen - map->position < queued ||
+		    seen - map->position > map->capacity)
+			return -EIO;
+		known = seen - map->position;
+	}
+	map->seen = seen;
+	return known;
+}
+
+/* Moves this end on, and wakes who waits for that. */
+static inline int vfifo_map_publish(struct vfifo_map *map, size_t len)
+{
+	map->position += len;
+	__atomic_store_n(&map->own->position, map->position, __ATOMIC_RELEASE);
+	/*
+	 * Pairs with the fence of an end that is about to sleep: either that
+	 * sees the position, or this sees that it waits.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&map->peer->waiting, __ATOMIC_RELAXED))
+		return 0;
+	return ioctl(map->fd, VFIFO_NOTIFY) ? -errno : 0;
+}
+
+static inline __s64 vfifo_map_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__s64)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* While spinning: leave the other hardware thread more of the core. */
+static inline void vfifo_map_relax(void)
+{
+#ifdef __has_builtin
+#if __has_builtin(__builtin_ia32_pause)
+	__builtin_ia32_pause();
+#endif
+#endif
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * Sleeps until something has happened at the other end, by a poll for edges: one
+ * for levels would come back at once as long as there is anything, even if it is
+ * less than is waited for.
+ */
+static inline int vfifo_map_sleep(struct vfifo_map *map, int timeout)
+{
+	struct epoll_event event;
+	int ret;
+
+	ret = epoll_wait(map->epoll, &event, 1, timeout);
+	if (ret < 0)
+		return -errno;
+	return ret > 0 && (event.events & EPOLLERR) ? -EIO : 0;
+}
+
+static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
+				 size_t need, int timeout)
+{
+	__s64 left = timeout, until = 0;
+	ssize_t n;
+	int i;
+
+	if (need > map->capacity)
+		return -EINVAL;
+	n = vfifo_map_look(map, producer, need);
+	for (i = 0; i < VFIFO_SPIN && timeout; i++) {
+		if (n < 0 || (size_t)n >= need)
+			break;
+		vfifo_map_relax();
+		n = vfifo_map_look(map, producer, need);
+	}
+	if (n < 0)
+		return n;
+	if ((size_t)n >= need)
+		return 0;
+	if (!timeout)
+		return -ETIMEDOUT;
+
+	if (timeout > 0)
+		until = vfifo_map_now() + timeout;
+	for (;;) {
+		__atomic_store_n(&map->own->waiting, 1, __ATOMIC_RELAXED);
+		/* See vfifo_map_publish(). Only the look after it counts. */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		n = vfifo_map_look(map, producer, need);
+		if (n < 0 || (size_t)n >= need)
+			break;
+		if (timeout > 0) {
+			left = until - vfifo_map_now();
+			if (left <= 0) {
+				n = -ETIMEDOUT;
+				break;
+			}
+		}
+		n = vfifo_map_sleep(map, left);
+		if (n < 0)
+			break;
+	}
+	__atomic_store_n(&map->own->waiting, 0, __ATOMIC_RELAXED);
+	return n < 0 ? n : 0;
+}
+
+static inline void vfifo_map_close(struct vfifo_map *map)
+{
+	/* First of all the end is given back. */
+	if (map->own)
+		munmap(map->own, map->page);
+	if (map->peer)
+		munmap((void *)map->peer, map->page);
+	if (map->data)
+		munmap(map->data, 2 * map->capacity);
+	if (map->epoll >= 0)
+		close(map->epoll);
+	if (map->close_fd)
+		close(map->fd);
+	memset(map, 0, sizeof(*map));
+	map->fd = -1;
+	map->epoll = -1;
+}
+
+static inline void *vfifo_map_pages(int fd, int prot, size_t len, __u64 offset)
+{
+	void *pages = mmap(NULL, len, prot, MAP_SHARED, fd, offset);
+
+	return pages == MAP_FAILED ? NULL : pages;
+}
+
+static inline int vfifo_map_info(int fd, struct vfifo_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	if (ioctl(fd, VFIFO_GET_INFO, info))
+		return -errno;
+	return info->size < sizeof(*info) ? -EPROTO : 0;
+}
+
+/* With errno as the failed call left it. */
+static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	struct epoll_event event;
+	struct vfifo_info info;
+	int err;
+
+	err = vfifo_map_info(map->fd, &info);
+	if (err) {
+		errno = -err;
+		return false;
+	}
+	/* This is what claims the end. */
+	map->own = (struct vfifo_end *)vfifo_map_pages(map->fd, rw, map->page,
+			producer ? info.producer_offset : info.consumer_offset);
+	if (!map->own)
+		return false;
+	map->peer = (const struct vfifo_end *)vfifo_map_pages(map->fd,
+			PROT_READ, map->page,
+			producer ? info.consumer_offset : info.producer_offset);
+	if (!map->peer)
+		return false;
+
+	/* While anything is mapped, the capacity stays what it is: now. */
+	err = vfifo_map_info(map->fd, &info);
+	if (!err && info.capacity > SIZE_MAX / 2)
+		err = -EOVERFLOW;
+	if (err) {
+		errno = -err;
+		return false;
+	}
+	map->capacity = info.capacity;
+	map->data = (unsigned char *)vfifo_map_pages(map->fd,
+			producer ? rw : PROT_READ, 2 * map->capacity,
+			info.data_offset);
+	if (!map->data)
+		return false;
+
+	/* As if the other end had done nothing yet: then it is looked at. */
+	map->position = vfifo_map_load(map->own);
+	map->seen = producer ? map->position - map->capacity : map->position;
+	if (vfifo_map_look(map, producer, map->capacity) < 0) {
+		errno = EIO;
+		return false;
+	}
+
+	map->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (map->epoll < 0)
+		return false;
+	memset(&event, 0, sizeof(event));
+	event.events = EPOLLET | (producer ? EPOLLOUT : EPOLLIN);
+	if (epoll_ctl(map->epoll, EPOLL_CTL_ADD, map->fd, &event))
+		return false;
+	/* That was a poll, for which the kernel sets it. */
+	__atomic_store_n(&map->own->waiting, 0, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* With a @path, @fd is one of ours to close. */
+static inline int vfifo_map_open(struct vfifo_map *map, bool producer,
+				 const char *path, int fd)
+{
+	int err;
+
+	memset(map, 0, sizeof(*map));
+	map->epoll = -1;
+	map->page = sysconf(_SC_PAGESIZE);
+	map->fd = path ? open(path, O_RDWR | O_CLOEXEC) : fd;
+	map->close_fd = path && map->fd >= 0;
+	if (map->fd >= 0 && vfifo_map_all(map, producer))
+		return 0;
+	err = map->fd < 0 && !path ? -EBADF : -errno;
+	vfifo_map_close(map);
+	return err;
+}
+
+/* ---- the producer ---- */
+
+/*
+ * Become the producer of the device at @path. -EBUSY: another one is. -EACCES:
+ * the device may not be opened for reading and writing. -ENOTTY: it is none of
+ * this kind.
+ */
+static inline int vfifo_producer_open(struct vfifo_producer *p,
+				      const char *path)
+{
+	return vfifo_map_open(&p->map, true, path, -1);
+}
+
+/* The same by a descriptor, open for both, which stays yours: close it later. */
+static inline int vfifo_producer_open_fd(struct vfifo_producer *p, int fd)
+{
+	return vfifo_map_open(&p->map, true, NULL, fd);
+}
+
+/* Stop being it. All that was committed stays queued. */
+static inline void vfifo_producer_close(struct vfifo_producer *p)
+{
+	vfifo_map_close(&p->map);
+}
+
+/*
+ * Where the next @len bytes go, or NULL if they don't fit now; vfifo_wait_room()
+ * waits for that, and knows if it's in vain. Nobody reads them before they are
+ * committed. Call it again to have more; it gives the same place.
+ */
+static inline void *vfifo_reserve(struct vfifo_producer *p, size_t len)
+{
+	struct vfifo_map *map = &p->map;
+	ssize_t room = vfifo_map_look(map, true, len);
+
+	if (room < 0 || (size_t)room < len)
+		return NULL;
+	return map->data + (size_t)(map->position & (map->capacity - 1));
+}
+
+/* How many bytes can be reserved now, at least. -EIO: see above. */
+static inline ssize_t vfifo_room(struct vfifo_producer *p)
+{
+	return vfifo_map_look(&p->map, true, p->map.capacity);
+}
+
+/*
+ * Queue the first @len of the reserved bytes, and wake the consumer if it
+ * sleeps. -EINVAL: there is not even room for so many; nothing was done.
+ */
+static inline int vfifo_commit(struct vfifo_producer *p, size_t len)
+{
+	struct vfifo_map *map = &p->map;
+
+	if (len > map->capacity - (map->position - map->seen))
+		return -EINVAL;
+	return len ? vfifo_map_publish(map, len) : 0;
+}
+
+/*
+ * Wait until @need bytes can be reserved: up to @timeout milliseconds, for ever
+ * if that is negative, not at all if it's 0. -ETIMEDOUT: there is less.
+ * -EINVAL: so much never fits. -EINTR: a signal handler ran.
+ */
+static inline int vfifo_wait_room(struct vfifo_producer *p, size_t need,
+				  int timeout)
+{
+	return vfifo_map_wait(&p->map, true, need, timeout);
+}
+
+/* ---- the consumer ---- */
+
+/* Become the consumer of the device at @path. As vfifo_producer_open(). */
+static inline int vfifo_consumer_open(struct vfifo_consumer *c,
+				      const char *path)
+{
+	return vfifo_map_open(&c->map, false, path, -1);
+}
+
+/* The same by a descriptor, open for both, which stays yours: close it later. */
+static inline int vfifo_consumer_open_fd(struct vfifo_consumer *c, int fd)
+{
+	return vfifo_map_open(&c->map, false, NULL, fd);
+}
+
+/* Stop being it. What was not released stays queued. */
+static inline void vfifo_consumer_close(struct vfifo_consumer *c)
+{
+	vfifo_map_close(&c->map);
+}
+
+/*
+ * Where the oldest queued bytes are, and in *@len how many of them there are, at
+ * least. NULL if there is none; vfifo_wait_bytes() waits for some, and knows if
+ * it's in vain. After that has waited for a number, there are as many.
+ */
+static inline const void *vfifo_peek(struct vfifo_consumer *c, size_t *len)
+{
+	struct vfifo_map *map = &c->map;
+	ssize_t n = vfifo_map_look(map, false, 1);
+
+	*len = n < 0 ? 0 : n;
+	if (n <= 0)
+		return NULL;
+	return map->data + (size_t)(map->position & (map->capacity - 1));
+}
+
+/*
+ * Give the first @len of them back, and wake the producer if it sleeps. -EINVAL:
+ * there are not so many; nothing was done.
+ */
+static inline int vfifo_release(struct vfifo_consumer *c, size_t len)
+{
+	struct vfifo_map *map = &c->map;
+
+	if (len > map->seen - map->position)
+		return -EINVAL;
+	return len ? vfifo_map_publish(map, len) : 0;
+}
+
+/* Wait until @need bytes are queued. Otherwise as vfifo_wait_room(). */
+static inline int vfifo_wait_bytes(struct vfifo_consumer *c, size_t need,
+				   int timeout)
+{
+	return vfifo_map_wait(&c->map, false, need, timeout);
+}
+
+#endif /* VFIFO_MAP_H */
