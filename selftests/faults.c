@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page faults in the middle of a read or write: somebody whose memory does not come
+ * must not keep others from using the FIFO.
+ *
+ * The memory is in the hands of a userfaultfd(2), which gives it when the test wants
+ * that, and until then whoever touches it sleeps. Everything that could have to wait
+ * for such a sleeper is done by a process of its own, so that the test itself can
+ * say what waited.
+ */
+#include <poll.h>
+#include <linux/userfaultfd.h>
+#include <sys/syscall.h>
+
+#include "vfifo_test.h"
+
+#define PAGES		4
+
+/* Seconds for what must not wait at all, on a machine that is busy otherwise. */
+#define SOON		(2 * DEADLINE)
+
+/* A process whose memory does not come, unless it is given. */
+struct faulty {
+	long page;
+	char *memory;		/* at this address there */
+	int *uffd;		/* its number there, shared; -1 if it can't be had */
+	int monitor;		/* the same one, here */
+	pid_t pid;
+};
+
+FIXTURE(faults)
+{
+	struct vfifo dev;
+	int fd;			/* one that blocks */
+	struct faulty f;
+};
+
+static int missing(char *memory, long len, int *error)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (unsigned long)memory, len },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) &&
+	    !ioctl(uffd, UFFDIO_REGISTER, &reg))
+		return uffd;
+	*error = errno;
+	return -1;
+}
+
+FIXTURE_SETUP(faults)
+{
+	int uffd, error = 0;
+
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->f.page = self->dev.page;
+	self->f.monitor = -1;
+	self->fd = vfifo_open(O_RDWR);
+	ASSERT_LE(0, self->fd);
+	self->f.uffd = shared(sizeof(*self->f.uffd));
+	ASSERT_NE(NULL, self->f.uffd);
+	*self->f.uffd = -1;
+	self->f.memory = mmap(NULL, PAGES * self->f.page,
+			      PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->f.memory);
+
+	uffd = missing(self->f.memory, PAGES * self->f.page, &error);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd: %s", strerror(error));
+	close(uffd);
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	/* First, since all the rest may wait for it. */
+	if (self->f.pid > 0) {
+		kill(self->f.pid, SIGKILL);
+		waitpid(self->f.pid, NULL, 0);
+	}
+	close(self->f.monitor);
+	munmap(self->f.memory, PAGES * self->f.page);
+	munmap(self->f.uffd, sizeof(*self->f.uffd));
+	close(self->fd);
+	vfifo_teardown(&self->dev);
+}
+
+/*
+ * Starts a process whose memory is missing from page number @from on; the pages
+ * before that have bytes of the stream. True in the parent, when it is there.
+ */
+static bool faulty_start(struct faulty *f, int from)
+{
+	long present = from * f->page;
+	int pidfd, error, fd;
+
+	f->pid = child_start(15 * DEADLINE);
+	if (!f->pid) {
+		stream_fill(f->memory, present, 0);
+		fd = missing(f->memory + present, PAGES * f->page - present,
+			     &error);
+		if (fd < 0)
+			_exit(99);
+		__atomic_store_n(f->uffd, fd, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	if (!eventually(__atomic_load_n(f->uffd, __ATOMIC_SEQ_CST) >= 0))
+		return true;
+	pidfd = syscall(SYS_pidfd_open, f->pid, 0);
+	f->monitor = syscall(SYS_pidfd_getfd, pidfd, *f->uffd, 0);
+	close(pidfd);
+	return true;
+}
+
+/* The address of the next fault, once it has been met; 0 if there is none. */
+static unsigned long fault_met(int monitor)
+{
+	struct pollfd p = { .fd = monitor, .events = POLLIN };
+	struct uffd_msg msg;
+
+	if (poll(&p, 1, DEADLINE * 1000) != 1 ||
+	    read(monitor, &msg, sizeof(msg)) != sizeof(msg) ||
+	    msg.event != UFFD_EVENT_PAGEFAULT)
+		return 0;
+	return msg.arg.pagefault.address;
+}
+
+/* Gives page number @page, with the bytes of the stream from @pos on. */
+static bool give(struct faulty *f, int page, __u64 pos)
+{
+	char *from = malloc(f->page);
+	struct uffdio_copy copy = {
+		.dst = (unsigned long)f->memory + page * f->page,
+		.src = (unsigned long)from,
+		.len = f->page,
+	};
+	int ret;
+
+	stream_fill(from, f->page, pos);
+	ret = ioctl(f->monitor, UFFDIO_COPY, &copy);
+	free(from);
+	return !ret;
+}
+
+/* Gives whatever the process touches from now on, until it ends. */
+static int give_all(struct faulty *f, __u64 pos)
+{
+	struct pollfd p = { .fd = f->monitor, .events = POLLIN };
+	__s64 until = now_ms() + DEADLINE * 1000;
+	int page;
+
+	for (page = 0; page < PAGES; page++)
+		give(f, page, pos + page * f->page);
+	/* What was not there a moment ago may be met as a fault still. */
+	while (child_state(f->pid) != 'Z' && now_ms() < until) {
+		struct uffd_msg msg;
+
+		poll(&p, 1, 10);
+		if (read(f->monitor, &msg, sizeof(msg)) == sizeof(msg)) {
+			struct uffdio_range range = {
+				msg.arg.pagefault.address & -f->page,
+				f->page,
+			};
+
+			ioctl(f->monitor, UFFDIO_WAKE, &range);
+		}
+	}
+	if (child_state(f->pid) != 'Z')
+		return -ETIMEDOUT;
+	page = child_end(f->pid);
+	f->pid = 0;
+	return page;
+}
+
+/* Evaluates @cond in a process of its own: whether it came true without waiting. */
+#define soon(cond) ({							\
+	__s64 __until = now_ms() + SOON * 1000;				\
+	pid_t __pid = child_start(2 * SOON);			\
+									\
+	if (!__pid)							\
+		_exit(!(cond));						\
+	while (child_state(__pid) != 'Z' && now_ms() < __until)		\
+		usleep(1000);						\
+	/* One that waits for a lock can't be waited for. */		\
+	child_state(__pid) == 'Z' && child_end(__pid) == 0;		\
+})
+
+static bool generates(void)
+{
+	long written = attr_get("stats/bytes_written");
+
+	return !attr_store("mode", "1") &&
+	       eventually(attr_get("stats/bytes_written") > written) &&
+	       !attr_store("mode", "0");
+}
+
+/* A reader waits for its memory; the others of its kind go on. */
+TEST_F_TIMEOUT(faults, reader_keeps_nobody, 200)
+{
+	char *buf = self->f.memory;
+	long cap = self->dev.capacity, pos;
+
+	ASSERT_EQ(0, attr_set("period_ms", 1));
+	ASSERT_TRUE(put(&self->dev, 300, 0));
+	if (!faulty_start(&self->f, 0)) {
+		long ret = res(read(self->fd, buf, 100));
+
+		_exit(ret < 1 || ret > 100 || !stream_equal(buf, ret, 7000));
+	}
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+
+	/* Another reader, which finds the bytes that the first one has not taken. */
+	ASSERT_TRUE(soon(get(&self->dev, 100, 0)));
+	EXPECT_EQ(200, queued(self->fd));
+	ASSERT_TRUE(soon(put(&self->dev, 50, 300)));
+	ASSERT_TRUE(soon(get(&self->dev, 250, 100)));
+	ASSERT_TRUE(soon(!ioctl(self->fd, VFIFO_CLEAR)));
+	ASSERT_TRUE(soon(generates()));
+	ASSERT_TRUE(soon(!ioctl(self->fd, VFIFO_CLEAR)));
+	ASSERT_TRUE(soon(!attr_set("capacity", 2 * cap)));
+	ASSERT_TRUE(soon(*attr_text("stats/bytes_read")));
+	EXPECT_NE('Z', child_state(self->f.pid));
+	EXPECT_EQ(0, queued(self->fd));
+
+	/* Now it has its memory, and what is queued now is what it gets. */
+	for (pos = 0; pos < PAGES; pos++)
+		give(&self->f, pos, 9000);
+	ASSERT_TRUE(put(&self->dev, 100, 7000));
+	EXPECT_EQ(0, give_all(&self->f, 9000));
+	EXPECT_GE(99, queued(self->fd));
+}
+
+TEST_F_TIMEOUT(faults, writer_keeps_nobody, 200)
+{
+	long cap = self->dev.capacity;
+	char *buf = self->f.memory, got[PIPE_BUF];
+
+	ASSERT_EQ(0, attr_set("period_ms", 1));
+	ASSERT_TRUE(put(&self->dev, 100, 0));
+	if (!faulty_start(&self->f, 0))
+		_exit(write(self->fd, buf, PIPE_BUF) != PIPE_BUF);
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	EXPECT_EQ(100, queued(self->fd));
+
+	ASSERT_TRUE(soon(put(&self->dev, 200, 100)));
+	ASSERT_TRUE(soon(get(&self->dev, 300, 0)));
+	ASSERT_TRUE(soon(generates()));
+	ASSERT_TRUE(soon(!ioctl(self->fd, VFIFO_CLEAR)));
+	ASSERT_TRUE(soon(!attr_set("capacity", 2 * cap)));
+	EXPECT_EQ(0, queued(self->fd));
+	EXPECT_NE('Z', child_state(self->f.pid));
+
+	/* Then all of its bytes come at once. */
+	ASSERT_TRUE(put(&self->dev, 10, 300));
+	EXPECT_EQ(0, give_all(&self->f, 5000));
+	EXPECT_EQ(10 + PIPE_BUF, queued(self->fd));
+	EXPECT_TRUE(get(&self->dev, 10, 300));
+	EXPECT_EQ(PIPE_BUF, res(read(self->dev.fd, got, PIPE_BUF)));
+	EXPECT_TRUE(stream_equal(got, PIPE_BUF, 5000));
+}
+
+/* The first part of an atomic write is there, the second is not: it stays one. */
+TEST_F_TIMEOUT(faults, atomic_write_across_the_fault, 200)
+{
+	long page = self->f.page, i;
+	char *buf = self->f.memory;
+
+	if (!faulty_start(&self->f, 1))
+		_exit(write(self->fd, buf + page - 1000, PIPE_BUF) != PIPE_BUF);
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+
+	/* Nothing of it may be seen, or be in the way. */
+	for (i = 0; i < 10; i++) {
+		ASSERT_TRUE(soon(put(&self->dev, 1000, 1000 * i)));
+		EXPECT_EQ(1000, queued(self->fd));
+		ASSERT_TRUE(soon(get(&self->dev, 1000, 1000 * i)));
+	}
+	ASSERT_TRUE(give(&self->f, 1, page));
+	EXPECT_EQ(0, give_all(&self->f, 0));
+	EXPECT_EQ(PIPE_BUF, queued(self->fd));
+	EXPECT_TRUE(get(&self->dev, PIPE_BUF, page - 1000));
+}
+
+/* More than PIPE_BUF may be mixed with others, but its order stays. */
+TEST_F_TIMEOUT(faults, large_write_across_the_fault, 200)
+{
+	long page = self->f.page, len = 2 * PIPE_BUF + 500, before;
+	char *buf = self->f.memory, *got = malloc(len + 100);
+
+	ASSERT_LE(len, PAGES * page - page + 1000);
+	if (!faulty_start(&self->f, 1))
+		_exit(write(self->fd, buf + page - 1000, len) != len);
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	before = queued(self->fd);
+	EXPECT_TRUE(before == 0 || before == 1000);
+	ASSERT_TRUE(soon(put(&self->dev, 100, 1 << 20)));
+	EXPECT_EQ(0, give_all(&self->f, 0));
+	ASSERT_EQ(len + 100, queued(self->fd));
+	ASSERT_EQ(len + 100, res(read(self->dev.fd, got, len + 100)));
+	EXPECT_TRUE(stream_equal(got, before, page - 1000));
+	EXPECT_TRUE(stream_equal(got + before, 100, 1 << 20));
+	EXPECT_TRUE(stream_equal(got + before + 100, len - before,
+				 page - 1000 + before));
+	free(got);
+}
+
+/* What a reader gets and what others get is the stream, without a gap or overlap. */
+TEST_F_TIMEOUT(faults, read_across_the_fault, 200)
+{
+	long page = self->f.page, total = 2 * PIPE_BUF, rest;
+	char *buf = self->f.memory;
+	long *ret = shared(sizeof(*ret)), *pos = shared(sizeof(*pos)), i;
+
+	ASSERT_NE(NULL, ret);
+	ASSERT_NE(NULL, pos);
+	*pos = -1;
+	ASSERT_TRUE(put(&self->dev, total, 0));
+	if (!faulty_start(&self->f, 1)) {
+		*ret = res(read(self->fd, buf + page - 100, total));
+		/* Where in the stream that begins. */
+		for (i = 0; i < total && *pos < 0; i++) {
+			if (*ret > 0 && stream_equal(buf + page - 100, *ret, i))
+				*pos = i;
+		}
+		_exit(0);
+	}
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	ASSERT_TRUE(soon(get(&self->dev, 1000, total - queued(self->fd))));
+	EXPECT_EQ(0, give_all(&self->f, 77777));
+	rest = queued(self->fd);
+	ASSERT_LT(0, *ret);
+	EXPECT_EQ(total, *ret + 1000 + rest);
+	EXPECT_TRUE(*pos == 0 || *pos == 1000) {
+		TH_LOG("%ld bytes, from %ld on", *ret, *pos);
+	}
+	EXPECT_TRUE(get(&self->dev, rest, total - rest));
+	munmap(ret, sizeof(*ret));
+	munmap(pos, sizeof(*pos));
+}
+
+static int *hits;
+
+static void on_usr1(int sig __always_unused)
+{
+	__atomic_add_fetch(hits, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A signal that does not kill need not end a fault in the kernel: it does not with a
+ * pipe. But then it is served when the memory comes, and nothing is lost by it.
+ */
+TEST_F_TIMEOUT(faults, signal_loses_nothing, 200)
+{
+	struct sigaction sa = { .sa_handler = on_usr1 };
+	long *ret = shared(sizeof(*ret)), size = 500;
+	char *buf = self->f.memory;
+	bool read_some = false;
+	int out;
+
+	hits = shared(sizeof(*hits));
+	ASSERT_NE(NULL, hits);
+	ASSERT_NE(NULL, ret);
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+	ASSERT_TRUE(put(&self->dev, size, 0));
+	for (out = 0; out < 2; out++) {
+		*self->f.uffd = -1;
+		if (!faulty_start(&self->f, 0)) {
+			*ret = res(out ? write(self->fd, buf, 100) :
+					 read(self->fd, buf, 100));
+			_exit(0);
+		}
+		ASSERT_LE(0, self->f.monitor);
+		ASSERT_NE(0UL, fault_met(self->f.monitor));
+		kill(self->f.pid, SIGUSR1);
+		usleep(20000);
+		EXPECT_EQ(size, queued(self->fd));
+		EXPECT_EQ(0, give_all(&self->f, 500));
+		EXPECT_EQ(out + 1, *hits);
+		EXPECT_TRUE(*ret == -EINTR || *ret == -EFAULT || *ret == 100) {
+			TH_LOG("%s: %ld", out ? "write" : "read", *ret);
+		}
+		if (*ret > 0) {
+			size += out ? *ret : -*ret;
+			read_some |= !out;
+		}
+		ASSERT_EQ(size, queued(self->fd));
+		close(self->f.monitor);
+		self->f.monitor = -1;
+	}
+	EXPECT_TRUE(get(&self->dev, size, read_some ? 100 : 0));
+	munmap(hits, sizeof(*hits));
+	munmap(ret, sizeof(*ret));
+}
+
+TEST_F_TIMEOUT(faults, kill_ends_it, 200)
+{
+	char *buf = self->f.memory;
+	int out;
+
+	ASSERT_TRUE(put(&self->dev, 500, 0));
+	for (out = 0; out < 2; out++) {
+		*self->f.uffd = -1;
+		if (!faulty_start(&self->f, 0))
+			_exit(out ? write(self->fd, buf, 100) :
+				    read(self->fd, buf, 100));
+		ASSERT_LE(0, self->f.monitor);
+		ASSERT_NE(0UL, fault_met(self->f.monitor));
+		kill(self->f.pid, SIGKILL);
+		EXPECT_TRUE(eventually(child_state(self->f.pid) == 'Z'));
+		EXPECT_EQ(-SIGKILL, child_end(self->f.pid));
+		self->f.pid = 0;
+		EXPECT_EQ(500, queued(self->fd));
+		close(self->f.monitor);
+		self->f.monitor = -1;
+	}
+	EXPECT_TRUE(get(&self->dev, 500, 0));
+	EXPECT_TRUE(put(&self->dev, self->dev.capacity, 0));
+}
+
+int main(int argc, char **argv)
+{
+	return vfifo_main(argc, argv);
+}

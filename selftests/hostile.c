@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owners of an end who store there what they like. The others get EIO and go on
+ * when the FIFO is cleared or the claim ends; nothing else happens.
+ */
+#include <poll.h>
+
+#include "vfifo_test.h"
+
+/* How many wrong positions each of the random tests stores. */
+#define CASES	600000
+
+FIXTURE(hostile)
+{
+	struct vfifo dev;
+	struct vfifo_info info;
+	struct vfifo_end *own;
+	__u64 cap;
+};
+
+FIXTURE_VARIANT(hostile)
+{
+	bool producer;
+};
+
+FIXTURE_VARIANT_ADD(hostile, producer)
+{
+	.producer = true,
+};
+
+FIXTURE_VARIANT_ADD(hostile, consumer)
+{
+	.producer = false,
+};
+
+FIXTURE_SETUP(hostile)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->cap = self->dev.capacity;
+	self->info.size = sizeof(self->info);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));
+	/* Somewhere in the middle. */
+	ASSERT_TRUE(put(&self->dev, 1000, 0));
+	self->own = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, self->dev.fd,
+			 variant->producer ? self->info.producer_offset :
+					     self->info.consumer_offset);
+	ASSERT_NE(MAP_FAILED, self->own);
+}
+
+FIXTURE_TEARDOWN(hostile)
+{
+	munmap(self->own, self->dev.page);
+	vfifo_teardown(&self->dev);
+}
+
+static void store(struct vfifo_end *end, __u64 position)
+{
+	__atomic_store_n(&end->position, position, __ATOMIC_RELEASE);
+}
+
+static __u64 load(struct vfifo_end *end)
+{
+	return __atomic_load_n(&end->position, __ATOMIC_ACQUIRE);
+}
+
+/* A call of the end that is not claimed. */
+static long other_end(int fd, bool producer, char *c)
+{
+	return res(producer ? read(fd, c, 1) : write(fd, c, 1));
+}
+
+static void unclaim(struct vfifo *dev, struct vfifo_end *own)
+{
+	/* Something else in its place, so that it can be unmapped again. */
+	mmap(own, dev->page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+	     -1, 0);
+}
+
+TEST_F(hostile, every_kind_of_wrong_position)
+{
+	__u64 at = load(self->own), far[] = {
+		self->cap, self->cap + 1, 1ULL << 32, 1ULL << 63,
+		(1ULL << 63) - 1,
+	};
+	struct pollfd pfd = { .fd = self->dev.fd, .events = POLLIN | POLLOUT };
+	unsigned int i;
+	long errors;
+	char c = 0;
+	int back;
+
+	/* The other end has seen where this one is. */
+	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
+	for (i = 0; i < 2 * ARRAY_SIZE(far); i++) {
+		back = i & 1;
+		errors = attr_get("stats/position_errors");
+		store(self->own, back ? at - far[i / 2] : at + far[i / 2]);
+		EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+		EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+		EXPECT_EQ(errors + 1, attr_get("stats/position_errors"));
+		EXPECT_EQ(1, poll(&pfd, 1, 0));
+		EXPECT_EQ(POLLERR | POLLIN | POLLOUT, pfd.revents);
+		EXPECT_GE((long)self->cap, attr_get("size"));
+		/* A position that could be does not mend it by itself. */
+		store(self->own, at);
+		EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+		EXPECT_EQ(-EBUSY, other_end(self->dev.fd, !variant->producer,
+					    &c));
+		if (!variant->producer) {
+			EXPECT_EQ(-EBUSY, res(ioctl(self->dev.fd,
+						    VFIFO_CLEAR)));
+			break;
+		}
+		ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+		EXPECT_EQ(-EAGAIN, other_end(self->dev.fd, true, &c));
+		store(self->own, ++at);
+		EXPECT_EQ(1, other_end(self->dev.fd, true, &c));
+	}
+	unclaim(&self->dev, self->own);
+	EXPECT_EQ(-EAGAIN, res(ioctl(self->dev.fd, VFIFO_CLEAR)) ?:
+			   res(read(self->dev.fd, &c, 1)));
+	EXPECT_TRUE(put(&self->dev, 500, 7));
+	EXPECT_TRUE(get(&self->dev, 500, 7));
+}
+
+/* One byte behind what was seen is as wrong as any. */
+TEST_F(hostile, backwards)
+{
+	__u64 at = load(self->own);
+	char c = 0;
+
+	store(self->own, at + 10);
+	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
+	store(self->own, at + 9);
+	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+}
+
+/* The end of the claim mends it, from the last position that could be. */
+TEST_F(hostile, end_of_the_claim_mends_it)
+{
+	__u64 at = load(self->own);
+	char c = 0;
+
+	store(self->own, at + 10);
+	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
+	store(self->own, at - 1);
+	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+	unclaim(&self->dev, self->own);
+	if (variant->producer) {
+		/* One byte was read above. */
+		EXPECT_EQ(1009, queued(self->dev.fd));
+		EXPECT_TRUE(get(&self->dev, 999, 1));
+	} else {
+		/* One was written. */
+		EXPECT_EQ(991, queued(self->dev.fd));
+		EXPECT_TRUE(get(&self->dev, 990, 10));
+	}
+}
+
+/* Whoever sleeps learns of it when it is told to look. */
+TEST_F(hostile, sleeper_gets_the_error)
+{
+	int fd = vfifo_open(O_RDWR);
+	pid_t pid;
+	char c;
+
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(variant->producer ? !ioctl(fd, VFIFO_CLEAR) :
+		    put(&self->dev, self->cap - 1000, 0));
+	pid = child_start(2 * DEADLINE);
+	if (!pid)
+		_exit(-other_end(fd, variant->producer, &c));
+	ASSERT_TRUE(child_sleeps(pid));
+	store(self->own, load(self->own) + (1ULL << 40));
+	ASSERT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
+	EXPECT_EQ(EIO, child_end(pid));
+	close(fd);
+}
+
+/* A position of any kind: near, far, or anything. */
+static __u64 odd_position(__u64 *random, __u64 at, __u64 cap)
+{
+	__u64 r = rnd(random);
+
+	switch (rnd(random) % 8) {
+	case 0:
+		return at + r % (cap + 2);
+	case 1:
+		return at - r % (cap + 2);
+	case 2:
+		return at + cap - 2 + r % 5;
+	case 3:
+		return r;
+	case 4:
+		return -1ULL - r % 3;
+	case 5:
+		return at + (1ULL << (r % 64));
+	case 6:
+		return at - (1ULL << (r % 64));
+	default:
+		return at + r % 3;
+	}
+}
+
+/*
+ * Each answer is the one that the contract gives: positions are believed if there
+ * are 0 to capacity bytes between them, and none has gone backwards.
+ */
+TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
+{
+	__u64 random = vfifo_seed ^ variant->producer, own, peer, seen, pos;
+	long errors = attr_get("stats/position_errors"), broken = 0, i, ret;
+	bool ok;
+	char c = 0;
+
+	LOG_SEED();
+	/* The position of the other end, by the kernel's own words. */
+	own = load(self->own);
+	peer = variant->producer ? own - 1000 : own + 1000;
+	seen = own;
+	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
+	peer++;
+	for (i = 0; i < CASES; i++) {
+		pos = odd_position(&random, seen, self->cap);
+		store(self->own, pos);
+		ret = other_end(self->dev.fd, variant->producer, &c);
+		if (variant->producer)
+			ok = pos - peer <= self->cap &&
+			     pos - peer >= seen - peer;
+		else
+			ok = peer - pos <= self->cap &&
+			     peer - pos <= peer - seen;
+		if (!ok) {
+			ASSERT_EQ(-EIO, ret) {
+				TH_LOG("case %ld: %llx after %llx, other %llx",
+				       i, pos, seen, peer);
+			}
+			broken++;
+			/* There is more than one way to mend it. */
+			if (variant->producer && i % 16) {
+				ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+				peer = pos;
+				seen = pos;
+				continue;
+			}
+			munmap(self->own, self->dev.page);
+			self->own = mmap(NULL, self->dev.page,
+					 PROT_READ | PROT_WRITE, MAP_SHARED,
+					 self->dev.fd, variant->producer ?
+					 self->info.producer_offset :
+					 self->info.consumer_offset);
+			ASSERT_NE(MAP_FAILED, self->own);
+			ASSERT_EQ(seen, load(self->own));
+			continue;
+		}
+		seen = pos;
+		if (pos == (variant->producer ? peer : peer - self->cap)) {
+			ASSERT_EQ(-EAGAIN, ret);
+			continue;
+		}
+		ASSERT_EQ(1, ret);
+		peer++;
+	}
+	EXPECT_EQ(errors + broken, attr_get("stats/position_errors"));
+	TH_LOG("%ld positions, of which %ld were wrong", i, broken);
+}
+
+/* Stores at full speed until it is killed. */
+static void storm(struct vfifo_end *own, __u64 random, __u64 cap,
+		  __u64 *count)
+{
+	__u64 at = load(own);
+
+	for (;;) {
+		store(own, odd_position(&random, at, cap));
+		if (!(rnd(&random) % 64))
+			own->waiting = rnd(&random);
+		__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void no_op(int sig)
+{
+	(void)sig;
+}
+
+/* While the positions change under its copies, the kernel stays within bounds. */
+TEST_F_TIMEOUT(hostile, full_speed, 120)
+{
+	__u64 *count = shared(sizeof(*count)), calls = 0, random = vfifo_seed;
+	struct itimerspec every = { { 0, 20000000 }, { 0, 20000000 } };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
+				  .sigev_signo = SIGALRM };
+	struct sigaction action = { .sa_handler = no_op };
+	int fd = vfifo_open(O_RDWR), other;
+	char *buf = malloc(2 * self->cap);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN | POLLOUT };
+	timer_t timer;
+	size_t len;
+	pid_t pid;
+	long ret;
+
+	LOG_SEED();
+	ASSERT_TRUE(count && buf && fd >= 0);
+	munmap(self->own, self->dev.page);
+	pid = child_start(100);
+	if (!pid) {
+		self->own = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
+				 MAP_SHARED, fd, variant->producer ?
+				 self->info.producer_offset :
+				 self->info.consumer_offset);
+		if (self->own == MAP_FAILED)
+			_exit(1);
+		storm(self->own, random, self->cap, count);
+	}
+	/* Calls that sleep must be ended by a signal, whatever happens. */
+	sigaction(SIGALRM, &action, NULL);
+	ASSERT_EQ(0, timer_create(CLOCK_MONOTONIC, &event, &timer));
+	ASSERT_EQ(0, timer_settime(timer, 0, &every, NULL));
+	while (__atomic_load_n(count, __ATOMIC_RELAXED) < 2 * CASES ||
+	       calls < 20000) {
+		len = 1 + rnd(&random) % (2 * self->cap);
+		switch (rnd(&random) % 8) {
+		case 0:
+			ret = poll(&pfd, 1, 0);
+			ASSERT_TRUE(ret == 0 || ret == 1);
+			break;
+		case 1:
+			ret = queued(fd);
+			ASSERT_TRUE(ret >= 0 && ret <= (long)self->cap);
+			break;
+		case 2:
+			ASSERT_GE((long)self->cap, attr_get("size"));
+			break;
+		case 3:
+			/* Where there is nothing to clear, there is a claim. */
+			ret = res(ioctl(fd, VFIFO_CLEAR));
+			ASSERT_TRUE(variant->producer ? ret == 0 :
+							ret == -EBUSY || !ret);
+			break;
+		case 4:
+			ASSERT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
+			break;
+		default:
+			other = rnd(&random) % 2 ? fd : self->dev.fd;
+			ret = res(variant->producer ? read(other, buf, len) :
+						      write(other, buf, len));
+			ASSERT_TRUE(ret == -EIO || ret == -EAGAIN ||
+				    ret == -EINTR ||
+				    (ret > 0 && ret <= (long)len)) {
+				TH_LOG("call %llu: %ld of %zu", calls, ret,
+				       len);
+			}
+		}
+		calls++;
+		if (kill(pid, 0) || child_state(pid) == 'Z')
+			break;
+	}
+	timer_delete(timer);
+	kill(pid, SIGKILL);
+	EXPECT_EQ(-SIGKILL, child_end(pid));
+	TH_LOG("%llu positions, %llu calls", *count, calls);
+	/* All is well again. */
+	EXPECT_EQ(0, ioctl(fd, VFIFO_CLEAR));
+	EXPECT_TRUE(put(&self->dev, self->cap, 3));
+	EXPECT_TRUE(get(&self->dev, self->cap, 3));
+	self->own = mmap(NULL, self->dev.page, PROT_READ, MAP_PRIVATE |
+			 MAP_ANONYMOUS, -1, 0);
+	free(buf);
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	return vfifo_main(argc, argv);
+}

@@ -1,0 +1,877 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The most of everything: capacity, devices, open files, sleepers; and the least:
+ * of descriptors and of memory. What can't be had is refused, and nothing else
+ * happens.
+ *
+ * With "-n rounds" what depends on chance is done that often, and all sleepers are
+ * as many as some of them always are.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "vfifo_module.h"
+
+#define MIB		(1L << 20)
+#define MAX_CAPACITY	(1L << 30)
+#define MAX_DEVICES	256
+#define MANY		1000	/* open files, sleepers */
+#define SOME		200
+
+static int sleepers_max = SOME;
+static int rounds = 1;
+
+/* Seconds for what is a thousand times something. */
+#define LONG_TEST	600
+#define LONG_WAIT	120
+
+#define eventually_long(cond) ({					\
+	__s64 __end = now_ms() + LONG_WAIT * 1000;			\
+	bool __done;							\
+	while (!(__done = !!(cond)) && now_ms() < __end)		\
+		usleep(10000);						\
+	__done;								\
+})
+
+FIXTURE(limits)
+{
+	struct health health;
+	long page;
+	long killed;		/* processes, for want of memory */
+	pid_t canary;
+};
+
+static long oom_kills(void)
+{
+	return file_number("/proc/vmstat", "oom_kill");
+}
+
+FIXTURE_SETUP(limits)
+{
+	ASSERT_EQ(0, module_unload());
+	health_begin(&self->health);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->killed = oom_kills();
+	/* The first that would be killed if memory was to be had at all costs. */
+	self->canary = child_start(LONG_TEST);
+	if (!self->canary) {
+		file_store("/proc/self/oom_score_adj", "1000");
+		for (;;)
+			pause();
+	}
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+	/* It lives. */
+	EXPECT_EQ(0, waitpid(self->canary, NULL, WNOHANG));
+	EXPECT_EQ(self->killed, oom_kills());
+	kill(self->canary, SIGKILL);
+	child_end(self->canary);
+	EXPECT_EQ(0, module_unload());
+	EXPECT_EQ(NULL, module_left_behind());
+	EXPECT_HEALTHY(&self->health);
+	health_end(&self->health);
+}
+
+static long available(void)
+{
+	return file_number("/proc/meminfo", "MemAvailable") * 1024;
+}
+
+/* ---- capacity ---- */
+
+static struct vfifo_end *claim(int fd, __u64 offset)
+{
+	void *p = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+		       MAP_SHARED, fd, offset);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* All of @cap bytes can be used, and the last of them are where they should be. */
+static void use_all(struct __test_metadata *_metadata, long cap)
+{
+	struct pollfd pfd = { .events = POLLIN | POLLOUT };
+	struct vfifo_info info = { .size = sizeof(info) };
+	struct vfifo_end *own;
+	char *data, buf[100];
+	__u64 start;
+	int fd;
+
+	fd = vfifo_open(O_RDWR | O_NONBLOCK);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ioctl(fd, VFIFO_GET_INFO, &info));
+	ASSERT_EQ(cap, (long)info.capacity);
+	data = mmap(NULL, 2 * cap, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    info.data_offset);
+	ASSERT_NE(MAP_FAILED, data);
+	own = claim(fd, info.producer_offset);
+	ASSERT_NE(NULL, own);
+	start = own->position;
+	EXPECT_EQ(0, data[0]);
+	EXPECT_EQ(0, data[cap - 1]);
+	data[cap - 1] = 77;
+	EXPECT_EQ(77, data[2 * cap - 1]);
+	data[cap] = 78;
+	EXPECT_EQ(78, data[0]);
+	/* The last bytes before it is full. */
+	stream_fill(data + (start + cap - sizeof(buf)) % cap, sizeof(buf), 0);
+	__atomic_store_n(&own->position, start + cap, __ATOMIC_RELEASE);
+	munmap(own, sysconf(_SC_PAGESIZE));
+
+	EXPECT_EQ(cap, queued(fd));
+	EXPECT_EQ(cap, attr_get("size"));
+	EXPECT_EQ(-EAGAIN, res(write(fd, "x", 1)));
+	pfd.fd = fd;
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(POLLIN, pfd.revents);
+	own = claim(fd, info.consumer_offset);
+	ASSERT_NE(NULL, own);
+	__atomic_store_n(&own->position, start + cap - sizeof(buf),
+			 __ATOMIC_RELEASE);
+	munmap(own, sysconf(_SC_PAGESIZE));
+	EXPECT_EQ(sizeof(buf), read(fd, buf, sizeof(buf)));
+	EXPECT_TRUE(stream_equal(buf, sizeof(buf), 0));
+	EXPECT_EQ(-EAGAIN, res(read(fd, buf, 1)));
+	munmap(data, 2 * cap);
+	close(fd);
+}
+
+TEST_F_TIMEOUT(limits, largest_capacity, LONG_TEST)
+{
+	long cap, largest = 0;
+	int ret = 0;
+
+	ASSERT_EQ(0, module_load("devices=1"));
+	for (cap = MAX_CAPACITY; !largest && cap >= MIB; cap /= 2) {
+		ret = attr_set("capacity", cap);
+		EXPECT_TRUE(!ret || ret == -ENOMEM) {
+			TH_LOG("%ld bytes: %s", cap, strerror(-ret));
+		}
+		EXPECT_EQ(ret ? 65536 : cap, attr_get("capacity"));
+		if (!ret)
+			largest = cap;
+	}
+	ASSERT_LE(MIB, largest);
+	use_all(_metadata, largest);
+	EXPECT_EQ(0, attr_set("capacity", self->page));
+	use_all(_metadata, self->page);
+	TH_LOG("%ld MiB", largest / MIB);
+}
+
+/*
+ * More than there is, by resizing: ENOMEM, and not somebody else's memory. What
+ * is queued stays.
+ */
+TEST_F_TIMEOUT(limits, no_memory_for_a_resize, LONG_TEST)
+{
+	long cap = MIB, had[2] = { 0, 0 }, refused = 0, kept;
+	char path[64], text[32];
+	int i, ret, fd;
+
+	if (available() > 3 * MAX_CAPACITY)
+		SKIP(return, "there is too much memory to want more");
+	ASSERT_EQ(0, module_load("devices=2"));
+	fd = vfifo_open(O_RDWR | O_NONBLOCK);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(4, write(fd, "kept", 4));
+	while (2 * cap <= available() && cap < MAX_CAPACITY)
+		cap *= 2;
+	/* Small steps at the end, big ones all the time. */
+	for (; cap >= self->page; cap /= 2) {
+		for (i = 0; i < 4; i++) {
+			snprintf(path, sizeof(path),
+				 VFIFO_CLASS "/vfifo%d/capacity", i & 1);
+			snprintf(text, sizeof(text), "%ld", cap);
+			kept = had[i & 1];
+			if (kept >= cap)
+				continue;
+			ret = file_store(path, text);
+			ASSERT_TRUE(ret == 0 || ret == -ENOMEM) {
+				TH_LOG("%ld bytes: %s", cap, strerror(-ret));
+			}
+			if (!ret)
+				had[i & 1] = cap;
+			else
+				refused++;
+		}
+		/* Once is enough, of the steps that are slow. */
+		if (had[0] && had[1])
+			break;
+	}
+	EXPECT_LT(0, refused);
+	EXPECT_EQ(had[0], attr_get("capacity"));
+	EXPECT_EQ(4, queued(fd));
+	EXPECT_EQ(4, read(fd, text, sizeof(text)));
+	EXPECT_EQ(0, memcmp(text, "kept", 4));
+	TH_LOG("%ld MiB and %ld MiB, %ld times ENOMEM", had[0] / MIB,
+	       had[1] / MIB, refused);
+	close(fd);
+}
+
+/* The same, by loading: as many devices as can be, until memory ends. */
+TEST_F_TIMEOUT(limits, no_memory_for_loading, LONG_TEST)
+{
+	char parameters[64];
+	long cap = 64 * MIB;
+
+	if (available() > 64 * MAX_CAPACITY)
+		SKIP(return, "there is too much memory to want more");
+	while (MAX_DEVICES / 2 * cap < available())
+		cap *= 2;
+	snprintf(parameters, sizeof(parameters), "devices=%d buffer_size=%ld",
+		 MAX_DEVICES, cap);
+	EXPECT_EQ(-ENOMEM, module_load(parameters)) {
+		TH_LOG("%s", parameters);
+	}
+	EXPECT_EQ(NULL, module_left_behind());
+	/* It is to be had again. */
+	EXPECT_EQ(0, module_load("devices=3 buffer_size=1048576"));
+	use_all(_metadata, MIB);
+}
+
+/* ---- devices ---- */
+
+static int open_number(int i, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/vfifo%d", i);
+	return open(path, flags | O_CLOEXEC);
+}
+
+TEST_F_TIMEOUT(limits, most_devices, LONG_TEST)
+{
+	char path[64], text[32], parameters[64];
+	int i, fd[MAX_DEVICES], major_number = 0;
+	struct pollfd pfd[MAX_DEVICES];
+	struct rlimit limit;
+	struct stat st;
+	__u8 c;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	snprintf(parameters, sizeof(parameters), "devices=%d buffer_size=1",
+		 MAX_DEVICES);
+	ASSERT_EQ(0, module_load(parameters));
+	EXPECT_EQ(MAX_DEVICES, module_count());
+	for (i = 0; i < MAX_DEVICES; i++) {
+		fd[i] = open_number(i, O_RDWR | O_NONBLOCK);
+		ASSERT_LE(0, fd[i]);
+		ASSERT_EQ(0, fstat(fd[i], &st));
+		if (!i)
+			major_number = major(st.st_rdev);
+		EXPECT_EQ(major_number, (int)major(st.st_rdev));
+		EXPECT_EQ(i, (int)minor(st.st_rdev));
+		/* The odd ones only. */
+		c = i;
+		if (i & 1) {
+			EXPECT_EQ(1, write(fd[i], &c, 1));
+		}
+		pfd[i].fd = fd[i];
+		pfd[i].events = POLLIN;
+	}
+	EXPECT_EQ(MAX_DEVICES / 2, poll(pfd, MAX_DEVICES, 0));
+	for (i = 0; i < MAX_DEVICES; i++) {
+		snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/size", i);
+		snprintf(text, sizeof(text), "%d\n", i & 1);
+		EXPECT_STREQ(text, path_text(path));
+		EXPECT_EQ(i & 1 ? POLLIN : 0, pfd[i].revents);
+		if (i & 1) {
+			EXPECT_EQ(1, read(fd[i], &c, 1));
+			EXPECT_EQ(i, c);
+		}
+		EXPECT_EQ(-EAGAIN, res(read(fd[i], &c, 1)));
+	}
+	/* All of them generate. */
+	for (i = 0; i < MAX_DEVICES; i++) {
+		snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/period_ms",
+			 i);
+		EXPECT_EQ(0, file_store(path, "20"));
+		snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/mode", i);
+		EXPECT_EQ(0, file_store(path, "1"));
+	}
+	EXPECT_TRUE(eventually_long(poll(pfd, MAX_DEVICES, 0) == MAX_DEVICES));
+	/* One of them is enough to keep it. */
+	for (i = 0; i < MAX_DEVICES - 1; i++)
+		close(fd[i]);
+	EXPECT_EQ(-EAGAIN, module_try_unload());
+	close(fd[i]);
+	/* The rest is in the teardown: it can be unloaded as they generate. */
+	EXPECT_EQ(-1, open_number(MAX_DEVICES, O_RDWR));
+	EXPECT_EQ(ENOENT, errno);
+}
+
+/* ---- open files ---- */
+
+TEST_F_TIMEOUT(limits, many_open_files, LONG_TEST)
+{
+	struct rlimit limit = { MANY + 200, MANY + 200 };
+	struct epoll_event event = { .events = EPOLLIN }, *events;
+	struct pollfd *pfd = calloc(MANY, sizeof(*pfd));
+	int i, epfd, flags;
+	char c = 0, *buf;
+	pid_t pid;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	ASSERT_EQ(0, module_load("devices=1"));
+	/* They all want signals, too, and nobody dies of them. */
+	signal(SIGIO, SIG_IGN);
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	ASSERT_LE(0, epfd);
+	for (i = 0; i < MANY; i++) {
+		flags = i % 3 == 0 ? O_RDONLY : O_RDWR;
+		pfd[i].fd = vfifo_open(flags | O_NONBLOCK);
+		pfd[i].events = POLLIN;
+		ASSERT_LE(0, pfd[i].fd);
+		ASSERT_EQ(0, fcntl(pfd[i].fd, F_SETOWN, getpid()));
+		ASSERT_EQ(0, fcntl(pfd[i].fd, F_SETFL, O_ASYNC | O_NONBLOCK));
+		event.data.u32 = i;
+		ASSERT_EQ(0, epoll_ctl(epfd, EPOLL_CTL_ADD, pfd[i].fd, &event));
+	}
+	EXPECT_EQ(0, poll(pfd, MANY, 0));
+	/* Each writes one byte, and one reads them all. */
+	for (i = 0; i < MANY; i++) {
+		c = i;
+		EXPECT_EQ(i % 3 ? 1 : -EBADF, res(write(pfd[i].fd, &c, 1)));
+	}
+	EXPECT_EQ(MANY, poll(pfd, MANY, 0));
+	events = calloc(MANY, sizeof(*events));
+	EXPECT_EQ(MANY, epoll_wait(epfd, events, MANY, 0));
+	buf = malloc(MANY);
+	EXPECT_EQ(MANY - (MANY + 2) / 3, read(pfd[0].fd, buf, MANY));
+	EXPECT_EQ(0, poll(pfd, MANY, 0));
+	/* A process that ends closes them all at once; here they are open still. */
+	pid = child_start(LONG_WAIT);
+	if (!pid)
+		_exit(0);
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(1, write(pfd[1].fd, &c, 1));
+	EXPECT_EQ(1, read(pfd[MANY - 1].fd, buf, MANY));
+	EXPECT_EQ(-EAGAIN, module_try_unload());
+	for (i = 0; i < MANY; i++)
+		close(pfd[i].fd);
+	close(epfd);
+}
+
+/* ---- no more descriptors ---- */
+
+TEST_F(limits, no_descriptor)
+{
+	struct rlimit limit, small;
+	int fd[64], i, ret;
+
+	ASSERT_EQ(0, module_load("devices=1"));
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	small = limit;
+	small.rlim_cur = 32;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &small));
+	for (i = 0; i < 64; i++) {
+		fd[i] = vfifo_open(O_RDWR | O_NONBLOCK);
+		if (fd[i] < 0)
+			break;
+	}
+	ret = errno;
+	EXPECT_TRUE(i > 0 && i < 32);
+	EXPECT_EQ(EMFILE, ret);
+	EXPECT_EQ(-EMFILE, res(dup(fd[0])));
+	/* Those who have one go on, and one that is given back can be had. */
+	EXPECT_EQ(1, write(fd[0], "x", 1));
+	close(fd[--i]);
+	fd[i] = vfifo_open(O_RDWR | O_NONBLOCK);
+	EXPECT_LE(0, fd[i]);
+	EXPECT_EQ(-EMFILE, res(vfifo_open(O_RDWR)));
+	EXPECT_EQ(1, queued(fd[i]));
+	for (; i >= 0; i--)
+		close(fd[i]);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	/* None of those that failed has left a reference: see the teardown. */
+}
+
+/* All files of the system: refused to who is not root. */
+TEST_F(limits, no_file)
+{
+	const char *max = "/proc/sys/fs/file-max";
+	int *ready = shared(sizeof(*ready)), fd;
+	char old[64];
+	struct stat st;
+	pid_t pid;
+
+	ASSERT_NE(NULL, ready);
+	ASSERT_EQ(0, module_load("devices=1"));
+	ASSERT_EQ(0, stat("/dev/vfifo0", &st));
+	ASSERT_EQ(0, chmod("/dev/vfifo0", 0666));
+	snprintf(old, sizeof(old), "%s", path_text(max));
+	pid = child_start(2 * DEADLINE);
+	if (!pid) {
+		fd = setresuid(65534, 65534, 65534) ? -1 : vfifo_open(O_RDWR);
+		if (fd < 0)
+			_exit(1);
+		__atomic_store_n(ready, 1, __ATOMIC_SEQ_CST);
+		/* Until there is none. */
+		while ((fd = open("/dev/null", O_RDONLY)) >= 0) {
+			close(fd);
+			usleep(1000);
+		}
+		if (errno != ENFILE)
+			_exit(2);
+		_exit(vfifo_open(O_RDWR) >= 0 || errno != ENFILE ? 3 : 0);
+	}
+	EXPECT_TRUE(eventually(__atomic_load_n(ready, __ATOMIC_SEQ_CST)));
+	ASSERT_EQ(0, file_store(max, "1"));
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(0, file_store(max, old));
+	fd = vfifo_open(O_RDWR);
+	EXPECT_LE(0, fd);
+	close(fd);
+	EXPECT_EQ(0, chmod("/dev/vfifo0", st.st_mode & 07777));
+}
+
+/* ---- sleepers ---- */
+
+enum sleep { READS, WRITES_A_BYTE, WRITES_A_LOT, POLLS };
+enum wake { BY_ONE_CALL, BY_MANY_CALLS, BY_CLEAR, BY_CLAIM, BY_SIGNAL };
+
+FIXTURE(sleepers)
+{
+	struct health health;
+	int fd;			/* O_NONBLOCK */
+	int sleeper;		/* theirs */
+	long cap;
+	pthread_t *threads;
+	long *result;
+};
+
+FIXTURE_VARIANT(sleepers)
+{
+	enum sleep sleep;
+	enum wake wake;
+	long result;
+	bool many;		/* in every run */
+};
+
+#define SLEEPERS(name, ...)						\
+	FIXTURE_VARIANT_ADD(sleepers, name) { __VA_ARGS__ }
+
+SLEEPERS(readers_one_write, .sleep = READS, .wake = BY_ONE_CALL, .result = 1,
+	 .many = true);
+SLEEPERS(readers_writes, .sleep = READS, .wake = BY_MANY_CALLS, .result = 1);
+SLEEPERS(readers_claim, .sleep = READS, .wake = BY_CLAIM, .result = -EBUSY);
+SLEEPERS(readers_signal, .sleep = READS, .wake = BY_SIGNAL, .result = -EINTR);
+SLEEPERS(writers_one_read, .sleep = WRITES_A_BYTE, .wake = BY_ONE_CALL,
+	 .result = 1, .many = true);
+SLEEPERS(writers_reads, .sleep = WRITES_A_BYTE, .wake = BY_MANY_CALLS,
+	 .result = 1);
+SLEEPERS(writers_clear, .sleep = WRITES_A_BYTE, .wake = BY_CLEAR, .result = 1);
+SLEEPERS(writers_claim, .sleep = WRITES_A_BYTE, .wake = BY_CLAIM,
+	 .result = -EBUSY);
+SLEEPERS(large_writers_reads, .sleep = WRITES_A_LOT, .wake = BY_MANY_CALLS,
+	 .result = PIPE_BUF);
+SLEEPERS(pollers, .sleep = POLLS, .wake = BY_ONE_CALL, .result = 1,
+	 .many = true);
+
+FIXTURE_SETUP(sleepers)
+{
+	health_begin(&self->health);
+	ASSERT_EQ(0, module_unload());
+	ASSERT_EQ(0, module_load("devices=1"));
+	self->fd = vfifo_open(O_RDWR | O_NONBLOCK);
+	self->sleeper = vfifo_open(O_RDWR);
+	ASSERT_TRUE(self->fd >= 0 && self->sleeper >= 0);
+	self->cap = attr_get("capacity");
+	self->threads = calloc(MANY, sizeof(*self->threads));
+	self->result = calloc(MANY, sizeof(*self->result));
+}
+
+FIXTURE_TEARDOWN(sleepers)
+{
+	close(self->fd);
+	close(self->sleeper);
+	EXPECT_HEALTHY(&self->health);
+	health_end(&self->health);
+}
+
+static struct {
+	int fd;
+	enum sleep sleep;
+	int ready, done;
+} dormitory;
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+static void *sleeper(void *arg)
+{
+	struct pollfd pfd = { .fd = dormitory.fd, .events = POLLIN };
+	static char page[PIPE_BUF];
+	long *result = arg;
+	char c;
+
+	__atomic_add_fetch(&dormitory.ready, 1, __ATOMIC_SEQ_CST);
+	switch (dormitory.sleep) {
+	case READS:
+		*result = res(read(dormitory.fd, &c, 1));
+		break;
+	case WRITES_A_BYTE:
+		*result = res(write(dormitory.fd, page, 1));
+		break;
+	case WRITES_A_LOT:
+		*result = res(write(dormitory.fd, page, sizeof(page)));
+		break;
+	case POLLS:
+		*result = res(poll(&pfd, 1, -1));
+		break;
+	}
+	__atomic_add_fetch(&dormitory.done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* How many threads of this process sleep. Of pollers nobody counts them. */
+static int asleep(enum sleep sleep)
+{
+	struct dirent *entry;
+	char path[300], *p;
+	int count = 0;
+	DIR *dir;
+
+	if (sleep != POLLS)
+		return attr_get(sleep == READS ? "stats/reader_sleeps" :
+						 "stats/writer_sleeps");
+	dir = opendir("/proc/self/task");
+	while ((entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%s/stat",
+			 entry->d_name);
+		p = strrchr(path_text(path), ')');
+		count += p && p[2] == 'S';
+	}
+	closedir(dir);
+	return count;
+}
+
+static int done(void)
+{
+	return __atomic_load_n(&dormitory.done, __ATOMIC_SEQ_CST);
+}
+
+TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	struct vfifo_info info = { .size = sizeof(info) };
+	int many = variant->many ? MANY : sleepers_max, started;
+	bool writes = variant->sleep == WRITES_A_BYTE ||
+		      variant->sleep == WRITES_A_LOT;
+	struct vfifo_end *own = NULL;
+	char *buf = calloc(1, self->cap);
+	__s64 start, end;
+	pthread_attr_t attr;
+	long i, left;
+
+	sigaction(SIGUSR1, &action, NULL);
+	ASSERT_EQ(0, ioctl(self->fd, VFIFO_GET_INFO, &info));
+	for (i = 0; writes && i < self->cap; i += PIPE_BUF) {
+		ASSERT_EQ(PIPE_BUF, write(self->fd, buf, PIPE_BUF));
+	}
+	dormitory.fd = self->sleeper;
+	dormitory.sleep = variant->sleep;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
+	for (started = 0; started < many; started++)
+		if (pthread_create(&self->threads[started], &attr, sleeper,
+				   &self->result[started]))
+			break;
+	ASSERT_EQ(many, started);
+	EXPECT_TRUE(eventually_long(asleep(variant->sleep) == many));
+	EXPECT_EQ(0, done());
+
+	start = now_ms();
+	switch (variant->wake) {
+	case BY_ONE_CALL:
+		if (writes) {
+			EXPECT_EQ(self->cap, read(self->fd, buf, self->cap));
+		} else {
+			EXPECT_EQ(many, write(self->fd, buf, many));
+		}
+		break;
+	case BY_MANY_CALLS:
+		/* Each makes one of them go on, and not more. */
+		left = variant->sleep == WRITES_A_LOT ? many * PIPE_BUF : many;
+		while (left > 0) {
+			i = writes ? res(read(self->fd, buf, left / many + 1)) :
+				     res(write(self->fd, buf, 1));
+			ASSERT_TRUE(i > 0 || i == -EAGAIN);
+			left -= i > 0 ? i : 0;
+			if (now_ms() - start > LONG_WAIT * 1000)
+				break;
+		}
+		break;
+	case BY_CLEAR:
+		EXPECT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
+		break;
+	case BY_CLAIM:
+		own = claim(self->fd, writes ? info.producer_offset :
+					       info.consumer_offset);
+		EXPECT_NE(NULL, own);
+		break;
+	case BY_SIGNAL:
+		for (i = 0; i < many; i++)
+			pthread_kill(self->threads[i], SIGUSR1);
+		break;
+	}
+	EXPECT_TRUE(eventually_long(done() == many)) {
+		TH_LOG("%d have not been woken", many - done());
+	}
+	end = now_ms();
+	/* Those who are left are not waited for. */
+	ASSERT_EQ(many, done());
+	for (i = 0; i < many; i++) {
+		pthread_join(self->threads[i], NULL);
+		EXPECT_EQ(variant->result, self->result[i]);
+	}
+	TH_LOG("%d woken in %lld ms", many, end - start);
+	if (own)
+		munmap(own, sysconf(_SC_PAGESIZE));
+	free(buf);
+}
+
+/* ---- no more memory ---- */
+
+/* A group that may have 32 MiB; NULL if there can't be one. */
+static const char *memory_group(void)
+{
+	static char dir[] = "/tmp/vfifo-XXXXXX", group[64];
+	char path[128];
+
+	if (!mkdtemp(dir))
+		return NULL;
+	if (mount("none", dir, "cgroup2", 0, NULL)) {
+		rmdir(dir);
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
+	snprintf(group, sizeof(group), "%s/vfifo-test", dir);
+	if (!file_store(path, "+memory") && !mkdir(group, 0700)) {
+		snprintf(path, sizeof(path), "%s/memory.max", group);
+		if (!file_store(path, "33554432"))
+			return group;
+		rmdir(group);
+	}
+	umount(dir);
+	rmdir(dir);
+	return NULL;
+}
+
+static void memory_group_end(const char *group)
+{
+	char dir[64];
+
+	if (!group)
+		return;
+	snprintf(dir, sizeof(dir), "%s", group);
+	*strrchr(dir, '/') = '\0';
+	/* Who was in it may take a moment to have gone. */
+	eventually(!rmdir(group));
+	umount(dir);
+	rmdir(dir);
+}
+
+/* Uses memory until it is killed. */
+static void eat(void)
+{
+	size_t piece = 4 * MIB, i;
+	char *p;
+
+	for (;;) {
+		p = mmap(NULL, piece, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			_exit(50);
+		for (i = 0; i < piece; i += 4096)
+			p[i] = 1;
+	}
+}
+
+FIXTURE(memory)
+{
+	struct vfifo dev;
+	struct vfifo_info info;
+	struct health health;
+	const char *group;
+};
+
+FIXTURE_SETUP(memory)
+{
+	health_begin(&self->health);
+	if (access(VFIFO_CLASS, F_OK)) {
+		ASSERT_EQ(0, module_load("devices=1"));
+	}
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->info.size = sizeof(self->info);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));
+	self->group = memory_group();
+	if (!self->group &&
+	    file_number("/proc/meminfo", "MemTotal") > 4L << 20)
+		SKIP(return, "no memory cgroup, and too much memory to fill");
+	TH_LOG("%s", self->group ? "memory of a cgroup" : "all memory");
+}
+
+FIXTURE_TEARDOWN(memory)
+{
+	memory_group_end(self->group);
+	vfifo_teardown(&self->dev);
+	EXPECT_HEALTHY(&self->health);
+	health_end(&self->health);
+}
+
+/* In a child: from here on its memory is scarce, and it is the one to be killed. */
+static void scarce(const char *group)
+{
+	char path[128];
+
+	file_store("/proc/self/oom_score_adj", "1000");
+	if (group) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+		if (file_store(path, "0"))
+			_exit(40);
+	}
+}
+
+/*
+ * The producer is killed in the middle of its work. What it had published is there,
+ * who slept is told, and the end is free.
+ */
+TEST_F_TIMEOUT(memory, killed_producer, LONG_TEST)
+{
+	int fd = vfifo_open(O_RDWR);
+	struct vfifo_end *own;
+	pid_t reader, producer;
+	char buf[64], *data;
+
+	ASSERT_LE(0, fd);
+	reader = child_start(LONG_WAIT);
+	if (!reader) {
+		if (read(fd, buf, sizeof(buf)) != sizeof(buf))
+			_exit(1);
+		_exit(!stream_equal(buf, sizeof(buf), 0));
+	}
+	ASSERT_TRUE(child_sleeps(reader));
+	producer = child_start(LONG_WAIT);
+	if (!producer) {
+		scarce(self->group);
+		data = mmap(NULL, 2 * self->dev.capacity,
+			    PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			    self->info.data_offset);
+		own = claim(fd, self->info.producer_offset);
+		if (data == MAP_FAILED || !own)
+			_exit(1);
+		stream_fill(data + own->position % self->dev.capacity, 200, 0);
+		/* It never comes to telling anyone. */
+		__atomic_store_n(&own->position, own->position + 100,
+				 __ATOMIC_RELEASE);
+		eat();
+	}
+	EXPECT_EQ(-SIGKILL, child_end(producer));
+	EXPECT_EQ(0, child_end(reader));
+	EXPECT_EQ(0, attr_get("producer_claimed"));
+	EXPECT_EQ(36, queued(self->dev.fd));
+	EXPECT_TRUE(get(&self->dev, 36, 64));
+	own = claim(fd, self->info.producer_offset);
+	EXPECT_NE(NULL, own);
+	munmap(own, self->dev.page);
+	EXPECT_EQ(0, attr_set("capacity", 2 * self->dev.capacity));
+	close(fd);
+}
+
+/* A stream goes on while others are killed, and sizes are what can be had. */
+TEST_F_TIMEOUT(memory, stream_goes_on, LONG_TEST)
+{
+	int fd = vfifo_open(O_RDWR), i, ret, resized = 0;
+	unsigned long *pages = shared(4096), before;
+	__u64 random = vfifo_seed;
+	pid_t writer, reader, eater;
+	char *buf = malloc(PIPE_BUF);
+	__u64 pos;
+
+	ASSERT_TRUE(fd >= 0 && pages);
+	writer = child_start(LONG_TEST);
+	if (!writer) {
+		for (pos = 0;; pos += PIPE_BUF) {
+			stream_fill(buf, PIPE_BUF, pos);
+			if (write(fd, buf, PIPE_BUF) != PIPE_BUF)
+				_exit(1);
+		}
+	}
+	reader = child_start(LONG_TEST);
+	if (!reader) {
+		for (pos = 0;; pos += ret) {
+			ret = read(fd, buf, PIPE_BUF);
+			if (ret <= 0 || !stream_equal(buf, ret, pos))
+				_exit(1);
+			__atomic_add_fetch(pages, 1, __ATOMIC_SEQ_CST);
+		}
+	}
+	for (i = 0; i < rounds; i++) {
+		eater = child_start(LONG_WAIT);
+		if (!eater) {
+			scarce(self->group);
+			eat();
+		}
+		while (child_state(eater) != 'Z') {
+			ret = attr_set("capacity", self->dev.page <<
+				       rnd(&random) % 10);
+			EXPECT_TRUE(!ret || ret == -EBUSY || ret == -ENOMEM) {
+				TH_LOG("resize: %s", strerror(-ret));
+			}
+			resized += !ret;
+			usleep(1000);
+		}
+		EXPECT_EQ(-SIGKILL, child_end(eater));
+	}
+	before = __atomic_load_n(pages, __ATOMIC_SEQ_CST);
+	EXPECT_TRUE(eventually(__atomic_load_n(pages, __ATOMIC_SEQ_CST) >
+			       before + 10));
+	EXPECT_EQ(0, waitpid(writer, NULL, WNOHANG));
+	EXPECT_EQ(0, waitpid(reader, NULL, WNOHANG));
+	kill(writer, SIGKILL);
+	kill(reader, SIGKILL);
+	EXPECT_EQ(-SIGKILL, child_end(writer));
+	EXPECT_EQ(-SIGKILL, child_end(reader));
+	TH_LOG("%lu reads, %d times resized", *pages, resized);
+	free(buf);
+	close(fd);
+}
+
+static pid_t main_pid;
+
+static void clean_up(void)
+{
+	if (getpid() == main_pid)
+		module_restore();
+}
+
+int main(int argc, char **argv)
+{
+	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
+
+	if (n) {
+		rounds = atoi(n);
+		sleepers_max = MANY;
+	}
+	if (why) {
+		ksft_print_header();
+		ksft_exit_skip("%s\n", why);
+	}
+	main_pid = getpid();
+	atexit(clean_up);
+	if (access(VFIFO_CLASS, F_OK))
+		module_load("");
+	return vfifo_main(argc, argv);
+}

@@ -1,0 +1,478 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Loading and unloading the vfifo driver: parameters, and who keeps it loaded.
+#
+# VFIFO_MODULE names the module, or is the path of its .ko file. What was loaded
+# before is loaded again afterwards, with as many devices of the same capacity.
+
+DIR=$(dirname "$(readlink -f "$0")")
+# shellcheck source=/dev/null
+. "$DIR/../kselftest/ktap_helpers.sh"
+
+module=${VFIFO_MODULE:-rust_vfifo}
+class=/sys/class/vfifo
+DEADLINE=20
+
+# helper NAME: where that program is, perhaps built elsewhere and not installed.
+helper()
+{
+	if [ -x "$DIR/$1" ]; then echo "$DIR/$1"; else echo "$OUTPUT/$1"; fi
+}
+
+hold_map=$(helper hold_map)
+uevents=$(helper uevents)
+fail_load=$(helper fail_load)
+
+name=$(basename "$module" .ko)
+name=${name//-/_}
+
+loaded()
+{
+	grep -q "^$name " /proc/modules 2> /dev/null
+}
+
+# load [PARAMETER=VALUE...]
+load()
+{
+	case $module in
+	*/*)	insmod "$module" "$@" ;;
+	*)	modprobe "$module" "$@" ;;
+	esac
+}
+
+# The reference of a process that has just ended may take a moment to go.
+unload()
+{
+	local end=$((SECONDS + DEADLINE))
+
+	while loaded; do
+		rmmod "$name" 2> /dev/null && return 0
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# stays_loaded: rmmod says that the module is in use, and means it.
+# shellcheck disable=SC2317
+stays_loaded()
+{
+	local out
+
+	out=$(LC_ALL=C rmmod "$name" 2>&1) && return 1
+	[[ $out == *"in use"* || $out == *"temporarily unavailable"* ]] || {
+		echo "# $out"
+		return 1
+	}
+	loaded && [ -c /dev/vfifo0 ]
+}
+
+# attr N NAME
+attr()
+{
+	cat "$class/vfifo$1/$2"
+}
+
+# shellcheck disable=SC2317
+defaults()
+{
+	load || return 1
+	[ "$(ls $class)" = vfifo0 ] || return 1
+	[ -c /dev/vfifo0 ] || return 1
+	[ "$(attr 0 capacity)" -eq 65536 ] || [ "$(getconf PAGESIZE)" -gt 65536 ] ||
+		return 1
+	[ "$(attr 0 size)" -eq 0 ] || return 1
+	[ "$(attr 0 mode)" -eq 0 ] || return 1
+	[ "$(attr 0 period_ms)" -eq 1000 ] || return 1
+	[ "$(attr 0 stats/bytes_written)" -eq 0 ] || return 1
+	[ "$(attr 0 stats/dropped)" -eq 0 ]
+}
+
+# shellcheck disable=SC2317
+unloading_leaves_nothing()
+{
+	load devices=3 || return 1
+	[ -c /dev/vfifo2 ] || return 1
+	unload || return 1
+	[ ! -e $class ] || return 1
+	! compgen -G "/dev/vfifo*" > /dev/null || return 1
+	! grep -q vfifo /proc/devices
+}
+
+# shellcheck disable=SC2317
+several_devices()
+{
+	local i
+
+	load devices=4 || return 1
+	[ "$(find $class -mindepth 1 | wc -l)" -eq 4 ] || return 1
+	[ "$(cat $class/*/dev | sort -u | wc -l)" -eq 4 ] || return 1
+	for i in 0 1 2 3; do
+		[ -c /dev/vfifo$i ] || return 1
+		printf "%$((i + 1))s" "" > /dev/vfifo$i || return 1
+	done
+	echo 16384 > $class/vfifo1/capacity || return 1
+	echo 77 > $class/vfifo2/period_ms || return 1
+	for i in 0 1 2 3; do
+		[ "$(attr $i size)" -eq $((i + 1)) ] || return 1
+	done
+	[ "$(attr 2 capacity)" -ne 16384 ] || [ "$(getconf PAGESIZE)" -gt 4096 ] ||
+		return 1
+	[ "$(attr 3 period_ms)" -eq 1000 ]
+}
+
+# shellcheck disable=SC2317
+size_is_rounded_up()
+{
+	local page
+
+	page=$(getconf PAGESIZE)
+	load buffer_size=1 || return 1
+	[ "$(attr 0 capacity)" -eq "$page" ] || return 1
+	unload || return 1
+	load "buffer_size=$((page + 1))" || return 1
+	[ "$(attr 0 capacity)" -eq $((2 * page)) ] || return 1
+	unload || return 1
+	load "buffer_size=$((64 * page))" || return 1
+	[ "$(attr 0 capacity)" -eq $((64 * page)) ]
+}
+
+# shellcheck disable=SC2317
+bad_parameters()
+{
+	local p out rc=0
+
+	for p in buffer_size=0 buffer_size=1073741825 buffer_size=4294967296 \
+		 buffer_size=18446744073709551616 buffer_size=-1 \
+		 buffer_size=many buffer_size= \
+		 devices=0 devices=257 devices=-1 devices=some; do
+		if out=$(LC_ALL=C load "$p" 2>&1); then
+			echo "# $p was accepted"
+			rc=1
+			unload || return 1
+			continue
+		fi
+		# Beyond 64 bits, the parser of numbers may have its own word.
+		if [[ $out != *"Invalid "* && $out != *"out of range"* ]]; then
+			echo "# $p: $out"
+			rc=1
+		fi
+		if loaded || [ -e $class ] || [ -e /dev/vfifo0 ]; then
+			echo "# $p left something behind"
+			rc=1
+		fi
+	done
+	return $rc
+}
+
+# shellcheck disable=SC2317
+open_file_keeps_it()
+{
+	local rc=0
+
+	load || return 1
+	exec 3<> /dev/vfifo0 || return 1
+	stays_loaded || rc=1
+	echo "still here" >&3 || rc=1
+	[ "$(attr 0 size)" -eq 11 ] || rc=1
+	exec 3>&-
+	unload || rc=1
+	return $rc
+}
+
+# shellcheck disable=SC2317
+mapping_keeps_it()
+{
+	local rc=0 said input
+
+	load || return 1
+	coproc HOLD { exec timeout "$DEADLINE" "$hold_map" /dev/vfifo0; }
+	read -r -t "$DEADLINE" said <&"${HOLD[0]}"
+	if [ "$said" != mapped ]; then
+		echo "# hold_map: $said"
+		rc=1
+	fi
+	stays_loaded || rc=1
+	input=${HOLD[1]}
+	exec {input}>&-
+	wait "$HOLD_PID" || rc=1
+	unload || rc=1
+	return $rc
+}
+
+# Memory that others have used, and given back, doesn't show through.
+# shellcheck disable=SC2317
+new_device_holds_no_old_byte()
+{
+	local file i rc=0
+
+	for i in 1 2; do
+		file=$(mktemp) || return 1
+		yes "not zero" | head -c 32M > "$file"
+		rm "$file"
+		load buffer_size=16777216 devices=2 || return 1
+		[ "$(timeout "$DEADLINE" "$hold_map" /dev/vfifo0 < /dev/null)" = \
+		  mapped ] || rc=1
+		[ "$(timeout "$DEADLINE" "$hold_map" /dev/vfifo1 < /dev/null)" = \
+		  mapped ] || rc=1
+		yes "not zero" | dd of=/dev/vfifo0 bs=64K count=256 status=none \
+			iflag=fullblock
+		unload || return 1
+	done
+	return $rc
+}
+
+# shellcheck disable=SC2317
+sleeping_reader_keeps_it()
+{
+	local rc=0 pid end=$((SECONDS + DEADLINE))
+
+	load || return 1
+	head -c 1 /dev/vfifo0 > /dev/null &
+	pid=$!
+	until [ "$(readlink "/proc/$pid/fd/3" "/proc/$pid/fd/0" |
+		   grep -c vfifo0)" -gt 0 ]; do
+		[ "$SECONDS" -lt "$end" ] || break
+		sleep 0.05
+	done
+	stays_loaded || rc=1
+	kill "$pid"
+	wait "$pid" 2> /dev/null
+	unload || rc=1
+	return $rc
+}
+
+# unloaded: whether nothing of the module is there.
+unloaded()
+{
+	if loaded || [ -e $class ] || [ -e /sys/devices/virtual/vfifo ] ||
+	   compgen -G "/dev/vfifo*" > /dev/null ||
+	   grep -q vfifo /proc/devices; then
+		echo "# something is left of the module"
+		return 1
+	fi
+}
+
+# heard ACTION COUNT COMMAND...: whether there are just these events during that.
+heard()
+{
+	local action=$1 count=$2 said input rc=0
+
+	shift 2
+	coproc HEAR { exec timeout "$((2 * DEADLINE))" "$uevents" "$action" "$count"; }
+	exec {said}<&"${HEAR[0]}"
+	input=${HEAR[1]}
+	local pid=$HEAR_PID line
+	read -r -t "$DEADLINE" line <&"$said"
+	if [ "$line" != ready ]; then
+		echo "# uevents: $line"
+		rc=1
+	fi
+	"$@" || rc=1
+	exec {input}>&-
+	sed 's/^/# /' <&"$said"
+	exec {said}<&-
+	wait "$pid" || rc=1
+	return $rc
+}
+
+# shellcheck disable=SC2317
+events_of_loading()
+{
+	heard add 40 load devices=40
+}
+
+# shellcheck disable=SC2317
+events_of_unloading()
+{
+	load devices=40 || return 1
+	heard remove 40 unload
+}
+
+# For a device that was announced, user space may ask for the event again.
+# shellcheck disable=SC2317
+event_on_demand()
+{
+	load || return 1
+	heard add 1 sh -c "echo add > $class/vfifo0/uevent"
+}
+
+# kilobytes NAME: a line of /proc/meminfo.
+kilobytes()
+{
+	sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo
+}
+
+# load_in_vain PARAMETER...: true if loading fails. Should the out-of-memory killer come after
+# all, it has been told whom to take.
+# shellcheck disable=SC2317
+load_in_vain()
+{
+	! (
+		echo 1000 > /proc/self/oom_score_adj
+		case $module in
+		*/*)	exec insmod "$module" "$@" ;;
+		*)	exec modprobe "$module" "$@" ;;
+		esac
+	) 2> /dev/null
+}
+
+# With so many buffers the memory is gone when some devices exist already, and others
+# don't. None of them was ever announced.
+# shellcheck disable=SC2317
+failure_half_way()
+{
+	local total size
+
+	total=$(kilobytes MemTotal)
+	if [ "$total" -gt 4194304 ] || [ "$(kilobytes SwapTotal)" -gt 0 ]; then
+		echo "# that much memory is better left alone"
+		return "$KSFT_SKIP"
+	fi
+	# A power of two, so that 64 devices are at least as much as there is.
+	size=4096
+	while [ $((size * 64)) -lt "$((total * 1024))" ]; do
+		size=$((2 * size))
+	done
+	heard add 0 load_in_vain devices=256 "buffer_size=$size" || return 1
+	unloaded || return 1
+	load devices=2 || return 1
+	[ -c /dev/vfifo1 ] && [ ! -e /dev/vfifo2 ]
+}
+
+# shellcheck disable=SC2317
+every_allocation_fails_once()
+{
+	local out rc=0
+
+	if [[ $module != */* ]]; then
+		echo "# VFIFO_MODULE has to be the path of a file"
+		return "$KSFT_SKIP"
+	fi
+	out=$("$fail_load" "$module" "$name" "devices=2") || rc=$?
+	echo "# $out"
+	unloaded || return 1
+	return $rc
+}
+
+# An attribute that somebody has open is cut off, and doesn't hold up unloading.
+# shellcheck disable=SC2317
+open_attribute_does_not_keep_it()
+{
+	local rc=0
+
+	load || return 1
+	exec 3< $class/vfifo0/size || return 1
+	unload || rc=1
+	cat <&3 > /dev/null 2>&1 && rc=1
+	exec 3>&-
+	return $rc
+}
+
+# shellcheck disable=SC2317
+unloading_while_generating()
+{
+	local i
+
+	for i in 1 2 3 4 5; do
+		load devices=2 || return 1
+		echo 1 > $class/vfifo0/period_ms || return 1
+		echo 1 > $class/vfifo1/period_ms || return 1
+		echo 1 > $class/vfifo0/mode || return 1
+		echo 1 > $class/vfifo1/mode || return 1
+		[ "$(timeout "$DEADLINE" head -c "$((5 * i))" /dev/vfifo1 |
+		     wc -c)" -eq $((5 * i)) ] || return 1
+		unload || return 1
+	done
+}
+
+# says TEXT PARAMETER...: loads, and that puts TEXT into the log.
+# shellcheck disable=SC2317
+says()
+{
+	local text=$1 mark="module.sh: $$ $RANDOM"
+
+	shift
+	echo "$mark" > /dev/kmsg || return 1
+	load "$@" || return 1
+	dmesg | sed "1,/$mark/d" | grep -qF "$text"
+}
+
+# Messages that are wanted from the beginning.
+# shellcheck disable=SC2317
+dyndbg_parameter()
+{
+	local text="$name: vfifo1: capacity "
+
+	says "$text" devices=2 && return 1
+	unload || return 1
+	says "$text" devices=2 dyndbg=+p || return 1
+	unload || return 1
+	says "$text" devices=2 dyndbg='"format nothing +p"' && return 1
+	[ -c /dev/vfifo1 ]
+}
+
+# shellcheck disable=SC2317
+no_kernel_warning()
+{
+	# Bits 7 and 9: the kernel has died, or has warned.
+	[ $((($(cat /proc/sys/kernel/tainted) & ~tainted) & 0x280)) -eq 0 ]
+}
+
+# shellcheck disable=SC2317
+restore()
+{
+	[ -n "$before" ] || return 0
+	# shellcheck disable=SC2086
+	unload && load $before
+}
+
+skip()
+{
+	ktap_skip_all "$1"
+	exit "$KSFT_SKIP"
+}
+
+tests="defaults unloading_leaves_nothing several_devices size_is_rounded_up
+       bad_parameters open_file_keeps_it mapping_keeps_it
+       new_device_holds_no_old_byte sleeping_reader_keeps_it
+       open_attribute_does_not_keep_it unloading_while_generating
+       events_of_loading events_of_unloading event_on_demand failure_half_way
+       every_allocation_fails_once dyndbg_parameter no_kernel_warning"
+
+ktap_print_header
+[ "$(id -u)" -eq 0 ] || skip "only root can load modules"
+before=
+if loaded; then
+	before="devices=$(find $class -mindepth 1 | wc -l)"
+	before+=" buffer_size=$(attr 0 capacity)"
+elif [ -e $class ]; then
+	skip "the driver is built in"
+elif [ ! -e "$module" ] && ! modprobe -q -n "$module"; then
+	skip "there is no module $module"
+fi
+# shellcheck disable=SC2086
+set -- $tests
+ktap_set_plan $#
+tainted=$(cat /proc/sys/kernel/tainted)
+trap restore EXIT
+
+for t in "$@"; do
+	# Whoever runs this closed the device, so it must be possible.
+	if ! unload; then
+		ktap_test_fail "$t: the module can't be unloaded"
+		continue
+	fi
+	if [ "$t" = dyndbg_parameter ] && [ ! -e /proc/dynamic_debug ]; then
+		ktap_test_skip "$t: this kernel has no dynamic debug"
+		continue
+	fi
+	"$t"
+	case $? in
+	0)		ktap_test_pass "$t" ;;
+	"$KSFT_SKIP")	ktap_test_skip "$t" ;;
+	*)		ktap_test_fail "$t" ;;
+	esac
+done
+unload
+ktap_finished

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who may do what: nobody without permission on the node; with permission to read,
+ * or to write, what that is, and not more. And nothing that the driver says tells
+ * where anything is in the kernel.
+ */
+#include <dirent.h>
+#include <grp.h>
+#include <sys/personality.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+
+#include "vfifo_module.h"
+
+#define NOBODY	65534
+
+FIXTURE(privilege)
+{
+	struct vfifo dev;
+	struct vfifo_info info;
+	char path[64];
+	mode_t mode;		/* of the node, as it was */
+};
+
+FIXTURE_SETUP(privilege)
+{
+	struct stat st;
+
+	if (geteuid())
+		SKIP(return, "only root can become somebody else");
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->info.size = sizeof(self->info);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));
+	snprintf(self->path, sizeof(self->path), "/dev/%s", vfifo_name());
+	ASSERT_EQ(0, stat(self->path, &st));
+	self->mode = st.st_mode & 07777;
+	ASSERT_TRUE(put(&self->dev, 100, 0));
+}
+
+FIXTURE_TEARDOWN(privilege)
+{
+	if (self->path[0])
+		chmod(self->path, self->mode);
+	vfifo_teardown(&self->dev);
+}
+
+/* A process without any rights; 0 in it. */
+static pid_t nobody_start(void)
+{
+	pid_t pid = child_start(2 * DEADLINE);
+
+	if (!pid && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+		     setresuid(NOBODY, NOBODY, NOBODY)))
+		_exit(99);
+	return pid;
+}
+
+/*
+ * In such a process: has the harness say what is wrong, and the parent know it
+ * by the exit status.
+ */
+#define NOBODY_EXPECT(error, call) do {					\
+	long __got = res((long)(call));					\
+									\
+	EXPECT_EQ(-(error), __got) {					\
+		TH_LOG("%s", #call);					\
+		wrong = 1;						\
+	}								\
+} while (0)
+
+static long map(int fd, size_t len, int prot, __u64 offset)
+{
+	void *p = mmap(NULL, len, prot, MAP_SHARED, fd, offset);
+
+	if (p == MAP_FAILED)
+		return -1;
+	munmap(p, len);
+	return 0;
+}
+
+/* What mprotect says to a mapping that was made with @prot. */
+static long protect(int fd, size_t len, int prot, int later, __u64 offset)
+{
+	void *p = mmap(NULL, len, prot, MAP_SHARED, fd, offset);
+	long ret;
+	int error;
+
+	if (p == MAP_FAILED)
+		return -1;
+	ret = mprotect(p, len, later);
+	error = errno;
+	munmap(p, len);
+	errno = error;
+	return ret;
+}
+
+/* Opens it once more by the name that an open file has in /proc. */
+static int reopen(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+TEST_F(privilege, without_permission)
+{
+	struct stat st;
+	int wrong = 0;
+	pid_t pid;
+
+	/* As devtmpfs makes it. */
+	ASSERT_EQ(0, stat(self->path, &st));
+	EXPECT_EQ(0600, st.st_mode & 0777);
+	pid = nobody_start();
+	if (!pid) {
+		NOBODY_EXPECT(EACCES, vfifo_open(O_RDONLY));
+		NOBODY_EXPECT(EACCES, vfifo_open(O_WRONLY));
+		NOBODY_EXPECT(EACCES, vfifo_open(O_RDWR));
+		NOBODY_EXPECT(EACCES, vfifo_open(O_RDONLY | O_NONBLOCK));
+		NOBODY_EXPECT(EACCES, access(self->path, R_OK));
+		NOBODY_EXPECT(EPERM, chmod(self->path, 0666));
+		NOBODY_EXPECT(EPERM, chown(self->path, NOBODY, NOBODY));
+		/* A name is not a file. */
+		NOBODY_EXPECT(EBADF, read(vfifo_open(O_PATH), &st, 1));
+		NOBODY_EXPECT(EBADF, ioctl(vfifo_open(O_PATH), VFIFO_NOTIFY));
+		NOBODY_EXPECT(EACCES, reopen(vfifo_open(O_PATH), O_RDONLY));
+		_exit(wrong);
+	}
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(100, queued(self->dev.fd));
+}
+
+/* Without permission on the files, and without capabilities even for the owner. */
+TEST_F(privilege, attributes_are_for_root)
+{
+	static const char *const attrs[] = {
+		"capacity", "mode", "period_ms", "uevent",
+	};
+	char path[PATH_MAX];
+	int wrong = 0;
+	pid_t pid;
+	size_t i;
+
+	/* Whoever may do anything with the node is not meant by that. */
+	ASSERT_EQ(0, chmod(self->path, 0666));
+	pid = nobody_start();
+	if (!pid) {
+		for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+			attr_path(path, sizeof(path), attrs[i]);
+			NOBODY_EXPECT(EACCES, attr_open(attrs[i], O_WRONLY));
+			NOBODY_EXPECT(EACCES, attr_open(attrs[i], O_RDWR));
+			NOBODY_EXPECT(EACCES, truncate(path, 0));
+			NOBODY_EXPECT(EPERM, chmod(path, 0666));
+			NOBODY_EXPECT(0, -(attr_open(attrs[i], O_RDONLY) < 0));
+		}
+		_exit(wrong);
+	}
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(0, attr_get("mode"));
+	EXPECT_EQ(self->dev.capacity, attr_get("capacity"));
+}
+
+TEST_F(privilege, with_permission_to_read)
+{
+	size_t page = self->dev.page, cap = self->dev.capacity;
+	int wrong = 0, on = 1, fd, pipes[2];
+	struct vfifo_info *info = &self->info;
+	struct iovec iov;
+	char buf[4] = "";
+	pid_t pid;
+
+	ASSERT_EQ(0, chmod(self->path, 0444));
+	pid = nobody_start();
+	if (!pid) {
+		NOBODY_EXPECT(EACCES, vfifo_open(O_WRONLY));
+		NOBODY_EXPECT(EACCES, vfifo_open(O_RDWR));
+		fd = vfifo_open(O_RDONLY | O_NONBLOCK);
+		if (fd < 0 || pipe(pipes))
+			_exit(98);
+		NOBODY_EXPECT(EACCES, reopen(fd, O_RDWR));
+		NOBODY_EXPECT(EACCES, reopen(fd, O_WRONLY));
+		/* No bytes go in, whatever the call. */
+		iov.iov_base = buf;
+		iov.iov_len = 1;
+		NOBODY_EXPECT(EBADF, write(fd, buf, 1));
+		NOBODY_EXPECT(EBADF, write(fd, buf, 0));
+		NOBODY_EXPECT(EBADF, writev(fd, &iov, 1));
+		NOBODY_EXPECT(EBADF, pwritev2(fd, &iov, 1, -1, 0));
+		if (write(pipes[1], buf, 1) != 1)
+			_exit(97);
+		NOBODY_EXPECT(EBADF, splice(pipes[0], NULL, fd, NULL, 1, 0));
+		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_SET_MODE, &on));
+		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_SET_MODE, NULL));
+		/* Nor by memory, at once or later. */
+		NOBODY_EXPECT(EACCES, map(fd, cap, RW, 0));
+		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_WRITE, 0));
+		NOBODY_EXPECT(EACCES, map(fd, page, RW, info->producer_offset));
+		NOBODY_EXPECT(EACCES, map(fd, page, RW, info->consumer_offset));
+		NOBODY_EXPECT(EACCES, protect(fd, cap, PROT_READ, RW, 0));
+		NOBODY_EXPECT(EACCES, protect(fd, cap, PROT_NONE, RW, 0));
+		NOBODY_EXPECT(EACCES, protect(fd, page, PROT_READ, RW,
+					      info->producer_offset));
+		NOBODY_EXPECT(EACCES, protect(fd, page, PROT_READ, RW,
+					      info->consumer_offset));
+		/* What there is to read can be had. */
+		NOBODY_EXPECT(0, map(fd, 2 * cap, PROT_READ, 0));
+		NOBODY_EXPECT(0, map(fd, page, PROT_READ,
+				     info->producer_offset));
+		NOBODY_EXPECT(0, map(fd, page, PROT_READ,
+				     info->consumer_offset));
+		NOBODY_EXPECT(0, ioctl(fd, VFIFO_GET_INFO, info));
+		NOBODY_EXPECT(0, ioctl(fd, VFIFO_NOTIFY));
+		if (read(fd, buf, 4) != 4 || !stream_equal(buf, 4, 0))
+			_exit(96);
+		/* Who may take all bytes may throw them away. */
+		NOBODY_EXPECT(0, ioctl(fd, VFIFO_CLEAR));
+		_exit(wrong);
+	}
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(0, attr_get("mode"));
+	EXPECT_EQ(0, queued(self->dev.fd));
+	EXPECT_EQ(0, attr_get("producer_claimed"));
+	EXPECT_EQ(0, attr_get("consumer_claimed"));
+}
+
+TEST_F(privilege, with_permission_to_write)
+{
+	size_t page = self->dev.page, cap = self->dev.capacity;
+	struct vfifo_info *info = &self->info;
+	int wrong = 0, off = 0, fd, pipes[2];
+	struct iovec iov;
+	char buf[4] = "";
+	pid_t pid;
+
+	ASSERT_EQ(0, chmod(self->path, 0222));
+	pid = nobody_start();
+	if (!pid) {
+		NOBODY_EXPECT(EACCES, vfifo_open(O_RDONLY));
+		NOBODY_EXPECT(EACCES, vfifo_open(O_RDWR));
+		fd = vfifo_open(O_WRONLY | O_NONBLOCK);
+		if (fd < 0 || pipe(pipes))
+			_exit(98);
+		NOBODY_EXPECT(EACCES, reopen(fd, O_RDWR));
+		NOBODY_EXPECT(EACCES, reopen(fd, O_RDONLY));
+		iov.iov_base = buf;
+		iov.iov_len = 1;
+		NOBODY_EXPECT(EBADF, read(fd, buf, 1));
+		NOBODY_EXPECT(EBADF, readv(fd, &iov, 1));
+		NOBODY_EXPECT(EBADF, preadv2(fd, &iov, 1, -1, 0));
+		NOBODY_EXPECT(EBADF, splice(fd, NULL, pipes[1], NULL, 1, 0));
+		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_CLEAR));
+		/* On no machine is memory only for writing. */
+		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_WRITE, 0));
+		NOBODY_EXPECT(EACCES, map(fd, cap, RW, 0));
+		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_READ, 0));
+		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_NONE, 0));
+		NOBODY_EXPECT(EACCES, map(fd, page, PROT_WRITE,
+					  info->producer_offset));
+		NOBODY_EXPECT(EACCES, map(fd, page, PROT_READ,
+					  info->consumer_offset));
+		NOBODY_EXPECT(0, ioctl(fd, VFIFO_SET_MODE, &off));
+		NOBODY_EXPECT(0, ioctl(fd, VFIFO_GET_INFO, info));
+		NOBODY_EXPECT(0, ioctl(fd, VFIFO_NOTIFY));
+		if (write(fd, buf, 4) != 4)
+			_exit(96);
+		_exit(wrong);
+	}
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(104, queued(self->dev.fd));
+	EXPECT_TRUE(get(&self->dev, 100, 0));
+}
+
+/* What root has opened is as open in the hands of somebody else. */
+TEST_F(privilege, file_is_what_counts)
+{
+	pid_t pid = nobody_start();
+	int wrong = 0;
+	char c;
+
+	if (!pid) {
+		NOBODY_EXPECT(0, map(self->dev.fd, self->dev.page, RW,
+				     self->info.producer_offset));
+		NOBODY_EXPECT(0, -(read(self->dev.fd, &c, 1) != 1));
+		NOBODY_EXPECT(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+		/* But it can't be opened once more. */
+		NOBODY_EXPECT(EACCES, reopen(self->dev.fd, O_RDONLY));
+		_exit(wrong);
+	}
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(0, queued(self->dev.fd));
+}
+
+/* ---- nothing is executable ---- */
+
+TEST_F(privilege, never_executable)
+{
+	__u64 offset[] = {
+		0, self->info.producer_offset, self->info.consumer_offset,
+	};
+	int prot[] = { PROT_EXEC, PROT_READ | PROT_EXEC, RW | PROT_EXEC };
+	size_t page = self->dev.page, i, j;
+	int fd = self->dev.fd, error;
+	struct statvfs st;
+
+	ASSERT_EQ(0, statvfs(self->path, &st));
+	error = st.f_flag & ST_NOEXEC ? -EPERM : -EACCES;
+	for (i = 0; i < ARRAY_SIZE(offset); i++) {
+		for (j = 0; j < ARRAY_SIZE(prot); j++) {
+			EXPECT_EQ(error, res(map(fd, page, prot[j],
+						 offset[i])));
+			EXPECT_EQ(-EACCES, res(protect(fd, page, PROT_READ,
+						       prot[j], offset[i])));
+			EXPECT_EQ(-EACCES, res(protect(fd, page, RW, prot[j],
+						       offset[i])));
+		}
+	}
+	EXPECT_EQ(0, attr_get("producer_claimed"));
+	EXPECT_EQ(0, attr_get("consumer_claimed"));
+}
+
+/* Old programs, for which what can be read can be executed, can't map it. */
+TEST_F(privilege, read_does_not_imply_exec)
+{
+	struct statvfs st;
+	long wanted;
+	pid_t pid;
+
+	ASSERT_EQ(0, statvfs(self->path, &st));
+	wanted = st.f_flag & ST_NOEXEC ? 0 : -EACCES;
+	pid = child_start(DEADLINE);
+	if (!pid) {
+		personality(READ_IMPLIES_EXEC);
+		EXPECT_EQ(wanted, res(map(self->dev.fd, self->dev.page,
+					  PROT_READ, 0)));
+		_exit(!__test_passed(_metadata));
+	}
+	EXPECT_EQ(0, child_end(pid));
+}
+
+/* ---- no kernel address in any output ---- */
+
+/*
+ * Whether there is a number in the text, as hexadecimal digits or decimal ones,
+ * that is an address of the kernel's: on 64 bits the upper half, on 32 bits what
+ * is within the usual 3:1 split.
+ */
+static bool has_address(const char *text)
+{
+	const __u64 kernel = sizeof(long) == 8 ? 1ULL << 63 : 3ULL << 30;
+	const __u64 top = sizeof(long) == 8 ? ~0ULL : ~0U;
+	const char *p = text, *end;
+	__u64 value;
+
+	while (*p) {
+		if (!isxdigit((unsigned char)*p)) {
+			p++;
+			continue;
+		}
+		if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))
+			p += 2;
+		for (end = p; isxdigit((unsigned char)*end); end++)
+			;
+		/* A hashed pointer is none, but nobody needs that either. */
+		if (end - p == 2 * sizeof(long)) {
+			value = strtoull(p, NULL, 16);
+			if (value >= kernel && value < top - 4095)
+				return true;
+		}
+		if (sizeof(long) == 8 && end - p >= 19 && end - p <= 20) {
+			errno = 0;
+			value = strtoull(p, NULL, 10);
+			if (!errno && value >= kernel)
+				return true;
+		}
+		p = end;
+	}
+	return false;
+}
+
+TEST(addresses_are_recognised)
+{
+	if (sizeof(long) == 8) {
+		EXPECT_TRUE(has_address("at ffff888012345678!"));
+		EXPECT_TRUE(has_address("x=0xffffffffc0001000\n"));
+		EXPECT_TRUE(has_address("FFFFC90000123000"));
+		EXPECT_TRUE(has_address("size 18446612682139992064"));
+	} else {
+		EXPECT_TRUE(has_address("at c0123456!"));
+	}
+	EXPECT_FALSE(has_address("248:0\n65536 vfifo0 add 4294967296"));
+	EXPECT_FALSE(has_address("00007fffdeadb000-00007fffdeadc000"));
+	EXPECT_FALSE(has_address("ffffffffffffffff"));
+}
+
+/* Looks through all files below @path; how many there were. */
+static int look_through(struct __test_metadata *_metadata, const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	char name[PATH_MAX];
+	int count = 0;
+
+	if (!dir)
+		return 0;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (snprintf(name, sizeof(name), "%s/%s", path,
+			     entry->d_name) >= (int)sizeof(name))
+			continue;
+		EXPECT_FALSE(has_address(name)) {
+			TH_LOG("%s", name);
+		}
+		if (entry->d_type == DT_DIR) {
+			count += look_through(_metadata, name);
+		} else if (entry->d_type == DT_REG) {
+			count++;
+			EXPECT_FALSE(has_address(path_text(name))) {
+				TH_LOG("%s: %s", name, path_text(name));
+			}
+		}
+	}
+	closedir(dir);
+	return count;
+}
+
+/* The lines of the log that are about this driver. */
+static int look_through_log(struct __test_metadata *_metadata)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char record[2048];
+	int count = 0;
+	ssize_t len;
+
+	while ((len = read(fd, record, sizeof(record) - 1)) > 0 ||
+	       (len < 0 && errno == EPIPE)) {
+		record[len < 0 ? 0 : len] = '\0';
+		if (!strstr(record, "vfifo"))
+			continue;
+		count++;
+		EXPECT_FALSE(has_address(record)) {
+			TH_LOG("log: %s", record);
+		}
+	}
+	close(fd);
+	return count;
+}
+
+TEST_F(privilege, no_addresses)
+{
+	struct vfifo_end *own;
+	char path[PATH_MAX];
+	void *data;
+
+	/* In the states that there can be something to say about. */
+	data = mmap(NULL, 2 * self->dev.capacity, RW, MAP_SHARED, self->dev.fd,
+		    0);
+	own = mmap(NULL, self->dev.page, RW, MAP_SHARED, self->dev.fd,
+		   self->info.producer_offset);
+	ASSERT_TRUE(data != MAP_FAILED && own != MAP_FAILED);
+	snprintf(path, sizeof(path), VFIFO_CLASS "/%s/", vfifo_name());
+	EXPECT_LE(14, look_through(_metadata, path));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->dev.fd);
+	EXPECT_NE(NULL, strstr(path_text(path), "vfifo-size"));
+	EXPECT_FALSE(has_address(path_text(path)));
+	EXPECT_FALSE(has_address(path_text("/proc/devices")));
+	/* Even of a broken one. */
+	own->position += 1ULL << 40;
+	EXPECT_EQ(-EIO, res(read(self->dev.fd, path, 1)));
+	munmap(own, self->dev.page);
+	munmap(data, 2 * self->dev.capacity);
+	EXPECT_LE(0, look_through_log(_metadata));
+}
+
+/* ---- nor other memory of the kernel's ---- */
+
+static bool all_zero(const volatile char *p, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+/* What is in a buffer that nothing was written to yet. */
+TEST_F(privilege, new_memory_is_empty)
+{
+	static const int pages[] = { 64, 1, 16, 256, 2 };
+	char *data, buf[200];
+	size_t cap, i;
+
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		cap = pages[i] * self->dev.page;
+		ASSERT_EQ(0, attr_set("capacity", cap));
+		data = mmap(NULL, 2 * cap, PROT_READ, MAP_SHARED, self->dev.fd,
+			    0);
+		ASSERT_NE(MAP_FAILED, data);
+		EXPECT_TRUE(all_zero(data, 2 * cap));
+		munmap(data, 2 * cap);
+		/* Something that the next one would have to hide. */
+		ASSERT_TRUE(put(&self->dev, self->dev.page, 0));
+		ASSERT_TRUE(get(&self->dev, self->dev.page, 0));
+	}
+	/* Of what VFIFO_GET_INFO has no use for, nothing is touched. */
+	memset(buf, 0x5a, sizeof(buf));
+	((struct vfifo_info *)buf)->size = sizeof(buf);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, buf));
+	for (i = sizeof(struct vfifo_info); i < sizeof(buf); i++)
+		EXPECT_EQ(0x5a, buf[i]);
+}
+
+int main(int argc, char **argv)
+{
+	return vfifo_main(argc, argv);
+}

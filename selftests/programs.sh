@@ -1,0 +1,360 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Programs that know nothing of vfifo move data through it, unchanged, and what
+# comes out has the checksum of what went in.
+
+DIR=$(dirname "$(readlink -f "$0")")
+# shellcheck source=/dev/null
+. "$DIR/../kselftest/ktap_helpers.sh"
+
+name=${VFIFO_NAME:-vfifo0}
+dev=/dev/$name
+sys=/sys/class/vfifo/$name
+
+# Many times what the buffer holds, and not a multiple of anything.
+LEN=600011
+
+# Seconds after which a program that should have ended is ended.
+DEADLINE=30
+
+# The functions below are called by name, which shellcheck can't see.
+# shellcheck disable=SC2317
+limit()
+{
+	timeout "$DEADLINE" "$@"
+}
+
+sum()
+{
+	sha256sum "$@" | cut -d ' ' -f 1
+}
+
+# arrived: whether $tmp/out is what was sent, and nothing is left in the device.
+# shellcheck disable=SC2317
+arrived()
+{
+	[ "$(sum "$tmp/out")" = "$want" ] && [ "$(cat "$sys/size")" -eq 0 ]
+}
+
+# both WRITER READER: runs the two functions at the same time.
+# shellcheck disable=SC2317
+both()
+{
+	local rc=0 pid
+
+	"$1" &
+	pid=$!
+	"$2" > "$tmp/out" || rc=1
+	wait "$pid" || rc=1
+	arrived || rc=1
+	return "$rc"
+}
+
+# shellcheck disable=SC2317
+w_cat()
+{
+	limit cat "$tmp/data" > "$dev"
+}
+
+# There is no end of file for cat: it is ended when it has shown all.
+# shellcheck disable=SC2317
+test_cat()
+{
+	local end=$((SECONDS + DEADLINE)) rc=0 pid
+
+	timeout "$((2 * DEADLINE))" cat "$dev" > "$tmp/out" &
+	pid=$!
+	w_cat || rc=1
+	until [ "$(stat -c %s "$tmp/out")" -ge "$LEN" ]; do
+		[ "$SECONDS" -lt "$end" ] || break
+		sleep 0.05
+	done
+	kill "$pid"
+	wait "$pid" 2> /dev/null
+	arrived || rc=1
+	return "$rc"
+}
+
+# shellcheck disable=SC2317
+w_dd_odd()
+{
+	limit dd if="$tmp/data" of="$dev" bs=4097 status=none
+}
+
+# shellcheck disable=SC2317
+r_dd_odd()
+{
+	limit dd if="$dev" bs=1237 count="$LEN" iflag=count_bytes,fullblock \
+		status=none
+}
+
+# shellcheck disable=SC2317
+w_dd_large()
+{
+	limit dd if="$tmp/data" of="$dev" bs=333331 status=none
+}
+
+# shellcheck disable=SC2317
+r_dd_large()
+{
+	limit dd if="$dev" bs=99991 count="$LEN" iflag=count_bytes,fullblock \
+		status=none
+}
+
+# shellcheck disable=SC2317
+test_dd_odd_blocks()
+{
+	both w_dd_odd r_dd_odd
+}
+
+# shellcheck disable=SC2317
+test_dd_large_blocks()
+{
+	both w_dd_large r_dd_large
+}
+
+# Again and again, as each of them ends where the device is empty.
+# shellcheck disable=SC2317
+r_dd_nonblock()
+{
+	local end=$((SECONDS + DEADLINE)) had=0 n
+
+	while [ "$had" -lt "$LEN" ]; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		LC_ALL=C dd if="$dev" bs=5003 iflag=nonblock \
+			2> "$tmp/dd" > "$tmp/part"
+		n=$(stat -c %s "$tmp/part")
+		cat "$tmp/part"
+		had=$((had + n))
+		if [ "$n" -eq 0 ]; then
+			grep -q "temporarily unavailable" "$tmp/dd" || return 1
+		fi
+	done
+}
+
+# shellcheck disable=SC2317
+test_dd_nonblock()
+{
+	both w_dd_large r_dd_nonblock
+}
+
+# shellcheck disable=SC2317
+w_tee()
+{
+	limit tee "$dev" < "$tmp/data" > "$tmp/tee" &&
+		[ "$(sum "$tmp/tee")" = "$want" ]
+}
+
+# shellcheck disable=SC2317
+r_head()
+{
+	limit head -c "$LEN" "$dev"
+}
+
+# shellcheck disable=SC2317
+test_tee()
+{
+	both w_tee r_head
+}
+
+# shellcheck disable=SC2317
+w_pv()
+{
+	limit pv -q "$tmp/data" > "$dev"
+}
+
+# shellcheck disable=SC2317
+r_pv()
+{
+	limit pv -q -S -s "$LEN" "$dev"
+}
+
+# shellcheck disable=SC2317
+test_pv()
+{
+	both w_pv r_pv
+}
+
+# shellcheck disable=SC2317
+w_socat()
+{
+	# shellcheck disable=SC2094
+	limit socat -u "PIPE:$tmp/fifo,rdonly" "OPEN:$dev,wronly" &
+	limit cp "$tmp/data" "$tmp/fifo" || return 1
+	wait "$!"
+}
+
+# shellcheck disable=SC2317
+r_socat()
+{
+	limit socat -u "OPEN:$dev,rdonly,readbytes=$LEN" STDOUT
+}
+
+# shellcheck disable=SC2317
+test_socat()
+{
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo" || return 1
+	both w_socat r_socat
+}
+
+# shellcheck disable=SC2317
+r_socat_pipe()
+{
+	local rc=0
+
+	limit cat "$tmp/fifo" &
+	limit socat -u "OPEN:$dev,rdonly,nonblock,readbytes=$LEN" \
+		"PIPE:$tmp/fifo,wronly" || rc=1
+	wait "$!" || rc=1
+	return "$rc"
+}
+
+# From a device that does not block, to a pipe.
+# shellcheck disable=SC2317
+test_socat_nonblock()
+{
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo" || return 1
+	both w_dd_large r_socat_pipe
+}
+
+# One process, with both ends and a selector.
+# shellcheck disable=SC2317
+test_python_selectors()
+{
+	limit python3 -E -S - "$tmp/data" "$dev" "$tmp/out" <<- 'END' || return 1
+		import os
+		import selectors
+		import sys
+
+		data = open(sys.argv[1], "rb").read()
+		out = open(sys.argv[3], "wb")
+		r = os.open(sys.argv[2], os.O_RDONLY | os.O_NONBLOCK)
+		w = os.open(sys.argv[2], os.O_WRONLY | os.O_NONBLOCK)
+		selector = selectors.DefaultSelector()
+		selector.register(r, selectors.EVENT_READ)
+		selector.register(w, selectors.EVENT_WRITE)
+		sent = had = 0
+		while had < len(data):
+		    ready = selector.select(10)
+		    if not ready:
+		        sys.exit("nothing is ready")
+		    for key, _ in ready:
+		        if key.fd == w:
+		            sent += os.write(w, data[sent:sent + 7001])
+		            if sent == len(data):
+		                selector.unregister(w)
+		        else:
+		            part = os.read(r, 5003)
+		            out.write(part)
+		            had += len(part)
+		try:
+		    os.read(r, 1)
+		    sys.exit("more was read than written")
+		except BlockingIOError:
+		    pass
+	END
+	arrived
+}
+
+# A pipe to the device in one process, the device to a pipe in another.
+# shellcheck disable=SC2317
+test_python_splice()
+{
+	limit python3 -E -S - "$tmp/data" "$dev" "$tmp/out" <<- 'END' || return 1
+		import os
+		import sys
+
+		size = os.stat(sys.argv[1]).st_size
+		r, w = os.pipe()
+		child = os.fork()
+		if child == 0:
+		    src = os.open(sys.argv[1], os.O_RDONLY)
+		    dst = os.open(sys.argv[2], os.O_WRONLY)
+		    while True:
+		        n = os.splice(src, w, 20011)
+		        if n == 0:
+		            os._exit(0)
+		        while n:
+		            n -= os.splice(r, dst, n)
+		src = os.open(sys.argv[2], os.O_RDONLY)
+		dst = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+		own_r, own_w = os.pipe()
+		had = 0
+		while had < size:
+		    n = os.splice(src, own_w, 30011)
+		    had += n
+		    while n:
+		        n -= os.splice(own_r, dst, n)
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+	END
+	arrived
+}
+
+# One job writes blocks with checksums, the other reads and verifies them.
+# shellcheck disable=SC2317
+test_fio()
+{
+	local options
+
+	options="--filename=$dev --ioengine=io_uring --iodepth=1 --bs=3072
+		 --size=1536k --io_size=1536k --verify=crc32c --output=$tmp/fio
+		 --verify_fatal=1 --allow_file_create=0"
+	# shellcheck disable=SC2086
+	limit fio $options --name=writer --rw=write --do_verify=0 \
+		--name=reader --rw=read > "$tmp/err" 2>&1 || return 1
+	grep -q "reader.*err= 0" "$tmp/fio" || return 1
+	[ "$(cat "$sys/size")" -eq 0 ]
+}
+
+show()
+{
+	local file
+
+	for file in err fio; do
+		[ ! -s "$tmp/$file" ] || sed 's/^/# /' "$tmp/$file"
+	done
+}
+
+restore()
+{
+	rm -rf "$tmp"
+}
+
+tests="cat:cat dd_odd_blocks:dd dd_large_blocks:dd dd_nonblock:dd tee:tee pv:pv
+       socat:socat socat_nonblock:socat python_selectors:python3
+       python_splice:python3 fio:fio"
+
+ktap_print_header
+if [ ! -d /sys/class/vfifo ]; then
+	ktap_skip_all "no /sys/class/vfifo: load the driver first"
+	exit "$KSFT_SKIP"
+fi
+# shellcheck disable=SC2086
+set -- $tests
+ktap_set_plan $#
+
+tmp=$(mktemp -d) || ktap_exit_fail_msg "no temporary directory"
+trap restore EXIT
+head -c "$LEN" /dev/urandom > "$tmp/data"
+want=$(sum "$tmp/data")
+
+for t in "$@"; do
+	# Each starts with an empty FIFO that nobody else fills.
+	echo 0 > "$sys/mode"
+	dd if="$dev" of=/dev/null bs=1M iflag=nonblock 2> /dev/null
+	rm -f "$tmp/out" "$tmp/err" "$tmp/fio"
+	if ! command -v "${t#*:}" > /dev/null; then
+		ktap_test_skip "${t%:*}: ${t#*:} is not installed"
+		continue
+	fi
+	if "test_${t%:*}"; then
+		ktap_test_pass "${t%:*}"
+	else
+		show
+		ktap_test_fail "${t%:*}"
+	fi
+done
+ktap_finished

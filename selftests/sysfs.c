@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The attributes of a vfifo: what they show, what they accept, and that what they
+ * refuse changes nothing.
+ */
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "vfifo_test.h"
+
+FIXTURE(sysfs)
+{
+	struct vfifo dev;
+};
+
+FIXTURE_SETUP(sysfs)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+}
+
+FIXTURE_TEARDOWN(sysfs)
+{
+	vfifo_teardown(&self->dev);
+}
+
+static const struct {
+	const char *name;
+	mode_t mode;
+} attrs[] = {
+	{ "size", 0444 },
+	{ "capacity", 0644 },
+	{ "mode", 0644 },
+	{ "period_ms", 0644 },
+	{ "stats/bytes_written", 0444 },
+	{ "stats/bytes_read", 0444 },
+	{ "stats/dropped", 0444 },
+};
+
+TEST_F(sysfs, files)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+		attr_path(path, sizeof(path), attrs[i].name);
+		EXPECT_EQ(0, stat(path, &st)) {
+			TH_LOG("%s: %s", path, strerror(errno));
+			continue;
+		}
+		EXPECT_EQ(S_IFREG | attrs[i].mode, st.st_mode) {
+			TH_LOG("%s", path);
+		}
+		/* A number and a newline, so that a shell can use it. */
+		EXPECT_LE(0, attr_get(attrs[i].name)) {
+			TH_LOG("%s: '%s'", path, attr_text(attrs[i].name));
+		}
+	}
+}
+
+TEST_F(sysfs, device_node)
+{
+	char path[PATH_MAX], text[4100], line[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/dev/%s", vfifo_name());
+	ASSERT_EQ(0, stat(path, &st));
+	EXPECT_EQ(S_IFCHR | 0600, (int)st.st_mode);
+	EXPECT_EQ(0, (int)st.st_uid);
+
+	snprintf(text, sizeof(text), "%u:%u\n", major(st.st_rdev),
+		 minor(st.st_rdev));
+	EXPECT_STREQ(text, attr_text("dev"));
+
+	/* What udev learns, and makes the node from. */
+	snprintf(text, sizeof(text), "\n%s", attr_text("uevent"));
+	snprintf(line, sizeof(line), "\nMAJOR=%u\n", major(st.st_rdev));
+	EXPECT_NE(NULL, strstr(text, line));
+	snprintf(line, sizeof(line), "\nMINOR=%u\n", minor(st.st_rdev));
+	EXPECT_NE(NULL, strstr(text, line));
+	snprintf(line, sizeof(line), "\nDEVNAME=%s\n", vfifo_name());
+	EXPECT_NE(NULL, strstr(text, line));
+}
+
+/* Even for root, so that a typing error is noticed. */
+TEST_F(sysfs, read_only_files)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+		if (attrs[i].mode & 0222)
+			continue;
+		EXPECT_EQ(-EACCES, res(attr_open(attrs[i].name, O_WRONLY))) {
+			TH_LOG("%s", attrs[i].name);
+		}
+	}
+}
+
+TEST_F(sysfs, other_users_only_look)
+{
+	pid_t pid = child_start(DEADLINE);
+	size_t i;
+
+	if (!pid) {
+		EXPECT_EQ(0, setresuid(65534, 65534, 65534)) {
+			_exit(1);
+		}
+		EXPECT_EQ(-EACCES, res(vfifo_open(O_RDONLY)));
+		for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+			EXPECT_LE(0, attr_get(attrs[i].name));
+			EXPECT_EQ(-EACCES, res(attr_open(attrs[i].name,
+							 O_WRONLY)));
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, child_end(pid));
+}
+
+TEST_F(sysfs, size_is_what_is_queued)
+{
+	EXPECT_EQ(0, attr_get("size"));
+	ASSERT_TRUE(put(&self->dev, 12345, 0));
+	EXPECT_EQ(12345, attr_get("size"));
+	ASSERT_TRUE(get(&self->dev, 45, 0));
+	EXPECT_EQ(12300, attr_get("size"));
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	EXPECT_EQ(0, attr_get("size"));
+	ASSERT_TRUE(put(&self->dev, self->dev.capacity, 0));
+	EXPECT_EQ(self->dev.capacity, attr_get("size"));
+}
+
+TEST_F(sysfs, stats_count_bytes)
+{
+	long written = attr_get("stats/bytes_written");
+	long got = attr_get("stats/bytes_read");
+	long dropped = attr_get("stats/dropped");
+	char c;
+
+	ASSERT_TRUE(put(&self->dev, 10000, 0));
+	EXPECT_EQ(written + 10000, attr_get("stats/bytes_written"));
+	EXPECT_EQ(got, attr_get("stats/bytes_read"));
+	ASSERT_TRUE(get(&self->dev, 10000, 0));
+	EXPECT_EQ(written + 10000, attr_get("stats/bytes_written"));
+	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
+
+	/* What failed was neither. */
+	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
+	ASSERT_TRUE(put(&self->dev, self->dev.capacity, 0));
+	EXPECT_EQ(-EAGAIN, res(write(self->dev.fd, "x", 1)));
+	EXPECT_EQ(written + 10000 + self->dev.capacity,
+		  attr_get("stats/bytes_written"));
+	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
+	EXPECT_EQ(dropped, attr_get("stats/dropped"));
+}
+
+/* What doesn't fit whole isn't generated, but counted. */
+TEST_F(sysfs, stats_count_what_was_dropped)
+{
+	long used = self->dev.capacity - 4;
+	long dropped = attr_get("stats/dropped");
+
+	ASSERT_TRUE(put(&self->dev, used, 0));
+	ASSERT_EQ(0, attr_set("period_ms", 10));
+	ASSERT_EQ(0, attr_store("mode", "1"));
+	EXPECT_TRUE(eventually(attr_get("stats/dropped") >= dropped + 3));
+	EXPECT_EQ(used, attr_get("size"));
+	ASSERT_EQ(0, attr_store("mode", "0"));
+	EXPECT_TRUE(get(&self->dev, used, 0));
+	EXPECT_EQ(0, attr_get("size"));
+}
+
+TEST_F(sysfs, capacity_is_rounded_up)
+{
+	long page = self->dev.page;
+	char text[32];
+
+	EXPECT_EQ(0, attr_store("capacity", "1"));
+	EXPECT_EQ(page, attr_get("capacity"));
+	EXPECT_EQ(0, attr_set("capacity", page));
+	EXPECT_EQ(page, attr_get("capacity"));
+	EXPECT_EQ(0, attr_set("capacity", page + 1));
+	EXPECT_EQ(2 * page, attr_get("capacity"));
+	EXPECT_EQ(0, attr_set("capacity", 5 * page));
+	EXPECT_EQ(8 * page, attr_get("capacity"));
+
+	/* With a newline or without, it is the same number. */
+	snprintf(text, sizeof(text), "%ld", 2 * page);
+	EXPECT_EQ(0, attr_store("capacity", text));
+	EXPECT_EQ(2 * page, attr_get("capacity"));
+}
+
+/* One below, at and above every power of two, as far as memory goes for sure. */
+TEST_F(sysfs, capacity_rounding_at_the_edges)
+{
+	long page = self->dev.page, power;
+
+	for (power = page; power <= 16L << 20; power *= 2) {
+		EXPECT_EQ(0, attr_set("capacity", power - 1));
+		EXPECT_EQ(power, attr_get("capacity"));
+		EXPECT_EQ(0, attr_set("capacity", power));
+		EXPECT_EQ(power, attr_get("capacity"));
+		EXPECT_EQ(0, attr_set("capacity", power + 1));
+		EXPECT_EQ(2 * power, attr_get("capacity"));
+	}
+	for (power = 1; power < page; power *= 2) {
+		EXPECT_EQ(0, attr_set("capacity", power));
+		EXPECT_EQ(page, attr_get("capacity"));
+		EXPECT_EQ(0, attr_set("capacity", power + 1));
+		EXPECT_EQ(page, attr_get("capacity"));
+	}
+	EXPECT_EQ(-ERANGE, attr_set("capacity", (1L << 30) + 1));
+}
+
+/* As C writes numbers, and with one newline at most. */
+TEST_F(sysfs, forms_of_numbers)
+{
+	static const char *const forms[] = {
+		"131072", "131072\n", "+131072", "0x20000", "0X20000\n",
+		"0400000", "00000400000", "0x0000000000020000",
+	};
+	static const char *const no_forms[] = {
+		"0b100000000000000000", "0o400000", "131_072", "0x", "0x20000g",
+		"++131072", "+-1", "08", " 131072", "131072 ", "+", "",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(forms); i++) {
+		ASSERT_EQ(0, attr_set("capacity", self->dev.capacity));
+		EXPECT_EQ(0, attr_store("capacity", forms[i])) {
+			TH_LOG("'%s'", forms[i]);
+		}
+		EXPECT_EQ(131072, attr_get("capacity"));
+		ASSERT_EQ(0, attr_set("period_ms", 1000));
+		EXPECT_EQ(0, attr_store("period_ms", forms[i]));
+		EXPECT_EQ(131072, attr_get("period_ms"));
+	}
+	for (i = 0; i < ARRAY_SIZE(no_forms); i++) {
+		/* A write of nothing is none. */
+		int ret = no_forms[i][0] ? -EINVAL : 0;
+
+		EXPECT_EQ(ret, attr_store("capacity", no_forms[i])) {
+			TH_LOG("'%s'", no_forms[i]);
+		}
+		EXPECT_EQ(ret, attr_store("period_ms", no_forms[i])) {
+			TH_LOG("'%s'", no_forms[i]);
+		}
+	}
+	EXPECT_EQ(131072, attr_get("capacity"));
+	EXPECT_EQ(131072, attr_get("period_ms"));
+}
+
+TEST_F(sysfs, capacity_is_what_fits)
+{
+	long cap;
+
+	for (cap = self->dev.page; cap <= 4 * self->dev.capacity; cap *= 4) {
+		ASSERT_EQ(0, attr_set("capacity", cap));
+		ASSERT_TRUE(put(&self->dev, cap, 0));
+		EXPECT_EQ(-EAGAIN, res(write(self->dev.fd, "x", 1)));
+		EXPECT_EQ(cap, attr_get("size"));
+		EXPECT_TRUE(get(&self->dev, cap, 0));
+	}
+}
+
+TEST_F(sysfs, resize_keeps_what_is_queued)
+{
+	long cap = self->dev.capacity, page = self->dev.page, pos = cap - 100;
+
+	/* Queued bytes that straddle the end of the buffer. */
+	ASSERT_TRUE(put(&self->dev, pos, 0));
+	ASSERT_TRUE(get(&self->dev, pos, 0));
+	ASSERT_TRUE(put(&self->dev, page, pos));
+
+	EXPECT_EQ(0, attr_set("capacity", 4 * cap));
+	EXPECT_EQ(page, attr_get("size"));
+	ASSERT_TRUE(put(&self->dev, 4 * cap - page, pos + page));
+	EXPECT_EQ(4 * cap, attr_get("size"));
+	ASSERT_TRUE(get(&self->dev, 4 * cap - page, pos));
+	pos += 4 * cap - page;
+
+	/* Down to where they only just fit. */
+	EXPECT_EQ(0, attr_set("capacity", page));
+	EXPECT_EQ(page, attr_get("capacity"));
+	EXPECT_EQ(page, attr_get("size"));
+	EXPECT_EQ(-EAGAIN, res(write(self->dev.fd, "x", 1)));
+	EXPECT_TRUE(get(&self->dev, page, pos));
+}
+
+TEST_F(sysfs, resize_loses_nothing)
+{
+	long cap = self->dev.capacity;
+
+	ASSERT_TRUE(put(&self->dev, cap / 2 + 1, 0));
+	EXPECT_EQ(-EBUSY, attr_set("capacity", cap / 2));
+	EXPECT_EQ(cap, attr_get("capacity"));
+	EXPECT_TRUE(get(&self->dev, 1, 0));
+	EXPECT_EQ(0, attr_set("capacity", cap / 2));
+	EXPECT_TRUE(get(&self->dev, cap / 2, 1));
+}
+
+TEST_F(sysfs, growing_wakes_writers)
+{
+	long cap = self->dev.capacity;
+	int fd = vfifo_open(O_WRONLY);
+	pid_t pid;
+
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(put(&self->dev, cap, 0));
+	pid = child_start(DEADLINE);
+	if (!pid)
+		_exit(write(fd, "x", 1) != 1);
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_EQ(0, attr_set("capacity", 2 * cap));
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(cap + 1, attr_get("size"));
+	close(fd);
+}
+
+TEST_F(sysfs, mode_words)
+{
+	static const char *const manual[] = { "0", "0\n", "manual", "manual\n" };
+	static const char *const automatic[] = { "1", "1\n", "auto", "auto\n" };
+	size_t i;
+
+	ASSERT_EQ(0, attr_set("period_ms", 3600000));
+	EXPECT_STREQ("0\n", attr_text("mode"));
+	for (i = 0; i < ARRAY_SIZE(manual); i++) {
+		EXPECT_EQ(0, attr_store("mode", automatic[i]));
+		EXPECT_STREQ("1\n", attr_text("mode"));
+		EXPECT_EQ(0, attr_store("mode", automatic[i]));
+		EXPECT_STREQ("1\n", attr_text("mode"));
+		EXPECT_EQ(0, attr_store("mode", manual[i]));
+		EXPECT_STREQ("0\n", attr_text("mode"));
+	}
+}
+
+TEST_F(sysfs, period_range)
+{
+	EXPECT_EQ(0, attr_store("period_ms", "1"));
+	EXPECT_STREQ("1\n", attr_text("period_ms"));
+	EXPECT_EQ(0, attr_store("period_ms", "3600000\n"));
+	EXPECT_STREQ("3600000\n", attr_text("period_ms"));
+}
+
+/* Every text that is refused, alone in its variant's list. */
+
+FIXTURE(refused)
+{
+	struct vfifo dev;
+};
+
+FIXTURE_VARIANT(refused)
+{
+	const char *attr;
+	int err;
+	const char *text[16];
+};
+
+FIXTURE_VARIANT_ADD(refused, capacity_nonsense)
+{
+	.attr = "capacity",
+	.err = -EINVAL,
+	.text = {
+		"0", "0\n", "\n", " ", "x", "abc\n", "8192x", "8192 8192",
+		"8192\n\n", "8192\n4096", "8,192", "1e4", "8192.0", "8 k", "-",
+	},
+};
+
+FIXTURE_VARIANT_ADD(refused, capacity_too_large)
+{
+	.attr = "capacity",
+	.err = -ERANGE,
+	.text = {
+		"1073741825", "2147483648\n", "4294967296",
+		/* Cut to 32 or 64 bits, these would be fine. */
+		"4295032832", "18446744073709551616", "18446744073709617152",
+		"9223372036854775808", "18446744073709551615",
+		"100000000000000000000000000000000000000000000008192",
+	},
+};
+
+FIXTURE_VARIANT_ADD(refused, mode)
+{
+	.attr = "mode",
+	.err = -EINVAL,
+	.text = {
+		"2", "-1", "10", "01", "\n", " ", "1 ", "1\n\n", "1 1", "AUTO",
+		"aut", "autox", "auto manual", "on", "manua", "18446744073709551617",
+	},
+};
+
+FIXTURE_VARIANT_ADD(refused, period_nonsense)
+{
+	.attr = "period_ms",
+	.err = -EINVAL,
+	.text = {
+		"\n", " ", "x", "ten\n", "10ms", "10 ms", "10\n\n", "1.5", "-",
+		"1000,0", "1e3",
+	},
+};
+
+FIXTURE_VARIANT_ADD(refused, period_out_of_range)
+{
+	.attr = "period_ms",
+	.err = -ERANGE,
+	.text = {
+		"0", "0\n", "3600001", "4294967297\n", "18446744073709551617",
+		"9223372036854775808", "100000000000000000000000000000000000001",
+	},
+};
+
+FIXTURE_SETUP(refused)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	vfifo_teardown(&self->dev);
+}
+
+TEST_F(refused, and_nothing_changes)
+{
+	long was = attr_get(variant->attr);
+	size_t i;
+
+	ASSERT_TRUE(put(&self->dev, 5000, 0));
+	for (i = 0; i < ARRAY_SIZE(variant->text) && variant->text[i]; i++) {
+		EXPECT_EQ(variant->err,
+			  attr_store(variant->attr, variant->text[i])) {
+			TH_LOG("%s: '%s'", variant->attr, variant->text[i]);
+		}
+		EXPECT_EQ(was, attr_get(variant->attr)) {
+			TH_LOG("%s: '%s'", variant->attr, variant->text[i]);
+		}
+	}
+	EXPECT_TRUE(get(&self->dev, 5000, 0));
+	EXPECT_EQ(0, queued(self->dev.fd));
+}
+
+/* Longer than any number, and full of bytes that end no string. */
+TEST_F(refused, long_texts)
+{
+	long was = attr_get(variant->attr);
+	char text[4096];
+
+	memset(text, '1', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	EXPECT_GT(0, attr_store(variant->attr, text));
+	memset(text, 0xff, sizeof(text) - 1);
+	EXPECT_EQ(-EINVAL, attr_store(variant->attr, text));
+	EXPECT_EQ(was, attr_get(variant->attr));
+}
+
+/* ---- several who store at once ---- */
+
+#define STORERS	3
+#define LOOKS	300
+
+FIXTURE(storm)
+{
+	struct vfifo dev;
+	int *stop;
+};
+
+FIXTURE_VARIANT(storm)
+{
+	const char *attr;
+	/* What each of them stores in turn; only sizes that are not rounded. */
+	long value[STORERS][2];
+};
+
+FIXTURE_VARIANT_ADD(storm, mode)
+{
+	.attr = "mode",
+	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
+};
+
+/* All of their digits differ, so that a mixture would be none of them. */
+FIXTURE_VARIANT_ADD(storm, period)
+{
+	.attr = "period_ms",
+	.value = { { 1, 3333333 }, { 222222, 44444 }, { 555, 3600000 } },
+};
+
+FIXTURE_VARIANT_ADD(storm, capacity)
+{
+	.attr = "capacity",
+	.value = { { 65536, 131072 }, { 262144, 524288 }, { 1048576, 65536 } },
+};
+
+FIXTURE_SETUP(storm)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->stop = shared(sizeof(*self->stop));
+	ASSERT_NE(NULL, self->stop);
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+	munmap(self->stop, sizeof(*self->stop));
+	vfifo_teardown(&self->dev);
+}
+
+static bool stopped(int *stop)
+{
+	return __atomic_load_n(stop, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Each store is whole: whoever looks sees one of the values that are stored, never
+ * a mixture, and what is there at the end is what one of them stored last. The
+ * attribute's file stays open, so that the stores come thick and fast.
+ */
+TEST_F_TIMEOUT(storm, each_store_is_whole, 60)
+{
+	__s64 until = now_ms() + DEADLINE * 1000;
+	bool seen[2 * STORERS] = {}, last;
+	int kinds = 0, i, j, fd, len;
+	pid_t pid[STORERS];
+	char text[32];
+	long val;
+
+	LOG_SEED();
+	ASSERT_TRUE(put(&self->dev, 5000, 0));
+	ASSERT_EQ(0, attr_set(variant->attr, variant->value[0][0]));
+	for (i = 0; i < STORERS; i++) {
+		__u64 state = vfifo_seed + i;
+
+		pid[i] = child_start(50);
+		if (pid[i])
+			continue;
+		fd = attr_open(variant->attr, O_WRONLY);
+		do {
+			last = stopped(self->stop);
+			val = variant->value[i][last || rnd(&state) & 1];
+			len = snprintf(text, sizeof(text), "%ld\n", val);
+			/* The newline may be missing. */
+			len -= rnd(&state) & 1;
+			EXPECT_EQ(len, res(pwrite(fd, text, len, 0))) {
+				_exit(1);
+			}
+		} while (!last);
+		_exit(0);
+	}
+	/* Until it has seen several of them, too. */
+	for (j = 0; j < LOOKS || kinds < 2; j++) {
+		ASSERT_GT(until, now_ms());
+		val = attr_get(variant->attr);
+		for (i = 0; i < 2 * STORERS; i++) {
+			if (val == variant->value[i / 2][i % 2])
+				break;
+		}
+		ASSERT_GT(2 * STORERS, i) {
+			TH_LOG("%s: %ld", variant->attr, val);
+		}
+		kinds += !seen[i];
+		seen[i] = true;
+		sched_yield();
+	}
+	__atomic_store_n(self->stop, 1, __ATOMIC_SEQ_CST);
+	for (i = 0; i < STORERS; i++)
+		EXPECT_EQ(0, child_end(pid[i]));
+	val = attr_get(variant->attr);
+	EXPECT_TRUE(val == variant->value[0][1] || val == variant->value[1][1] ||
+		    val == variant->value[2][1]) {
+		TH_LOG("%s at the end: %ld", variant->attr, val);
+	}
+	ASSERT_EQ(0, attr_store("mode", "0"));
+	EXPECT_TRUE(get(&self->dev, 5000, 0));
+}
+
+/* Settings of all kinds, by several at once, while bytes run through. */
+TEST_F_TIMEOUT(sysfs, storm_over_a_stream, 60)
+{
+	long cap = self->dev.capacity, page = self->dev.page, total = 16 * cap;
+	__u64 state = vfifo_seed, pos = 0;
+	pid_t pid[STORERS + 1];
+	long busy = 0, len;
+	char buf[6000];
+	int fd, i, n;
+	int *stop = shared(sizeof(*stop));
+
+	ASSERT_NE(NULL, stop);
+	LOG_SEED();
+	fd = vfifo_open(O_RDWR);
+	ASSERT_LE(0, fd);
+	for (i = 0; i < STORERS; i++) {
+		pid[i] = child_start(50);
+		if (pid[i])
+			continue;
+		state = mix64(vfifo_seed + i);
+		while (!stopped(stop)) {
+			n = attr_set("period_ms", 1000000 + rnd(&state) % 1000000);
+			if (!n)
+				n = attr_set("mode", rnd(&state) % 2);
+			if (n)
+				_exit(1);
+			/* What is queued may be too much for the new size. */
+			n = attr_set("capacity", page << rnd(&state) % 6);
+			if (n && n != -EBUSY)
+				_exit(2);
+		}
+		_exit(0);
+	}
+	pid[STORERS] = child_start(50);
+	if (!pid[STORERS]) {
+		state = ~vfifo_seed;
+		while (pos < (__u64)total) {
+			len = 1 + rnd(&state) % sizeof(buf);
+			if (len > total - (long)pos)
+				len = total - pos;
+			stream_fill(buf, len, pos);
+			if (write(fd, buf, len) != len)
+				_exit(1);
+			pos += len;
+		}
+		_exit(0);
+	}
+	while (pos < (__u64)total) {
+		len = res(read(fd, buf, 1 + rnd(&state) % sizeof(buf)));
+		ASSERT_LT(0, len);
+		ASSERT_TRUE(stream_equal(buf, len, pos)) {
+			TH_LOG("%ld bytes at %llu", len, (unsigned long long)pos);
+		}
+		pos += len;
+		/* A full FIFO is one that can't shrink. */
+		if (rnd(&state) % 16 == 0) {
+			usleep(rnd(&state) % 2000);
+			n = attr_set("capacity", page << rnd(&state) % 6);
+			ASSERT_TRUE(!n || n == -EBUSY);
+			busy += !!n;
+		}
+	}
+	__atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
+	for (i = 0; i <= STORERS; i++)
+		EXPECT_EQ(0, child_end(pid[i]));
+	EXPECT_EQ(0, queued(fd));
+	TH_LOG("%ld resizes refused", busy);
+	close(fd);
+	munmap(stop, sizeof(*stop));
+}
+
+int main(int argc, char **argv)
+{
+	return vfifo_main(argc, argv);
+}

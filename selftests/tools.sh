@@ -1,0 +1,268 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The programs of tools/vfifo do what they say, with each other and with others.
+
+DIR=$(dirname "$(readlink -f "$0")")
+# shellcheck source=/dev/null
+. "$DIR/../kselftest/ktap_helpers.sh"
+
+name=${VFIFO_NAME:-vfifo0}
+dev=/dev/$name
+sys=/sys/class/vfifo/$name
+
+# Seconds after which a program that should have ended is ended.
+DEADLINE=20
+
+# Built elsewhere than here, and not installed.
+bin=$DIR
+[ -x "$bin/vfifo-cat" ] || bin=$OUTPUT
+
+# Called by name below, which shellcheck can't see.
+# shellcheck disable=SC2317
+limit()
+{
+	timeout "$DEADLINE" "$@"
+}
+
+# vfcat ARGUMENT...: vfifo-cat on the device
+# shellcheck disable=SC2317
+vfcat()
+{
+	limit "$bin/vfifo-cat" "$@" "$dev"
+}
+
+# size_becomes N: waits until N bytes are queued.
+# shellcheck disable=SC2317
+size_becomes()
+{
+	local end=$((SECONDS + DEADLINE))
+
+	until [ "$(cat "$sys/size")" -eq "$1" ]; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# file_becomes FILE WANTED: waits until both have the same content.
+# shellcheck disable=SC2317
+file_becomes()
+{
+	local end=$((SECONDS + DEADLINE))
+
+	until cmp -s "$1" "$2"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# lines N: what the producer makes; numbered_lines N: what the consumer prints.
+# shellcheck disable=SC2317
+lines()
+{
+	seq -f "line %.0f of $1" "$1"
+}
+
+# shellcheck disable=SC2317
+numbered_lines()
+{
+	lines "$1" | awk '{ printf "%3d: %s\n", length(), $0 }'
+}
+
+# shellcheck disable=SC2317
+producer_to_consumer()
+{
+	local pid rc=0
+
+	limit "$bin/consumer" "$dev" 5000 > "$tmp/out" &
+	pid=$!
+	limit "$bin/producer" "$dev" 5000 || rc=1
+	wait "$pid" || rc=1
+	numbered_lines 5000 | cmp - "$tmp/out" || rc=1
+	return "$rc"
+}
+
+# shellcheck disable=SC2317
+producer_to_head()
+{
+	limit "$bin/producer" "$dev" 100 || return 1
+	lines 100 > "$tmp/want"
+	limit head -n 100 "$dev" | cmp - "$tmp/want"
+}
+
+# shellcheck disable=SC2317
+echo_to_consumer()
+{
+	lines 3 > "$dev"
+	limit "$bin/consumer" "$dev" 3 > "$tmp/out" || return 1
+	numbered_lines 3 | cmp - "$tmp/out"
+}
+
+# Both ways each, all with all.
+# shellcheck disable=SC2317
+cat_to_cat()
+{
+	local size from to pid rc=0
+
+	size=$(stat -c %s "$tmp/data")
+	for from in "-w" "-wm"; do
+		for to in "-n" "-mn"; do
+			vfcat "$from" < "$tmp/data" &
+			pid=$!
+			vfcat "$to" "$size" > "$tmp/out" || rc=1
+			wait "$pid" || rc=1
+			cmp "$tmp/data" "$tmp/out" || rc=1
+			size_becomes 0 || rc=1
+		done
+	done
+	return "$rc"
+}
+
+# shellcheck disable=SC2317
+cat_takes_no_more_than_told()
+{
+	local how
+
+	for how in "" "-m"; do
+		# shellcheck disable=SC2086
+		echo "0123456789" | vfcat -w $how -n 4 || return 1
+		size_becomes 4 || return 1
+		# shellcheck disable=SC2086
+		[ "$(vfcat $how -n 3)" = 012 ] || return 1
+		size_becomes 1 || return 1
+		# shellcheck disable=SC2086
+		vfcat $how -n 0 || return 1
+		[ "$(vfcat -n 1)" = 3 ] || return 1
+	done
+}
+
+# shellcheck disable=SC2317
+cat_shows_the_rate()
+{
+	printf 1234567 | vfcat -wr 2> "$tmp/err" || return 1
+	grep -q '^vfifo-cat: 7 bytes, [0-9.]* MB/s in all$' "$tmp/err" ||
+		return 1
+	[ "$(vfcat -mrn 7 2> "$tmp/err")" = 1234567 ] || return 1
+	grep -q '^vfifo-cat: 7 bytes, [0-9.]* MB/s in all$' "$tmp/err"
+}
+
+# What it has taken it has delivered, and the rest is still there.
+# shellcheck disable=SC2317
+cat_ends_by_signal()
+{
+	local how signal pid rc=0
+
+	echo "hello" > "$tmp/want"
+	for how in "" "-m"; do
+		for signal in INT TERM; do
+			: > "$tmp/out"
+			# shellcheck disable=SC2086
+			"$bin/vfifo-cat" $how "$dev" > "$tmp/out" &
+			pid=$!
+			echo "hello" > "$dev"
+			file_becomes "$tmp/out" "$tmp/want" || rc=1
+			kill -s "$signal" "$pid"
+			wait "$pid" 2> /dev/null
+			[ $? -eq $((128 + $(kill -l "$signal"))) ] || rc=1
+			[ "$(cat "$sys/consumer_claimed")" -eq 0 ] || rc=1
+			echo "later" > "$dev"
+			[ "$(limit head -n 1 "$dev")" = later ] || rc=1
+		done
+	done
+	return "$rc"
+}
+
+# shellcheck disable=SC2317
+cat_says_what_is_wrong()
+{
+	local pid rc=0
+
+	vfcat --help | grep -q "^Usage: " || return 1
+	vfcat -x 2> "$tmp/err"
+	[ $? -eq 2 ] || rc=1
+	grep -q "^Usage: " "$tmp/err" || rc=1
+	vfcat -n some 2> "$tmp/err"
+	[ $? -eq 2 ] || rc=1
+	vfcat "$dev" 2> "$tmp/err"
+	[ $? -eq 2 ] || rc=1
+	limit "$bin/vfifo-cat" /nonexistent 2> "$tmp/err"
+	[ $? -eq 1 ] || rc=1
+	grep -q "^vfifo-cat: /nonexistent: " "$tmp/err" || rc=1
+	limit "$bin/vfifo-cat" -m /dev/null 2> "$tmp/err"
+	[ $? -eq 1 ] || rc=1
+	vfcat -n 1 > /dev/full 2> "$tmp/err" < /dev/null &
+	pid=$!
+	echo > "$dev"
+	wait "$pid"
+	[ $? -eq 1 ] || rc=1
+	grep -q "^vfifo-cat: standard output: " "$tmp/err" || rc=1
+
+	# One owner for each end.
+	"$bin/vfifo-cat" -m "$dev" > /dev/null &
+	pid=$!
+	until [ "$(cat "$sys/consumer_claimed")" -eq 1 ]; do
+		kill -0 "$pid" 2> /dev/null || break
+		sleep 0.05
+	done
+	vfcat -m 2> "$tmp/err"
+	[ $? -eq 1 ] || rc=1
+	grep -q "busy" "$tmp/err" || rc=1
+	kill "$pid"
+	wait "$pid" 2> /dev/null
+	return "$rc"
+}
+
+# The permissions of the node are all it takes.
+# shellcheck disable=SC2317
+nobody_may()
+{
+	local mode rc=0
+
+	mode=$(stat -c %a "$dev")
+	chmod 666 "$dev"
+	# Where this is installed, nobody may not even look.
+	chmod 755 "$tmp"
+	cp "$bin/vfifo-cat" "$tmp"
+	echo "from nobody" | limit setpriv --reuid=65534 --clear-groups \
+		"$tmp/vfifo-cat" -wm "$dev" || rc=1
+	limit setpriv --reuid=65534 --clear-groups \
+		"$tmp/vfifo-cat" -mn 12 "$dev" > "$tmp/out" || rc=1
+	[ "$(cat "$tmp/out")" = "from nobody" ] || rc=1
+	chmod "$mode" "$dev"
+	limit setpriv --reuid=65534 --clear-groups \
+		"$tmp/vfifo-cat" -m "$dev" 2> "$tmp/err"
+	[ $? -eq 1 ] || rc=1
+	grep -q "Permission denied" "$tmp/err" || rc=1
+	return "$rc"
+}
+
+tests="producer_to_consumer producer_to_head echo_to_consumer cat_to_cat
+       cat_takes_no_more_than_told cat_shows_the_rate cat_ends_by_signal
+       cat_says_what_is_wrong nobody_may"
+
+ktap_print_header
+if [ ! -d /sys/class/vfifo ]; then
+	ktap_skip_all "no /sys/class/vfifo: load the driver first"
+	exit "$KSFT_SKIP"
+fi
+# shellcheck disable=SC2086
+set -- $tests
+ktap_set_plan $#
+
+export LC_ALL=C
+tmp=$(mktemp -d) || ktap_exit_fail_msg "no temporary directory"
+trap 'rm -rf "$tmp"' EXIT
+head -c 1000000 /dev/urandom > "$tmp/data"
+
+for t in "$@"; do
+	# Each starts with an empty FIFO that nobody else fills.
+	echo 0 > "$sys/mode"
+	dd if="$dev" of=/dev/null bs=1M iflag=nonblock 2> /dev/null
+	if [ "$t" = nobody_may ] && ! { [ "$(id -u)" -eq 0 ] &&
+	   command -v setpriv > /dev/null; }; then
+		ktap_test_skip "$t: needs root and setpriv"
+		continue
+	fi
+	ktap_test_result "$t" "$t"
+done
+ktap_finished

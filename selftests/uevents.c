@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * For module.sh: listens for the events that udev gets of vfifo devices, until
+ * standard input ends. Says "ready" when it listens, then what is wrong.
+ *
+ * At the first "add" all devices must be there already, with all attributes, and
+ * can be opened.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <linux/netlink.h>
+
+#include "kselftest.h"
+
+#define MAX_DEVICES	256
+
+static const char *const attrs[] = {
+	"dev", "uevent", "size", "capacity", "mode", "period_ms",
+	"producer_claimed", "consumer_claimed",
+	"stats/bytes_written", "stats/bytes_read", "stats/bytes_cleared",
+	"stats/dropped", "stats/reader_sleeps", "stats/writer_sleeps",
+	"stats/notifies", "stats/position_errors",
+};
+
+static int bad;
+static int seen[MAX_DEVICES];
+
+#define WRONG(...) do {		\
+	printf(__VA_ARGS__);	\
+	putchar('\n');		\
+	bad = 1;		\
+} while (0)
+
+/* A device as it must be when the first event of any is heard. */
+static void check_device(int n)
+{
+	char path[128], text[4096];
+	unsigned int maj, min;
+	struct stat st;
+	ssize_t len;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+		snprintf(path, sizeof(path), "/sys/class/vfifo/vfifo%d/%s", n,
+			 attrs[i]);
+		fd = open(path, O_RDONLY);
+		len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (len <= 0)
+			WRONG("%s: %s", path, strerror(errno));
+		close(fd);
+		if (!i && (len <= 0 || sscanf(text, "%u:%u", &maj, &min) != 2))
+			return;
+	}
+	snprintf(path, sizeof(path), "/dev/vfifo%d", n);
+	if (stat(path, &st)) {
+		WRONG("%s: %s", path, strerror(errno));
+		return;
+	}
+	if (st.st_mode != (S_IFCHR | 0600) || st.st_uid || st.st_gid)
+		WRONG("%s: mode %o of %u:%u", path, st.st_mode, st.st_uid,
+		      st.st_gid);
+	if (st.st_rdev != makedev(maj, min))
+		WRONG("%s: not number %u:%u", path, maj, min);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		WRONG("%s: open: %s", path, strerror(errno));
+	close(fd);
+}
+
+static const char *value(const char *msg, const char *end, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (; msg < end; msg += strlen(msg) + 1) {
+		if (!strncmp(msg, key, len) && msg[len] == '=')
+			return msg + len + 1;
+	}
+	return "";
+}
+
+static void check_event(const char *msg, const char *end, const char *action,
+			int count)
+{
+	const char *name = value(msg, end, "DEVNAME");
+	char want[64], text[64];
+	struct stat st;
+	static bool looked;
+	int n = -1;
+
+	if (strcmp(value(msg, end, "SUBSYSTEM"), "vfifo"))
+		return;
+	/* From the last one on, which is the one that could be late. */
+	if (!looked && !strcmp(action, "add")) {
+		looked = true;
+		for (n = count - 1; n >= 0; n--)
+			check_device(n);
+	}
+	sscanf(name, "vfifo%d", &n);
+	if (strcmp(value(msg, end, "ACTION"), action) || n < 0 || n >= count) {
+		WRONG("unexpected: %s", msg);
+		return;
+	}
+	if (seen[n]++)
+		WRONG("twice: %s", msg);
+	snprintf(text, sizeof(text), "vfifo%d", n);
+	if (strcmp(name, text))
+		WRONG("DEVNAME=%s", name);
+	snprintf(want, sizeof(want), "/devices/virtual/vfifo/vfifo%d", n);
+	if (strcmp(value(msg, end, "DEVPATH"), want))
+		WRONG("%s: DEVPATH=%s", name, value(msg, end, "DEVPATH"));
+
+	snprintf(text, sizeof(text), "%s:%s", value(msg, end, "MAJOR"),
+		 value(msg, end, "MINOR"));
+	snprintf(want, sizeof(want), "/dev/vfifo%d", n);
+	if (*value(msg, end, "DEVMODE"))
+		WRONG("%s: DEVMODE=%s", name, value(msg, end, "DEVMODE"));
+	if (!strcmp(action, "add") && !stat(want, &st)) {
+		snprintf(want, sizeof(want), "%u:%u", major(st.st_rdev),
+			 minor(st.st_rdev));
+		if (strcmp(text, want))
+			WRONG("%s: number %s, not %s", name, text, want);
+	} else {
+		unsigned int maj, min;
+
+		if (sscanf(text, "%u:%u", &maj, &min) != 2)
+			WRONG("%s: number '%s'", name, text);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = 1,		/* what the kernel says */
+	};
+	struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	bool done = false;
+	char msg[8192];
+	int count, i, fd;
+	ssize_t len;
+
+	count = argc == 3 ? atoi(argv[2]) : -1;
+	if (count < 0 || count > MAX_DEVICES) {
+		fprintf(stderr, "usage: %s add|remove count\n", argv[0]);
+		return 2;
+	}
+	fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK,
+		    NETLINK_KOBJECT_UEVENT);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		perror("netlink");
+		return 1;
+	}
+	i = 1 << 20;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &i, sizeof(i));
+	puts("ready");
+	fflush(stdout);
+
+	p[0].fd = fd;
+	p[1].fd = STDIN_FILENO;
+	while (!done) {
+		poll(p, 2, -1);
+		/* Whatever was sent before the input ended is still heard. */
+		done = p[1].revents;
+		while ((len = recv(fd, msg, sizeof(msg) - 1, 0)) > 0) {
+			msg[len] = '\0';
+			check_event(msg, msg + len, argv[1], count);
+		}
+		if (len < 0 && errno != EAGAIN) {
+			WRONG("recv: %s", strerror(errno));
+			done = true;
+		}
+	}
+	for (i = 0; i < count; i++) {
+		if (!seen[i])
+			WRONG("no %s of vfifo%d", argv[1], i);
+	}
+	return bad;
+}

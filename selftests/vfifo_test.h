@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the vfifo tests share.
+ *
+ * The tests use /dev/vfifo0, or the device that VFIFO_NAME names. Whatever is
+ * queued there is lost; mode, period and capacity are put back. An option
+ * "-s seed", before any other, repeats the random choices of an earlier run.
+ */
+#ifndef VFIFO_TEST_H
+#define VFIFO_TEST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <linux/types.h>
+#include <linux/vfifo.h>
+
+#include "kselftest_harness.h"
+
+#define VFIFO_CLASS	"/sys/class/vfifo"
+
+/*
+ * Seconds that anything may take which should happen at once: generous, for
+ * emulated processors, but below the harness's 30 so that a test which meets it
+ * still says what failed and cleans up.
+ */
+#define DEADLINE	10
+
+/* The result of a system call in one value: what it returned, or -errno. */
+static inline long res(long ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+static inline __s64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* Evaluates @cond until it is true; false if that takes too long. */
+#define eventually(cond) ({						\
+	__s64 __until = now_ms() + DEADLINE * 1000;			\
+	bool __ok;							\
+	while (!(__ok = !!(cond)) && now_ms() < __until)		\
+		usleep(1000);						\
+	__ok;								\
+})
+
+/* ---- random choices and recognisable bytes ---- */
+
+static __u64 vfifo_seed;
+
+static inline __u64 mix64(__u64 x)
+{
+	x = (x ^ (x >> 32)) * 0x9e3779b97f4a7c15ULL;
+	x = (x ^ (x >> 29)) * 0xd6e8feb86659fd93ULL;
+	return x ^ (x >> 32);
+}
+
+static inline __u64 rnd(__u64 *state)
+{
+	return mix64(++*state);
+}
+
+/* The byte at position @pos of an endless stream that never repeats itself. */
+static inline __u8 stream_byte(__u64 pos)
+{
+	return mix64(vfifo_seed ^ (pos >> 3)) >> (8 * (pos & 7));
+}
+
+static inline void stream_fill(void *buf, size_t len, __u64 pos)
+{
+	__u8 *p = buf;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		p[i] = stream_byte(pos + i);
+}
+
+static inline bool stream_equal(const void *buf, size_t len, __u64 pos)
+{
+	const __u8 *p = buf;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (p[i] != stream_byte(pos + i))
+			return false;
+	return true;
+}
+
+/* ---- files of the system ---- */
+
+/* Writes @text to the file with one write: 0, or the negative error number. */
+static inline int file_put(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	ssize_t len = strlen(text), ret;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = res(write(fd, text, len));
+	close(fd);
+	if (ret < 0)
+		return ret;
+	return ret == len ? 0 : -EIO;
+}
+
+/* The start of the file's text; "" if it can't be read. */
+static inline const char *file_text(const char *dir, const char *name)
+{
+	static char text[4096];
+	char path[PATH_MAX];
+	ssize_t len = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		len = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	text[len < 0 ? 0 : len] = '\0';
+	return text;
+}
+
+/* ---- the device and its attributes ---- */
+
+static inline const char *vfifo_name(void)
+{
+	const char *name = getenv("VFIFO_NAME");
+
+	return name ? name : "vfifo0";
+}
+
+static inline const char *vfifo_path(void)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/dev/%s", vfifo_name());
+	return path;
+}
+
+static inline int vfifo_open(int flags)
+{
+	return open(vfifo_path(), flags | O_CLOEXEC);
+}
+
+static inline const char *attr_dir(void)
+{
+	static char dir[PATH_MAX / 2];
+
+	snprintf(dir, sizeof(dir), VFIFO_CLASS "/%s", vfifo_name());
+	return dir;
+}
+
+static inline void attr_path(char *path, size_t size, const char *attr)
+{
+	snprintf(path, size, "%s/%s", attr_dir(), attr);
+}
+
+static inline int attr_open(const char *attr, int flags)
+{
+	char path[PATH_MAX];
+
+	attr_path(path, sizeof(path), attr);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* The whole text of an attribute; "" if it can't be read. */
+static inline const char *attr_text(const char *attr)
+{
+	return file_text(attr_dir(), attr);
+}
+
+/*
+ * An attribute that is one number and a newline; -1 if it is anything else. A
+ * position that a test has moved past 2^63 is negative.
+ */
+static inline long attr_get(const char *attr)
+{
+	const char *text = attr_text(attr);
+	char *end;
+	long val;
+
+	if (!isdigit((unsigned char)*text))
+		return -1;
+	errno = 0;
+	val = strtoull(text, &end, 10);
+	return errno || strcmp(end, "\n") ? -1 : val;
+}
+
+/* Stores @text with one write: 0, or the negative error number. */
+static inline int attr_store(const char *attr, const char *text)
+{
+	return file_put(attr_dir(), attr, text);
+}
+
+static inline int attr_set(const char *attr, long val)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld\n", val);
+	return attr_store(attr, text);
+}
+
+/* Bytes that a read would find. */
+static inline long queued(int fd)
+{
+	int n = -1;
+
+	return ioctl(fd, FIONREAD, &n) ? -errno : n;
+}
+
+/* A device in a known state. */
+struct vfifo {
+	int fd;			/* for reading and writing, O_NONBLOCK */
+	long page;
+	long capacity;
+	long old_capacity;
+	long old_period;
+};
+
+static inline int vfifo_setup(struct vfifo *dev)
+{
+	int ret;
+
+	dev->fd = vfifo_open(O_RDWR | O_NONBLOCK);
+	if (dev->fd < 0)
+		return -errno;
+	dev->old_capacity = attr_get("capacity");
+	dev->old_period = attr_get("period_ms");
+	/* A test that was killed may have left the device generating. */
+	ret = attr_store("mode", "0");
+	if (ret)
+		return ret;
+	if (ioctl(dev->fd, VFIFO_CLEAR))
+		return -errno;
+	dev->page = sysconf(_SC_PAGESIZE);
+	dev->capacity = 16 * dev->page;
+	if (dev->old_capacity != dev->capacity)
+		ret = attr_set("capacity", dev->capacity);
+	return ret;
+}
+
+static inline void vfifo_teardown(struct vfifo *dev)
+{
+	attr_store("mode", "0");
+	ioctl(dev->fd, VFIFO_CLEAR);
+	if (attr_get("period_ms") != dev->old_period)
+		attr_set("period_ms", dev->old_period);
+	if (attr_get("capacity") != dev->old_capacity)
+		attr_set("capacity", dev->old_capacity);
+	close(dev->fd);
+}
+
+/* Queues @len bytes of the stream from @pos on: true if all went in. */
+static inline bool put(struct vfifo *dev, long len, __u64 pos)
+{
+	char *buf = malloc(len);
+	long done = 0, n;
+
+	/* Whole pages at most, so that every write is all or nothing. */
+	stream_fill(buf, len, pos);
+	while (done < len) {
+		n = len - done < PIPE_BUF ? len - done : PIPE_BUF;
+		if (write(dev->fd, buf + done, n) != n)
+			break;
+		done += n;
+	}
+	free(buf);
+	return done == len;
+}
+
+/* Takes @len bytes: true if they are those of the stream from @pos on. */
+static inline bool get(struct vfifo *dev, long len, __u64 pos)
+{
+	char *buf = malloc(len);
+	long done = 0, n;
+	bool same;
+
+	while (done < len) {
+		n = read(dev->fd, buf + done, len - done);
+		if (n <= 0)
+			break;
+		done += n;
+	}
+	same = done == len && stream_equal(buf, len, pos);
+	free(buf);
+	return same;
+}
+
+/* ---- other processes ---- */
+
+/* Memory that children share. */
+static inline void *shared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* A child that outlives neither its parent nor @seconds. */
+static inline pid_t child_start(unsigned int seconds)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(seconds);
+	}
+	return pid;
+}
+
+/* A child's exit status, or minus the number of the signal that ended it. */
+static inline int child_end(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static inline char child_state(pid_t pid)
+{
+	char path[64], text[512], *p;
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len < 0 ? 0 : len] = '\0';
+	/* The name before the state may itself have brackets and spaces. */
+	p = strrchr(text, ')');
+	return p && p[1] ? p[2] : 0;
+}
+
+/*
+ * True once the child sleeps interruptibly. The children here do nothing that
+ * could sleep but the call in question, so this says that it blocks.
+ */
+static inline bool child_sleeps(pid_t pid)
+{
+	return eventually(child_state(pid) == 'S');
+}
+
+/* How often a process went to sleep, or -1. */
+static inline long switches(pid_t pid)
+{
+	const char *p;
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	p = strstr(file_text(dir, "status"), "\nvoluntary_ctxt_switches:");
+	return p ? strtol(strchr(p, ':') + 1, NULL, 10) : -1;
+}
+
+/* ---- main ---- */
+
+static inline int vfifo_main(int argc, char **argv)
+{
+	if (argc > 2 && !strcmp(argv[1], "-s")) {
+		vfifo_seed = strtoull(argv[2], NULL, 0);
+		argv[2] = argv[0];
+		argc -= 2;
+		argv += 2;
+	} else {
+		vfifo_seed = mix64(now_ms() ^ ((__u64)getpid() << 40)) >> 32;
+	}
+	if (access(VFIFO_CLASS, F_OK)) {
+		ksft_print_header();
+		ksft_exit_skip("no " VFIFO_CLASS ": load the driver first\n");
+	}
+	return test_harness_run(argc, argv);
+}
+
+/* Leaves in the log how to run a random test again. */
+#define LOG_SEED() TH_LOG("random choices: -s %llu", (unsigned long long)vfifo_seed)
+
+#endif /* VFIFO_TEST_H */
