@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ring under loom, which runs a model once for every order in which its threads can do what
+//! they do, and for every value that a load may then return.
+//!
+//! The data are cells in which loom finds any access that is not ordered with the one before; a
+//! wake-up that is lost leaves threads asleep that nobody will wake, which loom finds as well. Each
+//! ordering of the protocol is then left out, one at a time, and loom must find the bug.
+//!
+//! To loom a full fence is all that acquire and release are. So those are shown to be needed, and
+//! enough, by a model without fences. Nor does it try a fence in another order than that of the
+//! loads and stores around it, where these are of different variables: so each fence here comes
+//! with a store to a variable that all share and nobody loads.
+
+use crate::ring::{pieces, Cursor, End, Fence, Memory, Ring};
+use loom::{
+    cell::UnsafeCell,
+    model::Builder,
+    sync::{
+        atomic::{fence, AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Condvar, Mutex,
+    },
+    thread,
+};
+use std::{
+    panic::{catch_unwind, AssertUnwindSafe},
+    // loom's own cannot be dropped while it reports a deadlock.
+    sync::Arc,
+};
+
+/// What is left out.
+const NOTHING: usize = 0;
+const HEAD_RELEASE: usize = 1;
+const HEAD_ACQUIRE: usize = 2;
+const TAIL_RELEASE: usize = 3;
+const TAIL_ACQUIRE: usize = 4;
+const FENCE_PRODUCED: usize = 5;
+const FENCE_CONSUMED: usize = 6;
+const FENCE_CONSUMER_WAITS: usize = 7;
+const FENCE_PRODUCER_WAITS: usize = 8;
+/// Looking before saying that one waits, and not again after it.
+const LOOK_AGAIN: usize = 9;
+/// Waking one of two without saying that the other still waits.
+const SAY_AGAIN: usize = 10;
+
+/// Streams begin here, so that positions pass 2^64 in each of them.
+const START: u64 = u64::MAX;
+const CAPACITY: usize = 2;
+
+struct LoomEnd<const RELEASE: usize, const ACQUIRE: usize, const LEFT_OUT: usize> {
+    position: AtomicU64,
+    waiting: AtomicBool,
+}
+
+impl<const R: usize, const A: usize, const L: usize> LoomEnd<R, A, L> {
+    fn new() -> Self {
+        Self {
+            position: AtomicU64::new(START),
+            waiting: AtomicBool::new(false),
+        }
+    }
+}
+
+impl<const R: usize, const A: usize, const L: usize> End for LoomEnd<R, A, L> {
+    fn load_acquire(&self) -> u64 {
+        self.position.load(match L == A {
+            true => Ordering::Relaxed,
+            false => Ordering::Acquire,
+        })
+    }
+
+    fn store_release(&self, position: u64) {
+        self.position.store(
+            position,
+            match L == R {
+                true => Ordering::Relaxed,
+                false => Ordering::Release,
+            },
+        );
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+    }
+}
+
+loom::lazy_static! {
+    static ref FENCES: AtomicUsize = AtomicUsize::new(0);
+}
+
+fn full_fence() {
+    FENCES.store(0, Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+}
+
+struct Shared<const L: usize>;
+
+impl<const L: usize> Memory for Shared<L> {
+    type Producer = LoomEnd<HEAD_RELEASE, HEAD_ACQUIRE, L>;
+    type Consumer = LoomEnd<TAIL_RELEASE, TAIL_ACQUIRE, L>;
+
+    fn fence(which: Fence) {
+        let left_out = match which {
+            Fence::Produced => FENCE_PRODUCED,
+            Fence::Consumed => FENCE_CONSUMED,
+            Fence::ConsumerWaits => FENCE_CONSUMER_WAITS,
+            Fence::ProducerWaits => FENCE_PRODUCER_WAITS,
+        };
+        if L != left_out {
+            full_fence();
+        }
+    }
+}
+
+/// Who sleeps at an end. As with a kernel's wait queue, who holds the lock is on the queue, so that
+/// a waker which comes now wakes it.
+struct Queue {
+    sleepers: Mutex<usize>,
+    woken: Condvar,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self {
+            sleepers: Mutex::new(0),
+            woken: Condvar::new(),
+        }
+    }
+
+    /// Sleeps unless `ready`, which is called on the queue. Wakes for no reason are possible.
+    fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
+        let mut sleepers = self.sleepers.lock().unwrap();
+        *sleepers += 1;
+        if !ready() {
+            sleepers = self.woken.wait(sleepers).unwrap();
+        }
+        *sleepers -= 1;
+    }
+}
+
+/// A stream of numbered bytes, with all that its ends share.
+struct Stream<const L: usize> {
+    ring: Ring<Shared<L>>,
+    data: [UnsafeCell<u8>; CAPACITY],
+    readers: Queue,
+    writers: Queue,
+}
+
+// SAFETY: loom checks every access to the cells.
+unsafe impl<const L: usize> Sync for Stream<L> {}
+// SAFETY: As above.
+unsafe impl<const L: usize> Send for Stream<L> {}
+
+const CAPACITY_U64: u64 = CAPACITY as u64;
+
+/// What an end knows, and the number of its next byte.
+struct Own {
+    cursor: Cursor,
+    next: u8,
+}
+
+impl Own {
+    fn new() -> Self {
+        Self {
+            cursor: Cursor::new(CAPACITY_U64, START),
+            next: 0,
+        }
+    }
+}
+
+impl<const L: usize> Stream<L> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            ring: Ring {
+                producer: LoomEnd::new(),
+                consumer: LoomEnd::new(),
+            },
+            data: [UnsafeCell::new(0xff), UnsafeCell::new(0xff)],
+            readers: Queue::new(),
+            writers: Queue::new(),
+        })
+    }
+
+    /// Produces `len` bytes if they fit.
+    fn try_produce(&self, own: &mut Own, len: u64) -> bool {
+        if self.ring.free(&mut own.cursor, len).expect("honest ends") < len {
+            return false;
+        }
+        for piece in pieces(own.cursor.position, len, CAPACITY_U64) {
+            for cell in &self.data[piece.offset..][..piece.len] {
+                // SAFETY: loom checks it.
+                cell.with_mut(|byte| unsafe { *byte = own.next });
+                own.next += 1;
+            }
+        }
+        self.ring.produce(&mut own.cursor, len);
+        true
+    }
+
+    /// Consumes up to `len` bytes, at least one; they must be the next ones.
+    fn try_consume(&self, own: &mut Own, len: u64) -> bool {
+        let used = self.ring.used(&mut own.cursor, len).expect("honest ends");
+        let len = len.min(used);
+        for piece in pieces(own.cursor.position, len, CAPACITY_U64) {
+            for cell in &self.data[piece.offset..][..piece.len] {
+                // SAFETY: loom checks it.
+                let byte = cell.with(|byte| unsafe { *byte });
+                assert_eq!(byte, own.next, "the byte that was sent");
+                own.next += 1;
+            }
+        }
+        if len > 0 {
+            self.ring.consume(&mut own.cursor, len);
+        }
+        len > 0
+    }
+
+    /// `VFIFO_NOTIFY`, as far as it is about readers.
+    fn notify_readers(&self) {
+        self.ring.consumer.set_waiting(false);
+        full_fence();
+        let sleepers = self.readers.sleepers.lock().unwrap();
+        if *sleepers > 0 {
+            if L != SAY_AGAIN {
+                self.ring.consumer_will_wait();
+            }
+            if self.ring.size(CAPACITY_U64) != Ok(0) {
+                self.readers.woken.notify_one();
+            }
+        }
+    }
+
+    fn notify_writers(&self) {
+        self.ring.producer.set_waiting(false);
+        full_fence();
+        let sleepers = self.writers.sleepers.lock().unwrap();
+        if *sleepers > 0 {
+            self.ring.producer_will_wait();
+            self.writers.woken.notify_one();
+        }
+    }
+
+    fn produce(&self, own: &mut Own, len: u64) {
+        while !self.try_produce(own, len) {
+            self.writers.sleep_unless(|| {
+                if L == LOOK_AGAIN {
+                    self.ring.producer_will_wait();
+                    return false;
+                }
+                self.ring.producer_will_wait();
+                self.ring.free(&mut own.cursor, len).expect("honest ends") >= len
+            });
+        }
+        if self.ring.consumer_waits() {
+            self.notify_readers();
+        }
+    }
+
+    fn consume(&self, own: &mut Own, len: u64) {
+        while !self.try_consume(own, len) {
+            self.readers.sleep_unless(|| {
+                if L == LOOK_AGAIN {
+                    self.ring.consumer_will_wait();
+                    return false;
+                }
+                self.ring.consumer_will_wait();
+                self.ring.used(&mut own.cursor, 1).expect("honest ends") > 0
+            });
+        }
+        if self.ring.producer_waits() {
+            self.notify_writers();
+        }
+    }
+}
+
+/// What loom can find.
+#[derive(Debug, PartialEq, Eq)]
+enum Bug {
+    /// A byte is read or written while another thread may write it.
+    Race,
+    /// Everybody sleeps.
+    LostWakeUp,
+}
+
+/// Explores all of `model`, or as much as there is with `preemptions` where a thread that could go
+/// on is interrupted. Returns the first bug.
+fn explore(
+    name: &str,
+    preemptions: Option<usize>,
+    model: impl Fn() + Send + Sync + 'static,
+) -> Result<(), Bug> {
+    let mut builder = Builder::new();
+    builder.max_branches = 10_000;
+    builder.preemption_bound = preemptions;
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = {
+        let executions = executions.clone();
+        move || {
+            executions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            model();
+        }
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| builder.check(counted))).map_err(|panic| {
+        let message = match panic.downcast::<String>() {
+            Ok(message) => *message,
+            Err(panic) => panic.downcast_ref().copied().unwrap_or("?").to_string(),
+        };
+        match message {
+            message if message.starts_with("Causality violation: ") => Bug::Race,
+            message if message.starts_with("deadlock; ") => Bug::LostWakeUp,
+            message => panic!("{name}: {message}"),
+        }
+    });
+    let bound = match preemptions {
+        Some(bound) => format!("at most {bound} preemptions"),
+        None => "all".to_string(),
+    };
+    println!("{name}: {executions:?} executions, {bound}: {result:?}");
+    result
+}
+
+/// Three operations at each end, of one and two bytes, without sleeping: over the end of the buffer
+/// and past 2^64.
+fn transfer<const L: usize>() {
+    let stream = Stream::<L>::new();
+    let consumer = stream.clone();
+    let thread = thread::spawn(move || {
+        let mut own = Own::new();
+        for len in [1, 2, 2] {
+            consumer.try_consume(&mut own, len);
+        }
+    });
+    let mut own = Own::new();
+    for len in [1, 2, 1] {
+        stream.try_produce(&mut own, len);
+    }
+    thread.join().unwrap();
+}
+
+/// One end sleeps until the other has done its part, three times over.
+fn sleep_and_wake<const L: usize>(produced: &'static [u64], consumed: &'static [u64]) {
+    let stream = Stream::<L>::new();
+    let consumer = stream.clone();
+    let thread = thread::spawn(move || {
+        let mut own = Own::new();
+        for len in consumed {
+            consumer.consume(&mut own, *len);
+        }
+    });
+    let mut own = Own::new();
+    for len in produced {
+        stream.produce(&mut own, *len);
+    }
+    thread.join().unwrap();
+}
+
+/// The consumer sleeps: there is always room.
+fn consumer_sleeps<const L: usize>() {
+    sleep_and_wake::<L>(&[1, 1], &[1, 1]);
+}
+
+/// Both do: three bytes through a buffer of two.
+fn both_sleep<const L: usize>() {
+    sleep_and_wake::<L>(&[2, 1, 1], &[1, 1, 2]);
+}
+
+/// Two readers sleep in calls, with one `waiting` for both; a mapped producer publishes twice.
+fn two_readers<const L: usize>() {
+    let stream = Stream::<L>::new();
+    let end = Arc::new(Mutex::new(Own::new()));
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (stream, end) = (stream.clone(), end.clone());
+            thread::spawn(move || {
+                while !stream.try_consume(&mut end.lock().unwrap(), 1) {
+                    stream.readers.sleep_unless(|| {
+                        stream.ring.consumer_will_wait();
+                        stream.ring.size(CAPACITY_U64) != Ok(0)
+                    });
+                }
+                // What is left is for the other.
+                if stream.ring.consumer.is_waiting() && stream.ring.size(CAPACITY_U64) != Ok(0) {
+                    let _sleepers = stream.readers.sleepers.lock().unwrap();
+                    stream.readers.woken.notify_one();
+                }
+            })
+        })
+        .collect();
+    let mut own = Own::new();
+    for _ in 0..2 {
+        assert!(stream.try_produce(&mut own, 1));
+        if stream.ring.consumer_waits() {
+            stream.notify_readers();
+        }
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_torn() {
+    assert_eq!(explore("transfer", None, transfer::<NOTHING>), Ok(()));
+}
+
+#[test]
+fn consumer_misses_no_wake_up() {
+    let model = consumer_sleeps::<NOTHING>;
+    assert_eq!(explore("consumer sleeps", None, model), Ok(()));
+}
+
+#[test]
+fn nobody_misses_a_wake_up() {
+    let model = both_sleep::<NOTHING>;
+    assert_eq!(explore("both sleep", Some(3), model), Ok(()));
+}
+
+#[test]
+fn two_readers_share_one_flag() {
+    let model = two_readers::<NOTHING>;
+    assert_eq!(explore("two readers", Some(2), model), Ok(()));
+}
+
+/// Without any one of these, loom finds the bug.
+macro_rules! needed {
+    ($($name:ident: $left_out:ident, $model:ident, $bound:expr => $bug:ident;)+) => {$(
+        #[test]
+        fn $name() {
+            let result = explore(stringify!($name), $bound, $model::<$left_out>);
+            assert_eq!(result, Err(Bug::$bug));
+        }
+    )+};
+}
+
+needed! {
+    head_release_is_needed: HEAD_RELEASE, transfer, None => Race;
+    head_acquire_is_needed: HEAD_ACQUIRE, transfer, None => Race;
+    tail_release_is_needed: TAIL_RELEASE, transfer, None => Race;
+    tail_acquire_is_needed: TAIL_ACQUIRE, transfer, None => Race;
+    fence_of_who_produced_is_needed: FENCE_PRODUCED, both_sleep, Some(3) => LostWakeUp;
+    fence_of_who_consumed_is_needed: FENCE_CONSUMED, both_sleep, Some(3) => LostWakeUp;
+    fence_of_a_waiting_consumer_is_needed: FENCE_CONSUMER_WAITS, both_sleep, Some(3) => LostWakeUp;
+    fence_of_a_waiting_producer_is_needed: FENCE_PRODUCER_WAITS, both_sleep, Some(3) => LostWakeUp;
+    looking_again_is_needed: LOOK_AGAIN, both_sleep, Some(3) => LostWakeUp;
+    saying_again_that_one_waits_is_needed: SAY_AGAIN, two_readers, Some(2) => LostWakeUp;
+}
