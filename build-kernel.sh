@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The one door: everything from an empty machine to a booted kernel with vfifo in it.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+CACHE=${VFIFO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vfifo}
+JOBS=$(nproc)
+ACCEL=auto
+DEBUG=''
+TREE=''
+
+# shellcheck source=steps/lib.sh
+. "$ROOT/steps/lib.sh"
+# shellcheck source=steps/deps.sh
+. "$ROOT/steps/deps.sh"
+# shellcheck source=steps/fetch.sh
+. "$ROOT/steps/fetch.sh"
+# shellcheck source=steps/series.sh
+. "$ROOT/steps/series.sh"
+# shellcheck source=steps/build.sh
+. "$ROOT/steps/build.sh"
+# shellcheck source=steps/guest.sh
+. "$ROOT/steps/guest.sh"
+# shellcheck source=steps/plain.sh
+. "$ROOT/steps/plain.sh"
+# shellcheck source=steps/kunit.sh
+. "$ROOT/steps/kunit.sh"
+# shellcheck source=steps/selftest.sh
+. "$ROOT/steps/selftest.sh"
+# shellcheck source=steps/check.sh
+. "$ROOT/steps/check.sh"
+# shellcheck source=steps/demo.sh
+. "$ROOT/steps/demo.sh"
+# shellcheck source=steps/test.sh
+. "$ROOT/steps/test.sh"
+
+usage() {
+	cat <<-TEXT
+	usage: ./build-kernel.sh [OPTION]... [COMMAND [ARGUMENT]...]
+
+	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
+	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
+
+	  deps        install the packages and tools
+	  fetch       get the kernel source
+	  patch       apply the series to it
+	  build       build the kernel, the module and the kselftests into build/
+	  kunit       run the KUnit tests under UML
+	  selftest    run the kselftests in the booted kernel
+	  bench       measure vfifo against a pipe in the booted kernel
+	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
+	  series      write patches/ from the sources
+	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone
+	              --save NNNN: keep edits made by hand in the kernel tree as part of that patch
+	              --drop: throw such edits away; --tree: print where the kernel tree is
+	  clean       remove build/; "clean --all" also the cache
+
+	  --tree DIR              use this Linux 7.3.y source (it is only read)
+	  --jobs N                compile N files at once (default: $JOBS)
+	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm where it really works)
+	  --debug                 a kernel with sanitizers and lock checking
+	  --help                  this text
+
+	Downloads and objects are kept in $CACHE (VFIFO_CACHE).
+	TEXT
+}
+
+value() { [ -n "${2-}" ] || die "$1 needs a value; see --help"; }
+
+command=
+args=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	-h | --help) usage; exit 0 ;;
+	--tree=* | --jobs=* | --accel=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+	--tree)
+		# "series --tree" asks; "--tree DIR" tells.
+		if [ "$command" = series ] && [ $# -eq 1 ]; then args+=("$1"); shift; continue; fi
+		value "$@"; TREE=$2; shift ;;
+	--jobs) value "$@"; JOBS=$2; shift ;;
+	--accel) value "$@"; ACCEL=$2; shift ;;
+	--debug) DEBUG=1 ;;
+	-*)
+		case $command in
+		series | clean) args+=("$1") ;;
+		shell) args+=("$@"); break ;;
+		*) die "unknown option $1; see --help" ;;
+		esac ;;
+	*)
+		if [ -z "$command" ]; then command=$1; else args+=("$1"); fi
+		if [ "$command" = shell ]; then args+=("${@:2}"); break; fi ;;
+	esac
+	shift
+done
+command=${command:-demo}
+
+[[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
+case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
+case $command in
+deps | fetch | patch | build | kunit | selftest | bench | demo | test | host)
+	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
+shell | series | clean) ;;
+*) die "unknown command $command; see --help" ;;
+esac
+
+OUT=$ROOT/build${DEBUG:+/debug}
+LOGS=$OUT/log
+
+start
+"do_$command" ${args[@]+"${args[@]}"}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The x86-64 kernel, the module and the installed kselftests.
+
+O=
+
+# Fixed names keep the objects of two machines the same.
+kmake() {
+	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
+		make -C "$SRC" "O=$O" LLVM=-19 RUSTC=/usr/bin/rustc -j "$JOBS" "$@"
+}
+
+use_objects() { O=$K/x86${DEBUG:+-debug}; }
+
+configure() {
+	local wanted=$O/.vfifo-defconfig
+	mkdir -p "$O"
+	cat "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/debug.config"} >"$wanted.new"
+	if [ -e "$O/.config" ] && cmp -s "$wanted.new" "$wanted"; then rm "$wanted.new"; return; fi
+	cp "$wanted.new" "$O/.config"
+	must "build: configuration" build-config.log "see the log" kmake olddefconfig
+	# A line that Kconfig dropped would otherwise be found out much later. Of two the last counts.
+	local option
+	while read -r option; do
+		grep -qxF "$option" "$O/.config" || die "build: $option is not met by this tree; see defconfig"
+	done < <(grep -E '^CONFIG_[A-Z0-9_]+=' "$wanted.new" | tac | awk -F = '!seen[$1]++')
+	mv "$wanted.new" "$wanted"
+}
+
+install_selftests() {
+	# A stale program would otherwise still be run.
+	rm -rf "$O/kselftest-installed"
+	kmake -s headers_install &&
+		kmake -C "$SRC/tools/testing/selftests" TARGETS=vfifo "KSFT_INSTALL_PATH=$O/kselftest-installed" FORCE_TARGETS=1 install
+}
+
+do_build() {
+	need_tree
+	use_objects
+	local from=$SECONDS module=$O/samples/rust/rust_vfifo.ko
+	[ -e "$O/arch/x86/boot/bzImage" ] || need_space 1500 "the objects of the kernel"
+	configure
+	must "build: kernel and module" build.log "the first error is in the log" kmake
+	[ -e "$module" ] || die "build: the configuration made no rust_vfifo.ko (log: $LOGS/build.log)"
+	must "build: kselftests" build-kselftest.log "the first error is in the log" install_selftests
+	ln -sfn "$O/arch/x86/boot/bzImage" "$OUT/bzImage"
+	ln -sfn "$module" "$OUT/rust_vfifo.ko"
+	ln -sfn "$O/kselftest-installed" "$OUT/kselftest"
+	done_step build "$from" "build/${DEBUG:+debug/}bzImage, rust_vfifo.ko and kselftest/"
+}
+
+do_clean() {
+	case ${1-} in
+	'') rm -rf "$ROOT/build"; say "clean: build/ is gone" ;;
+	--all)
+		[ -z "$(find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-*' ! -name 'tree-*' ! -name 'tmp.*' \
+			! -name tools ! -name venv ! -name lock ! -name 'kvm-*' -print -quit)" ] ||
+			die "clean: $CACHE holds things that are not ours; remove it by hand"
+		rm -rf "$ROOT/build" "$CACHE"
+		say "clean: build/ and $CACHE are gone" ;;
+	*) die "clean takes --all or nothing" ;;
+	esac
+}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Everything about the sources that needs no build.
+
+CHECKS_FAILED=0
+
+# check NAME COMMAND...: one counted check; its output is shown when it fails.
+check() {
+	local name=$1 log=$LOGS/check.log
+	shift
+	if logged "$name" check.log "$@"; then
+		say "  ok       $name"
+		result 1 0 0
+	else
+		say "  FAILED   $name"
+		sed -e 's/^/           /' "$log" | head -n 40
+		result 0 1 0
+		CHECKS_FAILED=1
+	fi
+}
+
+patches_current() { diff -r -u --exclude='.*' "$ROOT/patches" "$1"; }
+
+# In a repository of its own that borrows the objects, with only the touched files checked out.
+patches_apply() { # WORK
+	local tree=$1/am
+	kgit diff-tree -r --name-only --no-renames "${COMMITS[0]}" "${COMMITS[-1]}" >"$1/touched" || return
+	git init -q "$tree" && echo "$GITD/objects" >"$tree/.git/objects/info/alternates" || return
+	(
+		cd "$tree" || exit
+		git config user.name "$(series_line name)"
+		git config user.email "$(series_line email)"
+		git config core.fsync none
+		git config gc.auto 0
+		git update-ref HEAD "${COMMITS[0]}" &&
+			sed 's,^,/,' "$1/touched" | git sparse-checkout set --no-cone --stdin &&
+			git read-tree -m -u HEAD && git am -q "$ROOT"/patches/*.patch &&
+			[ "$(git rev-parse 'HEAD^{tree}')" = "$(git rev-parse "${COMMITS[-1]}^{tree}")" ]
+	) || { echo "git am patches/*.patch on the kernel's own tree does not give the tree that is built"; return 1; }
+}
+
+# Where there is no repository: what checkpatch asks one, the next check asks better.
+checkpatch_clean() { # WORK
+	cd "$1" || return
+	printf '%s\0' "$ROOT"/patches/*.patch |
+		xargs -0 -P "$JOBS" -n 1 perl "$SRC/scripts/checkpatch.pl" "--root=$SRC" --strict --no-summary --terse
+}
+
+spdx_valid() { # WORK
+	cd "$1/am" && xargs -d '\n' python3 "$SRC/scripts/spdxcheck.py" <"$1/touched"
+}
+
+rust_formatted() {
+	local files
+	mapfile -t files < <(printf '%s\n' "${!KERNEL[@]}" | grep '\.rs$' | sort)
+	cd "$ROOT" && rustfmt --check --config-path "$SRC/.rustfmt.toml" "${files[@]}"
+}
+
+no_unsafe() { python3 "$ROOT/steps/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
+
+scripts_clean() {
+	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck steps/tour.sh steps/bench.sh .ci/run tests/*.bats
+}
+
+manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
+
+# The fragment must hold in a configuration that is not ours.
+fragment_merges() { # WORK
+	local option
+	make -s -C "$SRC" "O=$1/config" LLVM=-19 RUSTC=/usr/bin/rustc x86_64_defconfig &&
+		(cd "$SRC" && LLVM=-19 RUSTC=/usr/bin/rustc KCONFIG_CONFIG=$1/config/.config \
+			scripts/kconfig/merge_config.sh -m -O "$1/config" "$1/config/.config" "$ROOT/Kconfig.fragment") &&
+		make -s -C "$SRC" "O=$1/config" LLVM=-19 RUSTC=/usr/bin/rustc olddefconfig || return
+	while read -r option; do
+		grep -qxF "$option" "$1/config/.config" || { echo "Kconfig.fragment: $option is not met"; return 1; }
+	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
+}
+
+check_series() {
+	local from=$SECONDS work
+	make_series
+	scratch work
+	mkdir "$work/patches"
+	format_series "$work/patches"
+	check "patches/ is what the sources give" patches_current "$work/patches"
+	check "git am patches/*.patch gives the tree that is built" patches_apply "$work"
+	check "checkpatch --strict" checkpatch_clean "$work"
+	check "SPDX lines" spdx_valid "$work"
+	check "rustfmt" rust_formatted
+	check "no unsafe in samples-rust-vfifo" no_unsafe
+	[ $CHECKS_FAILED -eq 0 ] || die "series: not clean, as shown above; patches/ is written by ./build-kernel.sh series"
+	done_step "series --check" "$from" "$((${#COMMITS[@]} - 1)) patches are current, apply and are clean"
+}
+
+# Slow: every commit of the series in an object directory of its own.
+build_series() {
+	local i subject from=$SECONDS
+	make_series
+	recover_tree
+	refuse_edits
+	O=$K/x86-each
+	need_space 1500 "a second set of objects"
+	# Most objects are the same for every patch.
+	if [ -e "$K/x86/vmlinux" ] && [ ! -e "$O" ]; then cp -a "$K/x86" "$O.new" && mv "$O.new" "$O"; fi
+	trap 'move_tree "${COMMITS[-1]}"; on_exit' EXIT
+	for ((i = 1; i < ${#COMMITS[@]}; i++)); do
+		subject=$(kgit log -1 --format=%s "${COMMITS[i]}")
+		move_tree "${COMMITS[i]}"
+		mkdir -p "$O"
+		cp "$ROOT/defconfig" "$O/.config"
+		must "series --build: configuration" series-build.log "see the log" kmake olddefconfig
+		# What a patch can break: the kernel crate, which "prepare" compiles, and what is built on it.
+		must "series --build: $i $subject" series-build.log "the first error is in the log" \
+			kmake KRUSTFLAGS=-Dwarnings prepare samples/rust/
+		say "  ok       $i/$((${#COMMITS[@]} - 1)) $subject"
+	done
+	done_step "series --build" "$from" "every patch builds"
+}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The packages of Debian 12, bindgen by cargo, virtme-ng by pip.
+
+PACKAGES=(
+	# compilers and what kbuild runs
+	rustc-web rust-web-src rustfmt-web rust-web-clippy cargo-web clang-19 lld-19 llvm-19 libclang-19-dev
+	gcc libc6-dev make flex bison bc libelf-dev libssl-dev zlib1g-dev perl kmod cpio rsync xz-utils patch
+	# what the door itself runs
+	git ca-certificates python3 python3-venv python3-ply python3-git util-linux procps busybox-static bats shellcheck mandoc
+	# the guest, and programs that are tried on the device in it
+	qemu-system-x86 iproute2 pv socat fio
+)
+BINDGEN=0.72.1
+
+missing_packages() {
+	local package
+	for package in "${PACKAGES[@]}"; do
+		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+	done
+}
+
+install_packages() {
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
+}
+
+install_venv() {
+	rm -rf "$CACHE/venv.new" "$CACHE/venv" &&
+		python3 -m venv "$CACHE/venv.new" &&
+		"$CACHE/venv.new/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$ROOT/steps/requirements.txt" &&
+		sed -i "1s,$CACHE/venv.new/,$CACHE/venv/," "$CACHE"/venv.new/bin/* &&
+		cp "$ROOT/steps/requirements.txt" "$CACHE/venv.new/" &&
+		mv "$CACHE/venv.new" "$CACHE/venv"
+}
+
+do_deps() {
+	local from=$SECONDS missing
+	command -v dpkg-query >/dev/null ||
+		die "deps: this is not Debian; install by hand what steps/deps.sh lists, then use the other commands"
+	mapfile -t missing < <(missing_packages)
+	if [ ${#missing[@]} -gt 0 ]; then
+		[ "$(id -u)" -eq 0 ] ||
+			die "deps: not root, and these packages are missing; install them with: sudo apt-get install --no-install-recommends ${missing[*]}"
+		need_space 3000 "installing the packages"
+		must "deps: ${#missing[@]} packages" deps-apt.log "is the network up?" install_packages "${missing[@]}"
+	fi
+	if ! "$CACHE/tools/bin/bindgen" --version 2>/dev/null | grep -qF " $BINDGEN"; then
+		must "deps: bindgen $BINDGEN" deps-bindgen.log "is the network up?" \
+			/usr/bin/cargo install --locked bindgen-cli --version "$BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS"
+	fi
+	if ! cmp -s "$ROOT/steps/requirements.txt" "$CACHE/venv/requirements.txt"; then
+		must "deps: virtme-ng" deps-venv.log "is the network up?" install_venv
+	fi
+	done_step deps "$from" "packages, bindgen $BINDGEN and virtme-ng are there"
+}

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Boots the built kernel with virtme-ng, the host's files inside, and runs one command line in it.
+# The command's output and status come back as files of a shared folder: that needs neither udev
+# nor a terminal, and "no status" is what tells a crash from an exit.
+
+QEMU=qemu-system-x86_64
+GUEST=
+GUEST_END=
+CONSOLE=console.log
+TROUBLE='Kernel panic|BUG:|WARNING:|Oops|general protection fault|KASAN:|UBSAN:|KFENCE:|INFO: task .* blocked|rcu: INFO:|possible circular locking|DEBUG_LOCKS|Unable to handle|detected stall'
+
+vng_options() { # ACCEL
+	VNG=(vng --run "$O/arch/x86/boot/bzImage" --user root --disable-microvm --force-9p --cpus 2 --memory 1G
+		--name vfifo --append root=/dev/root --append oops=panic --append log_buf_len=1M)
+	[ "$1" = kvm ] || VNG+=(--disable-kvm)
+}
+
+boot() { # SECONDS ACCEL: runs $GUEST/command; console in $GUEST/console
+	local VNG
+	vng_options "$2"
+	exec timeout --kill-after=5 "$1" "${VNG[@]}" --verbose --rwdir="$GUEST" --cwd "$GUEST" \
+		-- "sh $GUEST/wrapper"
+}
+
+# guest SECONDS COMMAND: the command's status. GUEST_END is exit, crash or hang, and the output is
+# in $GUEST/output, the console in $GUEST/console.
+guest() {
+	local from=$SECONDS shown=
+	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run ./build-kernel.sh build first"
+	command -v "$QEMU" >/dev/null || die "QEMU ($QEMU) is missing; run ./build-kernel.sh deps as root"
+	choose_accel
+	new_guest "$2"
+	launch "$GUEST/console" boot "$1" "$ACCEL"
+	tail -f --pid="$CHILD" -s 0.2 "$GUEST/output" 2>/dev/null &
+	shown=$!
+	wait "$CHILD" || true
+	CHILD=
+	wait "$shown" || true
+	judge "$1"
+	GUEST_SECONDS=$((SECONDS - from))
+}
+
+new_guest() { # COMMAND
+	[ -n "$GUEST" ] || scratch GUEST
+	find "$GUEST" -mindepth 1 -delete
+	: >"$GUEST/output"
+	printf '%s\n' "$1" >"$GUEST/command"
+	cat >"$GUEST/wrapper" <<-END
+		cd $GUEST
+		cut -d ' ' -f 1 /proc/uptime >booted
+		bash ./command >output 2>&1 </dev/null
+		echo \$? >status.new && sync && mv status.new status
+	END
+}
+
+# The console is kept, whatever happened.
+judge() { # SECONDS
+	GUEST_STATUS=$(cat "$GUEST/status" 2>/dev/null || true)
+	cp "$GUEST/console" "$LOGS/$CONSOLE"
+	if grep -qaE 'Kernel panic' "$GUEST/console"; then
+		GUEST_END=crash
+	elif [ -n "$GUEST_STATUS" ]; then
+		GUEST_END="exit"
+	elif [ -e "$GUEST/booted" ] && ! grep -qa 'reboot: Power down' "$GUEST/console"; then
+		GUEST_END=hang
+	elif [ -e "$GUEST/booted" ]; then
+		GUEST_END=crash
+	else
+		GUEST_END=unbooted
+	fi
+	[ "$GUEST_END" = exit ] || GUEST_STATUS=1
+}
+
+# What a person should hear about the last guest, or nothing when all is well.
+guest_trouble() {
+	local line
+	line=$(grep -aoE "($TROUBLE).*" "$LOGS/$CONSOLE" | tr -d '\r' | head -n 1 || true)
+	case $GUEST_END in
+	crash) echo "the guest kernel crashed: ${line:-it ended without a word} (log: $LOGS/$CONSOLE)" ;;
+	hang) echo "the guest hung and was ended: ${line:-no answer within its time} (log: $LOGS/$CONSOLE)" ;;
+	unbooted) echo "the guest did not boot within its time: ${line:-QEMU said: $(tail -n 1 "$LOGS/$CONSOLE" | tr -d '\r')} (log: $LOGS/$CONSOLE)" ;;
+	*) [ -z "$line" ] || echo "the guest kernel complained: $line (log: $LOGS/$CONSOLE)" ;;
+	esac
+}
+
+# /dev/kvm may open and then never run the guest, so only a boot with a deadline counts. The
+# answer holds until this machine boots again.
+choose_accel() {
+	[ "$ACCEL" = auto ] || return 0
+	local known=$CACHE/kvm-probe boot
+	boot=$(cat /proc/sys/kernel/random/boot_id)
+	if [ "$(sed -n 1p "$known" 2>/dev/null)" != "$boot" ]; then
+		ACCEL=tcg
+		if [ -w /dev/kvm ]; then
+			new_guest true
+			launch "$GUEST/console" boot 20 kvm
+			wait "$CHILD" || true
+			CHILD=
+			judge 20
+			[ "$GUEST_STATUS" != 0 ] || ACCEL=kvm
+			[ "$ACCEL" = kvm ] || say "guest: /dev/kvm is there but does not run the guest; emulating"
+		fi
+		printf '%s\n%s\n' "$boot" "$ACCEL" >"$known.new" && mv "$known.new" "$known"
+	fi
+	ACCEL=$(sed -n 2p "$known")
+}
+
+do_shell() {
+	need_tree
+	use_objects
+	local VNG status=0
+	if [ $# -gt 0 ]; then
+		guest "${VFIFO_DEADLINE:-600}" "cd '$ROOT'; $*"
+		local trouble
+		trouble=$(guest_trouble)
+		[ -z "$trouble" ] || die "shell: $trouble"
+		exit "$GUEST_STATUS"
+	fi
+	[ -t 0 ] || die "shell: needs a terminal; to run one command: ./build-kernel.sh shell COMMAND"
+	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run ./build-kernel.sh build first"
+	[ -n "$GUEST" ] || scratch GUEST
+	choose_accel
+	vng_options "$ACCEL"
+	# A build may go on while a shell is open.
+	flock -u 9 2>/dev/null || true
+	say "shell: the module is $O/samples/rust/rust_vfifo.ko; \"exit\" ends the guest"
+	"${VNG[@]}" --cwd "$OUT" || status=$?
+	exit "$status"
+}

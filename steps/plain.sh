@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The same kernel in a plain machine: no virtio, two serial ports, twice the memory, and an initramfs
+# of a few files instead of the host's. For tests that the other guest is no place for: 9P over
+# virtio does not survive a suspend.
+
+# plain_guest SECONDS PROGRAM...: runs those of the installed kselftests, as "guest" does.
+plain_guest() {
+	local deadline=$1 root cpu=max
+	shift
+	choose_accel
+	new_guest true
+	root=$GUEST/root
+	plain_root "$root" "$@" || die "selftest: the initramfs can't be made; the disk may be full"
+	[ "$ACCEL" = tcg ] || cpu=host
+	launch "$GUEST/console" timeout --kill-after=5 "$deadline" "$QEMU" -accel "$ACCEL" -cpu "$cpu" -smp 2 -m 2G \
+		-kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" -append "console=ttyS0 oops=panic panic=-1" \
+		-nodefaults -display none -no-reboot -serial stdio -serial "file:$GUEST/output"
+	wait "$CHILD" || true
+	CHILD=
+	if grep -qa . "$GUEST/output"; then : >"$GUEST/booted"; fi
+	sed -n 's/^status \([0-9]*\)\r*$/\1/p' "$GUEST/output" >"$GUEST/status"
+	[ -s "$GUEST/status" ] || rm "$GUEST/status"
+	judge "$deadline"
+}
+
+plain_root() { # FOLDER PROGRAM...
+	local root=$1 program library
+	shift
+	mkdir -p "$root"/{bin,dev,proc,sys,tmp,lib64} &&
+		cp /bin/busybox "$root/bin/" && cp "$O/samples/rust/rust_vfifo.ko" "$root/" || return
+	for program in "$@"; do
+		cp "$O/kselftest-installed/vfifo/${program%% *}" "$root/" || return
+		for library in $(ldd "$root/${program%% *}" | grep -oE '/[^ ]+'); do
+			mkdir -p "$root${library%/*}" && cp -L "$library" "$root$library" || return
+		done
+	done
+	printf '%s\n' "$@" >"$root/programs"
+	cat >"$root/init" <<-'END'
+		#!/bin/busybox sh
+		busybox=/bin/busybox
+		$busybox mount -t proc proc /proc
+		$busybox mount -t sysfs sysfs /sys
+		$busybox mount -t devtmpfs devtmpfs /dev
+		exec >/dev/ttyS1 2>&1 </dev/null
+		status=0
+		$busybox insmod /rust_vfifo.ko || status=1
+		while read -r program; do
+			echo "== ${program%% *}"
+			/$program || status=1
+		done </programs
+		echo "status $status"
+		$busybox reboot -f
+	END
+	chmod +x "$root/init" && (cd "$root" && find . | cpio --quiet -o -H newc >"$GUEST/initrd")
+}

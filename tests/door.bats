@@ -1,0 +1,372 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0
+# The door itself, on a copy of it with a kernel tree of a few files: what it refuses and how it
+# says so, and that the series comes out the same.
+# shellcheck disable=SC2016
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	TOOLS=${VFIFO_TREE_TOOLS-}
+	unset "${!VFIFO_@}" "${!GIT_@}"
+	HERE=$BATS_TEST_TMPDIR
+	export VFIFO_CACHE=$HERE/cache
+	REAL=$(cd "$BATS_TEST_DIRNAME/.." && pwd -P)
+	DOOR=$HERE/door
+	mkdir -p "$DOOR" "$VFIFO_CACHE"
+	cp -r "$REAL/build-kernel.sh" "$REAL/steps" "$REAL/defconfig" "$DOOR/"
+	kernel 7.3.4
+	series
+}
+
+teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
+
+kernel() { # VERSION
+	LINUX=$HERE/linux
+	mkdir -p "$LINUX/kernel" "$LINUX/samples/rust"
+	printf '# a comment\nVERSION = %s\nPATCHLEVEL = %s\nSUBLEVEL = %s\nall:\n\tfalse\n' \
+		"$(cut -d. -f1 <<<"$1")" "$(cut -d. -f2 <<<"$1")" "$(cut -d. -f3 <<<"$1")" >"$LINUX/Makefile"
+	: >"$LINUX/Kbuild"
+	echo 'int a;' >"$LINUX/kernel/a.c"
+	seq 1 20 >"$LINUX/samples/rust/Kconfig"
+	# As in Debian's tree.
+	echo '/*' >"$LINUX/.gitignore"
+}
+
+series() {
+	mkdir -p "$DOOR/series/0001-one" "$DOOR/series/0002-two" "$DOOR/code" "$DOOR/more"
+	printf 'code\tsamples/rust\nmore\tmore\n' >"$DOOR/series/folders"
+	: >"$DOOR/series/outside"
+	printf 'name=A Name\nemail=name@example.org\ndate=1790000000 +0000\n' >"$DOOR/series/author"
+	printf 'samples: one\n\nThe first.\n' >"$DOOR/series/0001-one/message"
+	printf 'samples: two\n\nThe second.\n' >"$DOOR/series/0002-two/message"
+	echo 'code/' >"$DOOR/series/0001-one/files"
+	echo 'more/b.txt' >"$DOOR/series/0002-two/files"
+	echo first >"$DOOR/code/a.rs"
+	echo second >"$DOOR/more/b.txt"
+}
+
+door() { run "$DOOR/build-kernel.sh" "$@"; }
+
+# refused TEXT: one line, with that in it, and no success.
+refused() {
+	echo "$output"
+	[ "$status" -ne 0 ]
+	[ "$(grep -c '^build-kernel.sh: ' <<<"$output")" -eq 1 ]
+	[[ $output == *"$1"* ]]
+	# Nothing but steps that were done, and that line.
+	run ! grep -Ev '^(build-kernel.sh|[a-z]+): ' <<<"$output"
+}
+
+tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
+
+@test "--help names every command and option" {
+	door --help
+	[ "$status" -eq 0 ]
+	for word in demo test deps fetch patch build kunit selftest bench shell series clean --check --tree --jobs --accel --debug; do
+		[[ $output == *"$word"* ]]
+	done
+}
+
+@test "an unknown command" { door nonsense; refused "unknown command nonsense"; }
+@test "an unknown option" { door --nonsense; refused "unknown option --nonsense"; }
+@test "an option without its value" { door --jobs; refused "--jobs needs a value"; }
+@test "a number of jobs that is none" { door --jobs many build; refused "--jobs many"; }
+@test "an accelerator that is none" { door --accel=warp build; refused "--accel warp"; }
+@test "an argument too many" { door build this; refused "build takes no argument"; }
+@test "an unknown argument of series" { door --tree "$LINUX" series --nonsense; refused "unknown argument --nonsense"; }
+@test "--tree that is not there" { door --tree "$HERE/no" fetch; refused "no such folder"; }
+@test "--tree that is no kernel" { mkdir "$HERE/x"; door --tree "$HERE/x" fetch; refused "not a Linux source tree"; }
+@test "no kernel tree yet" { door series --check; refused "build-kernel.sh fetch"; }
+
+@test "--tree of the wrong version" {
+	kernel 6.12.1
+	door --tree "$LINUX" fetch
+	refused "Linux 6.12.1; the series is for 7.3.y"
+}
+
+@test "a cache that cannot be written" {
+	: >"$HERE/file"
+	VFIFO_CACHE=$HERE/file/cache door fetch
+	refused "set VFIFO_CACHE"
+}
+
+@test "a full disk" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a small disk"
+	mount -t tmpfs -o size=1m none "$VFIFO_CACHE" 2>/dev/null || skip "no mount here"
+	door --tree "$LINUX" fetch
+	refused "disk full"
+}
+
+@test "a disk that gets full in the middle is named as such" {
+	source_lib
+	run must step log "advice" sh -c 'echo "cc: error: No space left on device"; exit 1'
+	[ "$status" -eq 1 ]
+	[[ $output == *"the disk is full"* ]]
+}
+
+source_lib() {
+	export CACHE=$VFIFO_CACHE LOGS=$HERE
+	# shellcheck source=/dev/null
+	. "$REAL/steps/lib.sh"
+}
+
+@test "a second run at the same time" {
+	door --tree "$LINUX" fetch
+	exec 8>>"$VFIFO_CACHE/lock"
+	flock 8
+	door --tree "$LINUX" patch
+	refused "another run is using"
+	exec 8>&-
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+}
+
+@test "no network" {
+	# An archive that nobody answers for.
+	mkdir -p "$VFIFO_CACHE/tools/bin"
+	cat >"$VFIFO_CACHE/tools/bin/apt-get" <<-'END'
+	#!/bin/sh
+	[ "$1" != indextargets ] || { . /etc/os-release; echo "http://127.0.0.1:9/debian $VERSION_CODENAME"; exit; }
+	exec /usr/bin/apt-get -o Acquire::Retries=0 -o Acquire::http::Proxy=false "$@"
+	END
+	chmod +x "$VFIFO_CACHE/tools/bin/apt-get"
+	[ "$(df -Pm "$VFIFO_CACHE" | awk 'NR == 2 { print $4 }')" -ge 5000 ] || skip "no room on this disk"
+	door fetch
+	refused "is the network up?"
+	[ -z "$(ls -d "$VFIFO_CACHE"/linux-* "$VFIFO_CACHE"/tmp.* 2>/dev/null)" ]
+}
+
+@test "packages that are missing, and no root" {
+	mkdir -p "$VFIFO_CACHE/tools/bin"
+	printf '#!/bin/sh\ncase "$*" in *flex*) exit 1;; esac\necho installed\n' >"$VFIFO_CACHE/tools/bin/dpkg-query"
+	printf '#!/bin/sh\necho 1000\n' >"$VFIFO_CACHE/tools/bin/id"
+	chmod +x "$VFIFO_CACHE/tools/bin"/*
+	door deps
+	refused "sudo apt-get install --no-install-recommends flex"
+}
+
+# A cache that has a kernel in it, as far as the guest is concerned.
+booted_by() { # SCRIPT that stands for virtme-ng
+	door --tree "$LINUX" fetch
+	local dir
+	dir=$(dirname "$(tree)")
+	mkdir -p "$dir/x86/arch/x86/boot" "$VFIFO_CACHE/tools/bin"
+	: >"$dir/x86/arch/x86/boot/bzImage"
+	printf '#!/bin/bash\nfor a; do case $a in --rwdir=*) g=${a#*=};; esac; done\n%s\n' "$1" >"$VFIFO_CACHE/tools/bin/vng"
+	printf '#!/bin/sh\nexit 0\n' >"$VFIFO_CACHE/tools/bin/qemu-system-x86_64"
+	chmod +x "$VFIFO_CACHE/tools/bin"/*
+}
+
+@test "the guest's status comes back" {
+	booted_by 'sh "$g/wrapper"; echo "reboot: Power down"'
+	door --tree "$LINUX" --accel tcg shell 'echo hello; exit 7'
+	[ "$status" -eq 7 ]
+	[[ $output == *hello* ]]
+}
+
+@test "a guest that crashes" {
+	booted_by 'echo 1 >"$g/booted"; echo "Kernel panic - not syncing: Fatal exception"'
+	door --tree "$LINUX" --accel tcg shell true
+	refused "the guest kernel crashed: Kernel panic - not syncing"
+}
+
+@test "a guest that ends well with a warning" {
+	booted_by 'sh "$g/wrapper"; echo "WARNING: mm/x.c:1 at y"; echo "reboot: Power down"'
+	door --tree "$LINUX" --accel tcg shell true
+	refused "the guest kernel complained: WARNING: mm/x.c"
+}
+
+@test "a guest that hangs" {
+	booted_by 'echo 1 >"$g/booted"; sleep 60'
+	VFIFO_DEADLINE=1 door --tree "$LINUX" --accel tcg shell true
+	refused "the guest hung"
+}
+
+@test "a guest that never boots" {
+	booted_by 'sleep 60'
+	VFIFO_DEADLINE=1 door --tree "$LINUX" --accel tcg shell true
+	refused "did not boot"
+}
+
+@test "QEMU is missing" {
+	booted_by true
+	rm "$VFIFO_CACHE/tools/bin/qemu-system-x86_64"
+	cat >>"$DOOR/steps/guest.sh" <<<'QEMU=qemu-that-is-not-there'
+	door --tree "$LINUX" --accel tcg shell true
+	refused "is missing"
+}
+
+# gone PID: a process that nobody has reaped yet has ended too, and ending may take a moment.
+gone() {
+	local state
+	for _ in {1..100}; do
+		state=$(ps -o stat= -p "$1") || return 0
+		case $state in Z*) return 0 ;; esac
+		sleep 0.1
+	done
+	return 1
+}
+
+@test "Ctrl-C ends everything, and the next run goes on" {
+	booted_by 'echo $$ >"$g/../pid.new"; mv "$g/../pid.new" "$g/../pid"; sleep 600'
+	"$DOOR/build-kernel.sh" --tree "$LINUX" --accel tcg shell true >"$HERE/out" 2>&1 3>&- &
+	local door_pid=$! _
+	for _ in {1..600}; do [ -s "$VFIFO_CACHE/pid" ] && break; sleep 0.1; done
+	[ -s "$VFIFO_CACHE/pid" ]
+	kill -TERM "$door_pid"
+	status=0
+	wait "$door_pid" || status=$?
+	cat "$HERE/out"
+	[ "$status" -eq 143 ]
+	grep -q '^build-kernel.sh: interrupted' "$HERE/out"
+	gone "$(cat "$VFIFO_CACHE/pid")"
+	[ -z "$(ls -d "$VFIFO_CACHE"/tmp.* 2>/dev/null)" ]
+	door --tree "$LINUX" patch
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
+
+@test "the user's tree is not touched" {
+	(cd "$LINUX" && git init -q && git add -A -f && git -c user.name=a -c user.email=a@b commit -qm x)
+	echo change >>"$LINUX/Kbuild"
+	before=$(cd "$LINUX" && find . -printf '%p %T@ %s\n' | sort | sha256sum)
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+	[[ $output == *"not committed"* ]]
+	[ "$before" = "$(cd "$LINUX" && find . -printf '%p %T@ %s\n' | sort | sha256sum)" ]
+	[ ! -s "$(tree)/Kbuild" ]
+	[ "$(cat "$(tree)/samples/rust/a.rs")" = first ]
+}
+
+@test "patch moves what changed and leaves the times of the rest" {
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+	touch -d 2001-01-01 "$(tree)/more/b.txt" "$(tree)/Kbuild"
+	echo changed >"$DOOR/code/a.rs"
+	echo new >"$DOOR/code/c.rs"
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+	[ "$(cat "$(tree)/samples/rust/a.rs" "$(tree)/samples/rust/c.rs")" = $'changed\nnew' ]
+	[ "$(stat -c %y "$(tree)/more/b.txt" | cut -c -4)" = 2001 ]
+	rm "$DOOR/code/c.rs"
+	door --tree "$LINUX" patch
+	[ ! -e "$(tree)/samples/rust/c.rs" ]
+}
+
+@test "a patch that was ended in the middle is finished by the next" {
+	door --tree "$LINUX" patch
+	k=$(dirname "$(tree)")
+	GIT_DIR=$k/git git rev-parse refs/vfifo/head >"$k/moving"
+	: >"$k/git/index.lock"
+	rm "$(tree)/more/b.txt"
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+	[ -e "$(tree)/more/b.txt" ]
+}
+
+@test "the series is the same bytes every time, and git am gives the tree" {
+	door --tree "$LINUX" series
+	[ "$status" -eq 0 ]
+	[ "$(ls "$DOOR/patches")" = $'0001-samples-one.patch\n0002-samples-two.patch' ]
+	grep -q '^Signed-off-by: A Name <name@example.org>$' "$DOOR/patches/0001-samples-one.patch"
+	cp -r "$DOOR/patches" "$HERE/first"
+	rm -rf "$VFIFO_CACHE"/tree-*
+	GIT_AUTHOR_NAME=other TZ=Asia/Tokyo door --tree "$LINUX" series
+	diff -r "$HERE/first" "$DOOR/patches"
+	door --tree "$LINUX" patch
+	(cd "$LINUX" && git init -q && git add -A -f && git -c user.name=a -c user.email=a@b commit -qm x &&
+		git -c user.name=a -c user.email=a@b am -q "$DOOR"/patches/*.patch)
+	diff -r --exclude=.git "$LINUX" "$(tree)"
+}
+
+@test "a file that is in no patch" {
+	echo x >"$DOOR/more/c.txt"
+	door --tree "$LINUX" patch
+	refused "more/c.txt is in no patch"
+}
+
+@test "a file that is in two patches" {
+	echo code/a.rs >>"$DOOR/series/0001-one/files"
+	echo code/a.rs >>"$DOOR/series/0002-two/files"
+	door --tree "$LINUX" patch
+	refused "code/a.rs is in both"
+}
+
+@test "a patch that does not apply" {
+	cat >"$DOOR/series/0002-two/edits.diff" <<-'END'
+	diff --git a/samples/rust/Kconfig b/samples/rust/Kconfig
+	--- a/samples/rust/Kconfig
+	+++ b/samples/rust/Kconfig
+	@@ -1,3 +1,4 @@
+	 not
+	 what
+	+new
+	 is there
+	END
+	door --tree "$LINUX" patch
+	refused "0002-two/edits.diff does not apply"
+	[ ! -e "$(tree)/samples/rust/a.rs" ]
+}
+
+@test "edits in the kernel tree are refused, saved, dropped" {
+	door --tree "$LINUX" patch
+	sed -i 's/^5$/five/' "$(tree)/samples/rust/Kconfig"
+	echo extra >"$(tree)/kernel/extra.c"
+	door --tree "$LINUX" patch
+	refused "was edited by hand; keep that with"
+	door --tree "$LINUX" series --save 1
+	[ "$status" -eq 0 ]
+	grep -q '^+five$' "$DOOR/series/0001-one/edits.diff"
+	grep -q '^+extra$' "$DOOR/series/0001-one/edits.diff"
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+	# A second edit of the same patch, and one that takes a file away again.
+	sed -i 's/^7$/seven/' "$(tree)/samples/rust/Kconfig"
+	rm "$(tree)/kernel/extra.c"
+	door --tree "$LINUX" series --save 0001
+	grep -q '^+five$' "$DOOR/series/0001-one/edits.diff"
+	grep -q '^+seven$' "$DOOR/series/0001-one/edits.diff"
+	run ! grep -q extra "$DOOR/series/0001-one/edits.diff"
+	echo mess >>"$(tree)/Kbuild"
+	door --tree "$LINUX" series --drop
+	[ "$status" -eq 0 ]
+	[ ! -s "$(tree)/Kbuild" ]
+	door --tree "$LINUX" series --save 1
+	refused "nothing in"
+	echo x >>"$(tree)/samples/rust/a.rs"
+	door --tree "$LINUX" series --save 1
+	refused "comes from code/a.rs; edit it there"
+}
+
+@test "edits that only a later patch can have" {
+	door --tree "$LINUX" patch
+	sed -i 's/^5$/five/' "$(tree)/samples/rust/Kconfig"
+	door --tree "$LINUX" series --save 2
+	sed -i 's/^five$/5 again/' "$(tree)/samples/rust/Kconfig"
+	cp -r "$DOOR/series" "$HERE/before"
+	door --tree "$LINUX" series --save 1
+	[ "$status" -ne 0 ]
+	diff -r "$HERE/before" "$DOOR/series"
+	door --tree "$LINUX" series --save 2
+	[ "$status" -eq 0 ]
+	grep -q '^+5 again$' "$DOOR/series/0002-two/edits.diff"
+}
+
+@test "test output is counted as what it is" {
+	door --tree "$LINUX" fetch
+	[ -n "$TOOLS" ] || skip "needs the kernel tree (VFIFO_TREE_TOOLS)"
+	counted() { # EXPECTED: passed failed skipped of the log on stdin
+		cat >"$HERE/log"
+		rm -f "$HERE/results"
+		run python3 "$REAL/steps/ktap.py" "$TOOLS/tools/testing/kunit" "$HERE/results" suite "$HERE/log"
+		[ "$(tr '\t' ' ' <"$HERE/results")" = "$1" ]
+	}
+	printf 'TAP version 13\n1..3\nok 1 a\nok 2 b # SKIP why\nnot ok 3 c\n' | counted "1 1 1"
+	printf '# TAP version 13\n# 1..2\n# ok 1 a\n# ok 2 b\n' | counted "2 0 0"
+	printf '1..2\nok 1 a\nok 2 b # skip why\n' | counted "1 0 1"
+	# Ended in the middle, empty, and without any test.
+	printf 'TAP version 13\n1..3\nok 1 a\n' | counted "1 2 0"
+	: | counted "0 1 0"
+	printf 'TAP version 13\n1..0\n' | counted "0 1 0"
+}
