@@ -22,14 +22,14 @@ TREE=''
 . "$ROOT/steps/build.sh"
 # shellcheck source=steps/guest.sh
 . "$ROOT/steps/guest.sh"
-# shellcheck source=steps/plain.sh
-. "$ROOT/steps/plain.sh"
 # shellcheck source=steps/kunit.sh
 . "$ROOT/steps/kunit.sh"
 # shellcheck source=steps/selftest.sh
 . "$ROOT/steps/selftest.sh"
 # shellcheck source=steps/check.sh
 . "$ROOT/steps/check.sh"
+# shellcheck source=steps/bench.sh
+. "$ROOT/steps/bench.sh"
 # shellcheck source=steps/demo.sh
 . "$ROOT/steps/demo.sh"
 # shellcheck source=steps/test.sh
@@ -48,7 +48,9 @@ usage() {
 	  build       build the kernel, the module and the kselftests into build/
 	  kunit       run the KUnit tests under UML
 	  selftest    run the kselftests in the booted kernel
-	  bench       measure vfifo against a pipe in the booted kernel
+	  bench       measure vfifo against a pipe and others, 10 min on two quiet processors
+	              --quick: a few figures; --check: instructions are no more than in bench/baseline.json;
+	              --baseline: write that
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
 	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone
@@ -83,7 +85,7 @@ while [ $# -gt 0 ]; do
 	--debug) DEBUG=1 ;;
 	-*)
 		case $command in
-		series | clean) args+=("$1") ;;
+		series | clean | bench) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
@@ -98,9 +100,9 @@ command=${command:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | kunit | selftest | bench | demo | test | host)
+deps | fetch | patch | build | kunit | selftest | demo | test | host)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
-shell | series | clean) ;;
+shell | series | clean | bench) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 

@@ -69,8 +69,8 @@ pub trait Mapping: Send + Sync + Sized + 'static {
     const MOVABLE: bool = true;
 
     /// Whether others may keep references to the pages of the area, as direct I/O, `vmsplice`,
-    /// io_uring's registered buffers and `process_vm_writev` do. Through such a reference a page
-    /// can be written to when the area has gone.
+    /// io_uring's registered buffers and `process_vm_writev` do. Through such a reference a page can
+    /// be written to when the area has gone.
     ///
     /// Else those calls get `EFAULT`; calls that copy from or to the area work. Then the pages are
     /// those of [`Mapping::fixed`], and [`Mapping::page`] is not called.

@@ -59,10 +59,8 @@ rust_formatted() {
 no_unsafe() { python3 "$ROOT/steps/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
 
 scripts_clean() {
-	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck steps/tour.sh steps/bench.sh .ci/run tests/*.bats
+	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck steps/tour.sh bench/guest.sh .ci/run tests/*.bats
 }
-
-manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
 
 # The fragment must hold in a configuration that is not ours.
 fragment_merges() { # WORK

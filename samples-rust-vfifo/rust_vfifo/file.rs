@@ -113,15 +113,19 @@ impl FileOperations for VfifoFile {
     }
 
     fn show_fdinfo(vfifo: ArcBorrow<'_, Vfifo>, _file: &File, out: &SeqFile) {
+        let mode = match vfifo.generator.mode() {
+            Mode::Manual => "manual",
+            Mode::Auto => "auto",
+        };
         seq_print!(out, "vfifo-size:\t{}\n", vfifo.fifo.size());
         seq_print!(out, "vfifo-capacity:\t{}\n", vfifo.fifo.capacity());
-        seq_print!(out, "vfifo-mode:\t{}\n", vfifo.generator.mode().name());
-        for side in [Side::Producer, Side::Consumer] {
+        seq_print!(out, "vfifo-mode:\t{}\n", mode);
+        for (name, side) in [("producer", Side::Producer), ("consumer", Side::Consumer)] {
             let state = match vfifo.fifo.is_claimed(side) {
                 true => "claimed",
                 false => "unclaimed",
             };
-            seq_print!(out, "vfifo-{}:\t{}\n", side.name(), state);
+            seq_print!(out, "vfifo-{}:\t{}\n", name, state);
         }
     }
 
