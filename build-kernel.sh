@@ -28,6 +28,8 @@ TREE=''
 . "$ROOT/steps/kunit.sh"
 # shellcheck source=steps/selftest.sh
 . "$ROOT/steps/selftest.sh"
+# shellcheck source=steps/shutdown.sh
+. "$ROOT/steps/shutdown.sh"
 # shellcheck source=steps/check.sh
 . "$ROOT/steps/check.sh"
 # shellcheck source=steps/demo.sh
@@ -48,6 +50,7 @@ usage() {
 	  build       build the kernel, the module and the kselftests into build/
 	  kunit       run the KUnit tests under UML
 	  selftest    run the kselftests in the booted kernel
+	  shutdown    end systems whose devices are busy, in every way there is
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
@@ -98,7 +101,7 @@ command=${command:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | kunit | selftest | bench | demo | test | host)
+deps | fetch | patch | build | kunit | selftest | shutdown | bench | demo | test | host)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 shell | series | clean) ;;
 *) die "unknown command $command; see --help" ;;

@@ -478,7 +478,7 @@ TEST_F(privilege, no_addresses)
 
 /* ---- nor other memory of the kernel's ---- */
 
-static bool all_zero(const volatile char *p, size_t len)
+static bool all_zero(const char *p, size_t len)
 {
 	size_t i;
 
