@@ -34,6 +34,16 @@ TREE=''
 . "$ROOT/steps/demo.sh"
 # shellcheck source=steps/test.sh
 . "$ROOT/steps/test.sh"
+# shellcheck source=steps/kdir.sh
+. "$ROOT/steps/kdir.sh"
+# shellcheck source=steps/devbox.sh
+. "$ROOT/steps/devbox.sh"
+# shellcheck source=steps/devbox_test.sh
+. "$ROOT/steps/devbox_test.sh"
+# shellcheck source=steps/deb.sh
+. "$ROOT/steps/deb.sh"
+# shellcheck source=steps/doctor.sh
+. "$ROOT/steps/doctor.sh"
 
 usage() {
 	cat <<-TEXT
@@ -42,11 +52,19 @@ usage() {
 	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
 	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
 
-	  deps        install the packages and tools
+	  doctor      which of the ways to use this would work here, and what each lacks
+
+  devbox      build the module for the kernel that runs here, or --kernel VERSION; changes nothing
+              --load: load it and take the tour; --dkms: install it, for later kernels too;
+              --remove: take it away; --test: all that in a Debian of its own, by emulation
+
+  deps        install the packages and tools
 	  fetch       get the kernel source
 	  patch       apply the series to it
 	  build       build the kernel, the module and the kselftests into build/
-	  kunit       run the KUnit tests under UML
+	  deb         the kernel and its headers as Debian packages, in build/deb/
+              --config small|running|distro: whose configuration (default: small, that of build)
+  kunit       run the KUnit tests under UML
 	  selftest    run the kselftests in the booted kernel
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
@@ -83,7 +101,7 @@ while [ $# -gt 0 ]; do
 	--debug) DEBUG=1 ;;
 	-*)
 		case $command in
-		series | clean) args+=("$1") ;;
+		series | clean | devbox | deb) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
@@ -98,14 +116,16 @@ command=${command:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | kunit | selftest | bench | demo | test | host)
+deps | fetch | patch | build | kunit | selftest | bench | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
-shell | series | clean) ;;
+shell | series | clean | devbox | deb) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 
 OUT=$ROOT/build${DEBUG:+/debug}
 LOGS=$OUT/log
 
+# Who only looks may do so while another run works.
+[ "$command" != doctor ] || VFIFO_LOCKED=1
 start
 "do_$command" ${args[@]+"${args[@]}"}

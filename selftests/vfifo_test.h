@@ -191,10 +191,7 @@ static inline const char *attr_text(const char *attr)
 	return file_text(attr_dir(), attr);
 }
 
-/*
- * An attribute that is one number and a newline; -1 if it is anything else. A
- * position that a test has moved past 2^63 is negative.
- */
+/* An attribute that is one number and a newline; -1 if it is anything else. */
 static inline long attr_get(const char *attr)
 {
 	const char *text = attr_text(attr);
@@ -204,7 +201,7 @@ static inline long attr_get(const char *attr)
 	if (!isdigit((unsigned char)*text))
 		return -1;
 	errno = 0;
-	val = strtoull(text, &end, 10);
+	val = strtol(text, &end, 10);
 	return errno || strcmp(end, "\n") ? -1 : val;
 }
 

@@ -63,10 +63,12 @@ scratch() { # VAR: a folder that is gone when this run ends
 	printf -v "$1" %s "$_dir"
 }
 
+free_space() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; } # FOLDER: in MB
+
 # need_space MB WHAT
 need_space() {
 	local free
-	free=$(df -Pm "$CACHE" | awk 'NR == 2 { print $4 }')
+	free=$(free_space "$CACHE")
 	[ "$free" -ge "$1" ] ||
 		die "disk full: $2 needs $1 MB and $CACHE has $free MB free; make room or set VFIFO_CACHE to another disk"
 }
