@@ -34,6 +34,10 @@ TREE=''
 . "$ROOT/steps/demo.sh"
 # shellcheck source=steps/test.sh
 . "$ROOT/steps/test.sh"
+# shellcheck source=steps/soak.sh
+. "$ROOT/steps/soak.sh"
+# shellcheck source=steps/mutants.sh
+. "$ROOT/steps/mutants.sh"
 
 usage() {
 	cat <<-TEXT
@@ -41,6 +45,9 @@ usage() {
 
 	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
 	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
+	  soak [MINUTES]
+	              what takes longer: the debug kernel under stress-ng and trinity (10 minutes each by default),
+	              long modes of the kselftests, the mutants, "series --build"; one summary line
 
 	  deps        install the packages and tools
 	  fetch       get the kernel source
@@ -48,6 +55,8 @@ usage() {
 	  build       build the kernel, the module and the kselftests into build/
 	  kunit       run the KUnit tests under UML
 	  selftest    run the kselftests in the booted kernel
+	  mutants [NAME]...
+	              put the bugs of tests/mutants/ in, one at a time: which test catches each, and which survived
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
@@ -59,10 +68,12 @@ usage() {
 	  --tree DIR              use this Linux 7.3.y source (it is only read)
 	  --jobs N                compile N files at once (default: $JOBS)
 	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm where it really works)
-	  --debug                 a kernel with sanitizers and lock checking
+	  --debug                 a kernel that checks itself: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug"
+	                          runs the kselftests in it
+	  --kcsan                 the same for a kernel with KCSAN, which finds data races
 	  --help                  this text
 
-	Downloads and objects are kept in $CACHE (VFIFO_CACHE).
+	Downloads and objects are kept in $CACHE (VFIFO_CACHE). VFIFO_SCALE=N gives the guest N times as long.
 	TEXT
 }
 
@@ -80,7 +91,7 @@ while [ $# -gt 0 ]; do
 		value "$@"; TREE=$2; shift ;;
 	--jobs) value "$@"; JOBS=$2; shift ;;
 	--accel) value "$@"; ACCEL=$2; shift ;;
-	--debug) DEBUG=1 ;;
+	--debug | --kcsan) DEBUG=${1#--} ;;
 	-*)
 		case $command in
 		series | clean) args+=("$1") ;;
@@ -96,15 +107,18 @@ done
 command=${command:-demo}
 
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
+[[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
 deps | fetch | patch | build | kunit | selftest | bench | demo | test | host)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
-shell | series | clean) ;;
+shell | series | clean | soak | mutants) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 
-OUT=$ROOT/build${DEBUG:+/debug}
+if [ "$command" = soak ]; then DEBUG=${DEBUG:-debug}; fi
+OUT=$ROOT/build${DEBUG:+/$DEBUG}
+[ -z "$DEBUG" ] || slow_guest
 LOGS=$OUT/log
 
 start

@@ -906,7 +906,7 @@ static long bad_vector(char *edge, char *good, long bad, struct iovec *iov)
 /* Has the next byte that is written go to offset @at of a buffer of one page. */
 static bool next_byte_at(struct vfifo *dev, long at)
 {
-	long n = at - (attr_get("stats/bytes_written") & (dev->page - 1));
+	long n = at - attr_get("stats/bytes_written") % dev->page;
 
 	n = (n + dev->page) % dev->page;
 	return !n || (put(dev, n, 0) && get(dev, n, 0));

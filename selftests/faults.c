@@ -222,7 +222,7 @@ TEST_F_TIMEOUT(faults, reader_keeps_nobody, 200)
 	ASSERT_TRUE(soon(generates()));
 	ASSERT_TRUE(soon(!ioctl(self->fd, VFIFO_CLEAR)));
 	ASSERT_TRUE(soon(!attr_set("capacity", 2 * cap)));
-	ASSERT_TRUE(soon(*attr_text("stats/bytes_read")));
+	ASSERT_TRUE(soon(attr_get("stats/bytes_read") >= 0));
 	EXPECT_NE('Z', child_state(self->f.pid));
 	EXPECT_EQ(0, queued(self->fd));
 

@@ -28,7 +28,7 @@ static int rounds = 1;
 
 /* Seconds for what is a thousand times something. */
 #define LONG_TEST	600
-#define LONG_WAIT	120
+#define LONG_WAIT	(120 * vfifo_scale())
 
 #define eventually_long(cond) ({					\
 	__s64 __end = now_ms() + LONG_WAIT * 1000;			\

@@ -12,7 +12,7 @@ DIR=$(dirname "$(readlink -f "$0")")
 
 module=${VFIFO_MODULE:-rust_vfifo}
 class=/sys/class/vfifo
-DEADLINE=20
+DEADLINE=$((20 * ${VFIFO_SCALE:-1}))
 
 # helper NAME: where that program is, perhaps built elsewhere and not installed.
 helper()
@@ -303,18 +303,28 @@ kilobytes()
 	sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo
 }
 
-# load_in_vain PARAMETER...: true if loading fails. Should the out-of-memory killer come after
-# all, it has been told whom to take.
+# load_and_kill PARAMETER...: kills the one who loads, when the first devices exist.
+# From then on allocations fail when memory is short, and the out-of-memory killer is
+# not called for it. Should it be earlier, it has been told whom to take.
 # shellcheck disable=SC2317
-load_in_vain()
+load_and_kill()
 {
-	! (
+	local pid rc=0 end=$((SECONDS + DEADLINE))
+
+	(
 		echo 1000 > /proc/self/oom_score_adj
 		case $module in
 		*/*)	exec insmod "$module" "$@" ;;
 		*)	exec modprobe "$module" "$@" ;;
 		esac
-	) 2> /dev/null
+	) &
+	pid=$!
+	until [ -e $class/vfifo2 ]; do
+		[ "$SECONDS" -lt "$end" ] || break
+	done
+	kill -KILL $pid
+	wait $pid 2> /dev/null || rc=$?
+	[ $rc -eq 137 ]
 }
 
 # With so many buffers the memory is gone when some devices exist already, and others
@@ -334,7 +344,7 @@ failure_half_way()
 	while [ $((size * 64)) -lt "$((total * 1024))" ]; do
 		size=$((2 * size))
 	done
-	heard add 0 load_in_vain devices=256 "buffer_size=$size" || return 1
+	heard add 0 load_and_kill devices=256 "buffer_size=$size" || return 1
 	unloaded || return 1
 	load devices=2 || return 1
 	[ -c /dev/vfifo1 ] && [ ! -e /dev/vfifo2 ]

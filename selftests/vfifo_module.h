@@ -17,7 +17,7 @@
 #include "vfifo_test.h"
 
 /* Seconds that a module may take to be loaded, or to be let go. */
-#define MODULE_DEADLINE	60
+#define MODULE_DEADLINE	(60 * vfifo_scale())
 
 /* Takes "@name value" out of the arguments: the value, or NULL. */
 static inline const char *take_option(int *argc, char **argv, const char *name)

@@ -54,7 +54,7 @@ for name, test in leaves(top, suite):
         print(f"  skipped  {name}{' (' + test.skip_reason + ')' if getattr(test, 'skip_reason', '') else ''}")
     elif test.status != kunit_parser.TestStatus.SUCCESS:
         print(f"  FAILED   {name} ({test.status.name.lower()})")
-        for line in (test.log or said_after(test.name))[-12:]:
+        for line in (test.log or said_after(test.name))[-40:]:
             print(f"           {line}")
 if not failed and (counts.errors or not counts.passed + counts.skipped):
     # Truncated output and a plan that was not kept are failures too.
