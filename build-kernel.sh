@@ -22,8 +22,6 @@ TREE=''
 . "$ROOT/steps/build.sh"
 # shellcheck source=steps/guest.sh
 . "$ROOT/steps/guest.sh"
-# shellcheck source=steps/plain.sh
-. "$ROOT/steps/plain.sh"
 # shellcheck source=steps/kunit.sh
 . "$ROOT/steps/kunit.sh"
 # shellcheck source=steps/selftest.sh

@@ -140,7 +140,7 @@ use kernel::{
     }, //
 };
 
-/// What a file is ready for, as `poll` reports it. A set: several are joined with `|`.
+/// What a file is ready for, as `poll` reports it.
 ///
 /// C header: [`include/uapi/linux/eventpoll.h`](srctree/include/uapi/linux/eventpoll.h)
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,11 +155,6 @@ impl Events {
     pub const WRITE: Self = Self(0x0004 | 0x0100);
     /// Something is wrong: `EPOLLERR`.
     pub const ERROR: Self = Self(0x0008);
-
-    /// Whether some of `other` are among them.
-    pub fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
 }
 
 impl BitOr for Events {
@@ -259,11 +254,7 @@ impl Waiters {
 /// What a single read or write asked for, besides the bytes.
 pub trait KiocbExt {
     /// Whether it must not sleep: because the file is `O_NONBLOCK`, or because this call said so
-    /// (`RWF_NOWAIT`, io_uring). If it would have to, it gets [`EAGAIN`].
-    ///
-    /// # Context
-    ///
-    /// Any.
+    /// (`RWF_NOWAIT`, io_uring).
     fn nonblocking(&self) -> bool;
 }
 
@@ -310,11 +301,6 @@ impl FileExt for File {
 ///
 /// All methods run in process context, and may sleep where they were not asked not to. They may run
 /// at the same time as each other and themselves.
-///
-/// # Errors
-///
-/// An error that a method returns is what the system call fails with. For [`ERESTARTSYS`], which
-/// is for who was interrupted by a signal, it is restarted, or fails with `EINTR`.
 #[vtable]
 pub trait FileOperations: Sized + 'static {
     /// What the driver keeps for each device.
@@ -331,7 +317,7 @@ pub trait FileOperations: Sized + 'static {
     /// where it must not sleep.
     const NOWAIT: bool = false;
 
-    /// Called when `device` is opened, for what is to be kept with the file.
+    /// Called when `device` is opened.
     fn open(device: &Arc<Self::Device>, file: &File) -> Result<Self::File>;
 
     /// Called when the last reference to the open file has gone.
@@ -347,15 +333,14 @@ pub trait FileOperations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Reads: copies to `iov`, and returns how many bytes that were, at most as many as it has.
-    /// Zero means the end of the file, unless `iov` is empty.
+    /// Reads: copies to `iov`, and returns how many bytes that were.
     ///
     /// Gives `splice` from the file, too, and if it is not a stream `sendfile`.
     fn read_iter(_kiocb: Kiocb<'_, Self::File>, _iov: &mut IovIterDest<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Writes: copies from `iov`, and returns how many bytes that were, at most as many as it has.
+    /// Writes: copies from `iov`, and returns how many bytes that were.
     ///
     /// Gives `splice` and `sendfile` to the file, too.
     fn write_iter(_kiocb: Kiocb<'_, Self::File>, _iov: &mut IovIterSource<'_>) -> Result<usize> {
@@ -363,26 +348,15 @@ pub trait FileOperations: Sized + 'static {
     }
 
     /// Says what the file is ready for. Needs [`FileOperations::waiters`]; when this is called, who
-    /// polls waits there already, for as much of `asked` as the file is open for.
-    ///
-    /// Who asks for neither is to be told of errors, and waits there as if for both.
-    fn poll(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
-        _file: &File,
-        _asked: Events,
-    ) -> Events {
+    /// polls waits there already.
+    fn poll(_private: <Self::File as ForeignOwnable>::Borrowed<'_>, _file: &File) -> Events {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Handles an ioctl. `arg` is a number or the address of user memory, as `cmd` has it, and has
-    /// been checked by nobody. Returns what the system call does, which is not negative.
+    /// Handles an ioctl. 32-bit callers get here too, with their pointers made ours, so structures
+    /// must have the same layout for them.
     ///
-    /// 32-bit callers get here too, with their pointers made ours, so structures must have the same
-    /// layout for them.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOTTY`] for a `cmd` that is not known.
+    /// For a `cmd` that is not known: [`ENOTTY`].
     fn ioctl(
         _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
         _file: &File,
@@ -486,8 +460,6 @@ impl Users {
 }
 
 /// A registered range of character devices, with operations `T`.
-///
-/// Dropping it, in process context, sleeps until all files of the devices are closed.
 ///
 /// # Invariants
 ///
@@ -792,22 +764,18 @@ impl<T: FileOperations> VTable<T> {
         let Some(waiters) = waiters else {
             return Events::ERROR.0;
         };
-        // SAFETY: As the caller promises. Without a table nobody waits, and all is asked for.
-        let asked = unsafe { table.as_ref() }.map_or(!0, |table| table._key);
-        let asked = Events(asked & (Events::READ | Events::WRITE).0);
-        let any = asked == Events::NONE;
-        for (open, event, queue) in [
-            (file.readable(), Events::READ, &waiters.read_pollers),
-            (file.writable(), Events::WRITE, &waiters.write_pollers),
+        for (wanted, queue) in [
+            (file.readable(), &waiters.read_pollers),
+            (file.writable(), &waiters.write_pollers),
         ] {
-            if open && (any || asked.intersects(event)) {
+            if wanted {
                 // SAFETY: The file is valid, and so is the table or it is null. The queue lives
                 // until the registration is dropped, which waits for the file to be closed, which
                 // takes whoever polls it off the queue.
                 unsafe { bindings::poll_wait(raw_file, queue.as_raw(), table) };
             }
         }
-        T::poll(private, file, asked).0
+        T::poll(private, file).0
     }
 
     /// # Safety

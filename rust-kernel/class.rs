@@ -77,15 +77,13 @@ use kernel::{
     sysfs, //
 };
 
-/// A device number: a major number of 12 bits and a minor number of 20.
+/// A device number: a major and a minor number.
 ///
 /// C header: [`include/linux/kdev_t.h`](srctree/include/linux/kdev_t.h)
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DeviceNumber(pub(crate) bindings::dev_t);
 
 /// A class of devices.
-///
-/// Dropping it, in process context, may sleep. Its devices keep it alive.
 ///
 /// # Invariants
 ///
@@ -165,8 +163,8 @@ unsafe extern "C" fn uevent(
 
 /// A device that is a member of a [`Class`], with a `T` that its driver keeps for it.
 ///
-/// Dropping it, in process context, takes it, its node and its attributes away. That sleeps until
-/// attributes that are just being shown or stored are done.
+/// Dropping it takes it, its node and its attributes away. That waits for attributes that are just
+/// being shown or stored.
 ///
 /// # Invariants
 ///
@@ -260,19 +258,11 @@ impl<T: Send + Sync + 'static> Device<T> {
     }
 
     /// What the driver keeps for the device.
-    ///
-    /// # Context
-    ///
-    /// Any.
     pub fn data(&self) -> &Arc<T> {
         &self.driver_data.data
     }
 
     /// The device, to log with.
-    ///
-    /// # Context
-    ///
-    /// Any.
     pub fn as_device(&self) -> &kernel::device::Device {
         // SAFETY: It is registered, and so alive, for as long as `self`.
         unsafe { kernel::device::Device::from_raw(self.device.as_ptr()) }

@@ -19,7 +19,7 @@
 //! latter keeps a bare pointer to a page array between stages 1 and 2, where there is no hook that
 //! tells a driver that the mapping has failed and the array is free to go. As with that function
 //! the result is normal, reference counted pages, which user space can hand to `write`, `vmsplice`
-//! or direct I/O; unless the mapping is not [pinnable](Mapping::PINNABLE).
+//! or direct I/O.
 //!
 //! Not supported: private mappings, growing a mapping by `mremap`, and memory without a
 //! `struct page`.
@@ -41,7 +41,6 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    page_buffer::PageBuffer,
     prelude::*,
     sync::{
         Arc,
@@ -68,14 +67,6 @@ pub trait Mapping: Send + Sync + Sized + 'static {
     /// Whether `mremap` may move the area to another address. Else that fails, with `EINVAL`.
     const MOVABLE: bool = true;
 
-    /// Whether others may keep references to the pages of the area, as direct I/O, `vmsplice`,
-    /// io_uring's registered buffers and `process_vm_writev` do. Through such a reference a page
-    /// can be written to when the area has gone.
-    ///
-    /// Else those calls get `EFAULT`; calls that copy from or to the area work. Then the pages are
-    /// those of [`Mapping::fixed`], and [`Mapping::page`] is not called.
-    const PINNABLE: bool = true;
-
     /// Called when an area of `len` bytes from byte `offset` of the file on has been mapped.
     ///
     /// Both are multiples of the page size. An error undoes the area, and is what `mmap` returns.
@@ -88,22 +79,7 @@ pub trait Mapping: Send + Sync + Sized + 'static {
     /// The page that is page number `index` of the file.
     ///
     /// [`None`] has the one who touches it get `SIGBUS`.
-    fn page(&self, _index: usize) -> Option<BorrowedPage<'_>> {
-        None
-    }
-
-    /// The pages of an area that is not [`Mapping::PINNABLE`], from its start on. Asked for once.
-    fn fixed(&self) -> Option<Arc<PageBuffer>> {
-        None
-    }
-}
-
-/// What an area owns.
-struct Served<M> {
-    mapping: Arc<M>,
-    // Outlives the area, whatever the mapping does: nothing else keeps these pages while they are
-    // in its page table.
-    fixed: Option<Arc<PageBuffer>>,
+    fn page(&self, index: usize) -> Option<BorrowedPage<'_>>;
 }
 
 /// The description of an area of user memory that is about to be made, for files with private data
@@ -198,6 +174,14 @@ impl<'a, F: ForeignOwnable + Send + Sync + 'static> AreaDesc<'a, F> {
         Ok(())
     }
 
+    /// Rules out that the kernel gets at the pages of the area by itself: as the buffer of another
+    /// system call's transfer they work if those copy, but are refused (`EFAULT`) by those that
+    /// keep a reference to the page, such as direct I/O, `vmsplice`, io_uring's registered buffers,
+    /// and `process_vm_writev`. So nobody can write to a page any more once the area is gone.
+    pub fn deny_pinning(&mut self) {
+        self.set(bindings::VMA_IO_BIT);
+    }
+
     /// Has `fork` leave the area out of the child.
     pub fn dont_copy(&mut self) {
         self.set(bindings::VMA_DONTCOPY_BIT);
@@ -214,12 +198,7 @@ impl<'a, F: ForeignOwnable + Send + Sync + 'static> AreaDesc<'a, F> {
         if !self.shared() {
             return Err(EINVAL);
         }
-        if M::PINNABLE {
-            self.set(bindings::VMA_MIXEDMAP_BIT);
-        } else {
-            self.set(bindings::VMA_PFNMAP_BIT);
-            self.set(bindings::VMA_IO_BIT);
-        }
+        self.set(bindings::VMA_MIXEDMAP_BIT);
         self.set(bindings::VMA_DONTEXPAND_BIT);
         self.set(bindings::VMA_DONTDUMP_BIT);
         self.desc.vm_ops = Operations::<M>::TABLE;
@@ -237,7 +216,7 @@ impl<'a, F: ForeignOwnable + Send + Sync + 'static> AreaDesc<'a, F> {
 
 /// The operations of areas that are served by an `M`.
 ///
-/// In all of them the private data of the area is null, or an `Arc<Served<M>>` that it owns.
+/// In all of them the private data of the area is null, or an `Arc<M>` that the area owns.
 struct Operations<M>(PhantomData<M>);
 
 impl<M: Mapping> Operations<M> {
@@ -267,15 +246,10 @@ impl<M: Mapping> Operations<M> {
         // SAFETY: The file is open, so its private data is what `open` made of an `M::File`, by the
         // invariants of the `AreaDesc` that named `M`.
         let file = unsafe { <M::File as ForeignOwnable>::borrow((*file).private_data) };
-        let served =
-            M::mapped(file, (pgoff as u64) << PAGE_SHIFT, end - start).and_then(|mapping| {
-                let fixed = if M::PINNABLE { None } else { mapping.fixed() };
-                Ok(Arc::new(Served { mapping, fixed }, GFP_KERNEL)?)
-            });
-        match served {
-            Ok(served) => {
+        match M::mapped(file, (pgoff as u64) << PAGE_SHIFT, end - start) {
+            Ok(mapping) => {
                 // SAFETY: The caller passes a place for it. The area owns it from here on.
-                unsafe { *private_data = served.into_foreign() };
+                unsafe { *private_data = mapping.into_foreign() };
                 0
             }
             Err(error) => error.to_errno(),
@@ -288,10 +262,10 @@ impl<M: Mapping> Operations<M> {
     /// an `M`.
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
         // SAFETY: The copy has the private data of the original, which is alive.
-        let served = unsafe { Self::get((*vma).vm_private_data) };
-        if let Some(served) = served {
+        let mapping = unsafe { Self::get((*vma).vm_private_data) };
+        if let Some(mapping) = mapping {
             // The copy owns a reference of its own. The pointer stays the same.
-            let _ = Arc::from(served).into_foreign();
+            let _ = Arc::from(mapping).into_foreign();
         }
     }
 
@@ -303,7 +277,7 @@ impl<M: Mapping> Operations<M> {
         let private_data = unsafe { (*vma).vm_private_data };
         if !private_data.is_null() {
             // SAFETY: The area owns this reference, and this is the last that is done with it.
-            drop(unsafe { <Arc<Served<M>> as ForeignOwnable>::from_foreign(private_data) });
+            drop(unsafe { <Arc<M> as ForeignOwnable>::from_foreign(private_data) });
         }
     }
 
@@ -325,25 +299,15 @@ impl<M: Mapping> Operations<M> {
             (place.vma, place.pgoff, place.address & !(PAGE_SIZE - 1))
         };
         // SAFETY: The area is alive and not going to change while a fault in it is handled.
-        let (end, first, served) = unsafe {
+        let (end, mapping) = unsafe {
             (
                 (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_end,
-                (*vma).vm_pgoff,
                 Self::get((*vma).vm_private_data),
             )
         };
-        let Some(served) = served else {
+        let Some(mapping) = mapping else {
             return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
         };
-        if !M::PINNABLE {
-            let frame = served.fixed.as_ref().zip(index.checked_sub(first));
-            let Some(frame) = frame.and_then(|(pages, index)| pages.frame(index)) else {
-                return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
-            };
-            // SAFETY: The area is one for page frames, by `serve()`, not private, and locked
-            // against changes; the page lives as long as it.
-            return unsafe { bindings::vmf_insert_pfn(vma, address, frame) };
-        }
 
         let mut pages = [ptr::null_mut(); FAULT_AROUND];
         let mut count = 0;
@@ -351,7 +315,7 @@ impl<M: Mapping> Operations<M> {
             if address + i * PAGE_SIZE >= end {
                 break;
             }
-            let Some(page) = served.mapping.page(index + i) else {
+            let Some(page) = mapping.page(index + i) else {
                 break;
             };
             *slot = page.as_ptr();
@@ -381,9 +345,9 @@ impl<M: Mapping> Operations<M> {
     /// # Safety
     ///
     /// `private_data` must be that of an area which is served by an `M` and lives for `'a`.
-    unsafe fn get<'a>(private_data: *mut c_void) -> Option<ArcBorrow<'a, Served<M>>> {
-        // SAFETY: It is null or a foreign `Arc<Served<M>>`, as said at the type.
+    unsafe fn get<'a>(private_data: *mut c_void) -> Option<ArcBorrow<'a, M>> {
+        // SAFETY: It is null or a foreign `Arc<M>`, as said at the type.
         (!private_data.is_null())
-            .then(|| unsafe { <Arc<Served<M>> as ForeignOwnable>::borrow(private_data) })
+            .then(|| unsafe { <Arc<M> as ForeignOwnable>::borrow(private_data) })
     }
 }

@@ -20,7 +20,7 @@
 //!     sync::atomic::Relaxed,
 //! };
 //!
-//! let buffer = PageBuffer::new(2)?;
+//! let buffer = PageBuffer::new(2, GFP_KERNEL)?;
 //! assert_eq!(buffer.len(), 2 * PAGE_SIZE);
 //!
 //! // Copies end where the buffer ends.
@@ -35,19 +35,20 @@
 //! assert!(buffer.page(2).is_none());
 //!
 //! // Nothing of the size of the address space can be had, and asking is no crime.
-//! assert!(PageBuffer::new(usize::MAX).is_err());
+//! assert!(PageBuffer::new(usize::MAX, GFP_KERNEL).is_err());
 //! # Ok::<(), Error>(())
 //! ```
 
 use core::{
     mem::MaybeUninit,
-    ptr::{
-        self,
-        NonNull, //
-    }, //
+    ptr::NonNull, //
 };
 use kernel::{
-    alloc::allocator::Vmalloc,
+    alloc::{
+        allocator::Vmalloc,
+        AllocError,
+        Flags, //
+    },
     bindings,
     iov::{
         IovIterDest,
@@ -89,9 +90,6 @@ unsafe impl Sync for PageBuffer {}
 impl PageBuffer {
     /// Allocates `pages` zeroed pages.
     ///
-    /// How many may be up to a user, so this does not try as hard as it could: where there are not
-    /// enough it fails, and does not have processes killed for their memory.
-    ///
     /// # Context
     ///
     /// Process context. May sleep.
@@ -100,43 +98,20 @@ impl PageBuffer {
     ///
     /// [`ENOMEM`] if there is not enough memory, or `pages` is zero or absurd. The log stays quiet:
     /// the caller knows whose fault that is.
-    pub fn new(pages: usize) -> Result<Self> {
-        const FLAGS: bindings::gfp_t = bindings::GFP_KERNEL
-            | bindings::__GFP_ZERO
-            | bindings::__GFP_NOWARN
-            | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;
-
+    pub fn new(pages: usize, flags: Flags) -> Result<Self> {
         if pages == 0 {
             return Err(ENOMEM);
         }
         let len = pages.checked_mul(PAGE_SIZE).ok_or(ENOMEM)?;
-        // An estimate. Without it the last page of the system would be had before this fails, and
-        // somebody else's allocation meanwhile would have processes killed.
-        // SAFETY: It only looks.
-        let available = unsafe { bindings::si_mem_available() };
-        if usize::try_from(available).map_or(true, |available| pages > available) {
-            return Err(ENOMEM);
-        }
-        // SAFETY: Null asks for new memory. The alignment is a power of two.
-        let base = unsafe {
-            bindings::vrealloc_node_align(
-                ptr::null(),
-                len,
-                align_of::<RawPage>(),
-                FLAGS,
-                bindings::NUMA_NO_NODE,
-            )
-        };
-        let base = NonNull::new(base.cast::<u8>()).ok_or(ENOMEM)?;
-        // SAFETY: This is how `Vmalloc` allocates, too, and this is the layout of `pages` elements,
-        // none of which is initialised as far as the vector is concerned.
-        let pages = unsafe { VVec::from_raw_parts(base.as_ptr().cast(), 0, pages) };
+        let mut memory: VVec<MaybeUninit<RawPage>> =
+            VVec::with_capacity(pages, flags | __GFP_ZERO | __GFP_NOWARN)?;
+        let base = NonNull::new(memory.as_mut_ptr().cast::<u8>()).ok_or(AllocError)?;
 
-        // INVARIANT: The vector has space for that many elements, which the allocator zeroed.
+        // INVARIANT: The vector has space for `pages` elements, which the allocator zeroed.
         Ok(Self {
             base,
             len,
-            _pages: pages,
+            _pages: memory,
         })
     }
 
@@ -263,12 +238,5 @@ impl PageBuffer {
         }
         // SAFETY: `start` is an address within a vmalloc allocation, which lives as long as `self`.
         Some(unsafe { Vmalloc::to_page(NonNull::new(start)?) })
-    }
-
-    /// The number of the page frame of page number `index`, or [`None`] past the end.
-    pub(crate) fn frame(&self, index: usize) -> Option<usize> {
-        let (start, count) = self.span(index.checked_mul(PAGE_SIZE)?, PAGE_SIZE);
-        // SAFETY: `start` is an address within a vmalloc allocation.
-        (count > 0).then(|| unsafe { bindings::vmalloc_to_pfn(start.cast()) })
     }
 }

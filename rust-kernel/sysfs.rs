@@ -60,27 +60,22 @@ pub unsafe trait Host {
 /// and themselves. The device is not gone before they return.
 #[vtable]
 pub trait Attribute<T> {
-    /// The name of the file, of which there is one in its directory.
+    /// The name of the file.
     const NAME: &'static CStr;
 
-    /// What is shown: a text of less than a page. The rest of a longer one is cut off.
+    /// What is shown.
     type Value: fmt::Display;
 
     /// Called when the file is read. The value is shown as a line of text.
     ///
-    /// # Errors
-    ///
-    /// An error is what the system call fails with.
+    /// An error is what `read` returns.
     fn show(_data: &T) -> Result<Self::Value> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called when the file is written, with the text without the newline that ends it, if any. It
-    /// is no longer than a page, and may have any bytes in it. All of it is taken, or none.
+    /// Called when the file is written, with the text without the newline that ends it, if any.
     ///
-    /// # Errors
-    ///
-    /// An error is what the system call fails with. It must have changed nothing.
+    /// An error is what `write` returns. All of the text is taken, or none.
     fn store(_data: &T, _text: &BStr) -> Result {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }

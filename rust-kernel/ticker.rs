@@ -109,7 +109,6 @@ pub trait Tick: Send + Sync + 'static {
 /// A `T` whose [`Tick::tick`] is called once a period, while started.
 ///
 /// Starting and stopping may be done by anyone. Where they race, the one that is last decides.
-/// Dropping it stops it, with the same conditions as [`Ticker::stop`].
 ///
 /// # Invariants
 ///
@@ -138,10 +137,6 @@ unsafe impl<T: Tick> Sync for Ticker<T> {}
 impl<T: Tick> Ticker<T> {
     /// Returns an initialiser for a ticker that is stopped. [`new_ticker!`] supplies the first two
     /// arguments.
-    ///
-    /// # Errors
-    ///
-    /// Those of `inner`.
     pub fn new<E>(
         name: &'static CStr,
         key: Pin<&'static LockClassKey>,

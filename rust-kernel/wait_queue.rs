@@ -110,10 +110,6 @@ impl WaitQueue {
 
     /// The C wait queue, for those who have something else wait on it. It is theirs to see that
     /// nothing does any more when `self` goes.
-    ///
-    /// # Context
-    ///
-    /// Any.
     pub fn as_raw(&self) -> *mut bindings::wait_queue_head {
         self.head.get()
     }

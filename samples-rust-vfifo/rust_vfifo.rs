@@ -11,7 +11,6 @@ use kernel::{
         Class,
         Device, //
     },
-    dynamic_debug::dynamic_pr_debug,
     prelude::*,
     sync::Arc, //
 };
@@ -29,8 +28,6 @@ mod ring;
 #[cfg(CONFIG_SAMPLE_RUST_VFIFO_KUNIT_TEST)]
 #[path = "rust_vfifo/tests.rs"]
 mod tests;
-#[path = "rust_vfifo/trace.rs"]
-mod trace;
 #[path = "rust_vfifo/uapi.rs"]
 mod uapi;
 
@@ -64,8 +61,8 @@ struct Vfifo {
 }
 
 impl Vfifo {
-    fn new(index: u32, capacity: u64) -> Result<Arc<Self>> {
-        let fifo = fifo::Fifo::new(index, capacity)?;
+    fn new(capacity: u64) -> Result<Arc<Self>> {
+        let fifo = fifo::Fifo::new(capacity)?;
         Arc::pin_init(
             try_pin_init!(Self {
                 generator <- generator::Generator::new(fifo.clone()),
@@ -99,8 +96,7 @@ impl kernel::Module for VfifoModule {
 
         let class = Class::new(c"vfifo")?;
         let registration = Registration::new(c"vfifo", devices, |index, number| {
-            let vfifo = Vfifo::new(index, capacity)?;
-            dynamic_pr_debug!("vfifo{}: capacity {}\n", index, capacity);
+            let vfifo = Vfifo::new(capacity)?;
             let name = fmt!("vfifo{}", index);
             Device::new(&class, Some(number), name, vfifo, &attributes::GROUPS)
         })?;

@@ -906,7 +906,7 @@ static long bad_vector(char *edge, char *good, long bad, struct iovec *iov)
 /* Has the next byte that is written go to offset @at of a buffer of one page. */
 static bool next_byte_at(struct vfifo *dev, long at)
 {
-	long n = at - (attr_get("stats/bytes_written") & (dev->page - 1));
+	long n = at - attr_get("stats/bytes_written") % dev->page;
 
 	n = (n + dev->page) % dev->page;
 	return !n || (put(dev, n, 0) && get(dev, n, 0));
@@ -970,6 +970,24 @@ TEST_F(async, bad_pointers_everywhere)
 /* ---- who is woken ---- */
 
 #define SLEEPERS	4
+
+/* How often a process went to sleep, or -1. */
+static long switches(pid_t pid)
+{
+	char path[64], text[4096], *p;
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len < 0 ? 0 : len] = '\0';
+	p = strstr(text, "\nvoluntary_ctxt_switches:");
+	return p ? strtol(strchr(p, ':') + 1, NULL, 10) : -1;
+}
 
 /*
  * Whether the process still sleeps, and did so since it was asked for @before. A
@@ -1189,7 +1207,33 @@ TEST_F(async, killed_large_write_leaves_its_start)
 
 static bool file_says(const char *dir, const char *name, const char *word)
 {
-	return strstr(file_text(dir, name), word);
+	char path[PATH_MAX], text[256];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len < 0 ? 0 : len] = '\0';
+	return strstr(text, word);
+}
+
+static int file_put(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	ssize_t len = strlen(text), ret;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = res(write(fd, text, len));
+	close(fd);
+	return ret == len ? 0 : ret;
 }
 
 TEST_F(async, frozen_with_its_cgroup)

@@ -3,7 +3,6 @@
  * The attributes of a vfifo: what they show, what they accept, and that what they
  * refuse changes nothing.
  */
-#include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -188,66 +187,6 @@ TEST_F(sysfs, capacity_is_rounded_up)
 	snprintf(text, sizeof(text), "%ld", 2 * page);
 	EXPECT_EQ(0, attr_store("capacity", text));
 	EXPECT_EQ(2 * page, attr_get("capacity"));
-}
-
-/* One below, at and above every power of two, as far as memory goes for sure. */
-TEST_F(sysfs, capacity_rounding_at_the_edges)
-{
-	long page = self->dev.page, power;
-
-	for (power = page; power <= 16L << 20; power *= 2) {
-		EXPECT_EQ(0, attr_set("capacity", power - 1));
-		EXPECT_EQ(power, attr_get("capacity"));
-		EXPECT_EQ(0, attr_set("capacity", power));
-		EXPECT_EQ(power, attr_get("capacity"));
-		EXPECT_EQ(0, attr_set("capacity", power + 1));
-		EXPECT_EQ(2 * power, attr_get("capacity"));
-	}
-	for (power = 1; power < page; power *= 2) {
-		EXPECT_EQ(0, attr_set("capacity", power));
-		EXPECT_EQ(page, attr_get("capacity"));
-		EXPECT_EQ(0, attr_set("capacity", power + 1));
-		EXPECT_EQ(page, attr_get("capacity"));
-	}
-	EXPECT_EQ(-ERANGE, attr_set("capacity", (1L << 30) + 1));
-}
-
-/* As C writes numbers, and with one newline at most. */
-TEST_F(sysfs, forms_of_numbers)
-{
-	static const char *const forms[] = {
-		"131072", "131072\n", "+131072", "0x20000", "0X20000\n",
-		"0400000", "00000400000", "0x0000000000020000",
-	};
-	static const char *const no_forms[] = {
-		"0b100000000000000000", "0o400000", "131_072", "0x", "0x20000g",
-		"++131072", "+-1", "08", " 131072", "131072 ", "+", "",
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(forms); i++) {
-		ASSERT_EQ(0, attr_set("capacity", self->dev.capacity));
-		EXPECT_EQ(0, attr_store("capacity", forms[i])) {
-			TH_LOG("'%s'", forms[i]);
-		}
-		EXPECT_EQ(131072, attr_get("capacity"));
-		ASSERT_EQ(0, attr_set("period_ms", 1000));
-		EXPECT_EQ(0, attr_store("period_ms", forms[i]));
-		EXPECT_EQ(131072, attr_get("period_ms"));
-	}
-	for (i = 0; i < ARRAY_SIZE(no_forms); i++) {
-		/* A write of nothing is none. */
-		int ret = no_forms[i][0] ? -EINVAL : 0;
-
-		EXPECT_EQ(ret, attr_store("capacity", no_forms[i])) {
-			TH_LOG("'%s'", no_forms[i]);
-		}
-		EXPECT_EQ(ret, attr_store("period_ms", no_forms[i])) {
-			TH_LOG("'%s'", no_forms[i]);
-		}
-	}
-	EXPECT_EQ(131072, attr_get("capacity"));
-	EXPECT_EQ(131072, attr_get("period_ms"));
 }
 
 TEST_F(sysfs, capacity_is_what_fits)
@@ -453,193 +392,32 @@ TEST_F(refused, long_texts)
 	EXPECT_EQ(was, attr_get(variant->attr));
 }
 
-/* ---- several who store at once ---- */
-
-#define STORERS	3
-#define LOOKS	300
-
-FIXTURE(storm)
+/* Whoever looks while others store sees one of the values, never a mixture. */
+TEST_F(sysfs, concurrent_stores)
 {
-	struct vfifo dev;
-	int *stop;
-};
+	static const long want[] = { 10, 3000000 };
+	pid_t pid[2];
+	int i, j;
 
-FIXTURE_VARIANT(storm)
-{
-	const char *attr;
-	/* What each of them stores in turn; only sizes that are not rounded. */
-	long value[STORERS][2];
-};
-
-FIXTURE_VARIANT_ADD(storm, mode)
-{
-	.attr = "mode",
-	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
-};
-
-/* All of their digits differ, so that a mixture would be none of them. */
-FIXTURE_VARIANT_ADD(storm, period)
-{
-	.attr = "period_ms",
-	.value = { { 1, 3333333 }, { 222222, 44444 }, { 555, 3600000 } },
-};
-
-FIXTURE_VARIANT_ADD(storm, capacity)
-{
-	.attr = "capacity",
-	.value = { { 65536, 131072 }, { 262144, 524288 }, { 1048576, 65536 } },
-};
-
-FIXTURE_SETUP(storm)
-{
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->stop = shared(sizeof(*self->stop));
-	ASSERT_NE(NULL, self->stop);
-}
-
-FIXTURE_TEARDOWN(storm)
-{
-	munmap(self->stop, sizeof(*self->stop));
-	vfifo_teardown(&self->dev);
-}
-
-static bool stopped(int *stop)
-{
-	return __atomic_load_n(stop, __ATOMIC_SEQ_CST);
-}
-
-/*
- * Each store is whole: whoever looks sees one of the values that are stored, never
- * a mixture, and what is there at the end is what one of them stored last. The
- * attribute's file stays open, so that the stores come thick and fast.
- */
-TEST_F_TIMEOUT(storm, each_store_is_whole, 60)
-{
-	__s64 until = now_ms() + DEADLINE * 1000;
-	bool seen[2 * STORERS] = {}, last;
-	int kinds = 0, i, j, fd, len;
-	pid_t pid[STORERS];
-	char text[32];
-	long val;
-
-	LOG_SEED();
-	ASSERT_TRUE(put(&self->dev, 5000, 0));
-	ASSERT_EQ(0, attr_set(variant->attr, variant->value[0][0]));
-	for (i = 0; i < STORERS; i++) {
-		__u64 state = vfifo_seed + i;
-
-		pid[i] = child_start(50);
+	ASSERT_EQ(0, attr_set("period_ms", want[0]));
+	for (i = 0; i < 2; i++) {
+		pid[i] = child_start(DEADLINE);
 		if (pid[i])
 			continue;
-		fd = attr_open(variant->attr, O_WRONLY);
-		do {
-			last = stopped(self->stop);
-			val = variant->value[i][last || rnd(&state) & 1];
-			len = snprintf(text, sizeof(text), "%ld\n", val);
-			/* The newline may be missing. */
-			len -= rnd(&state) & 1;
-			EXPECT_EQ(len, res(pwrite(fd, text, len, 0))) {
-				_exit(1);
-			}
-		} while (!last);
+		for (j = 0; j < 500; j++) {
+			EXPECT_EQ(0, attr_set("period_ms", want[i]));
+			EXPECT_EQ(0, attr_store("mode", i ? "1" : "0"));
+		}
 		_exit(0);
 	}
-	/* Until it has seen several of them, too. */
-	for (j = 0; j < LOOKS || kinds < 2; j++) {
-		ASSERT_GT(until, now_ms());
-		val = attr_get(variant->attr);
-		for (i = 0; i < 2 * STORERS; i++) {
-			if (val == variant->value[i / 2][i % 2])
-				break;
-		}
-		ASSERT_GT(2 * STORERS, i) {
-			TH_LOG("%s: %ld", variant->attr, val);
-		}
-		kinds += !seen[i];
-		seen[i] = true;
-		sched_yield();
-	}
-	__atomic_store_n(self->stop, 1, __ATOMIC_SEQ_CST);
-	for (i = 0; i < STORERS; i++)
-		EXPECT_EQ(0, child_end(pid[i]));
-	val = attr_get(variant->attr);
-	EXPECT_TRUE(val == variant->value[0][1] || val == variant->value[1][1] ||
-		    val == variant->value[2][1]) {
-		TH_LOG("%s at the end: %ld", variant->attr, val);
-	}
-	ASSERT_EQ(0, attr_store("mode", "0"));
-	EXPECT_TRUE(get(&self->dev, 5000, 0));
-}
+	for (j = 0; j < 500; j++) {
+		long mode = attr_get("mode"), period = attr_get("period_ms");
 
-/* Settings of all kinds, by several at once, while bytes run through. */
-TEST_F_TIMEOUT(sysfs, storm_over_a_stream, 60)
-{
-	long cap = self->dev.capacity, page = self->dev.page, total = 16 * cap;
-	__u64 state = vfifo_seed, pos = 0;
-	pid_t pid[STORERS + 1];
-	long busy = 0, len;
-	char buf[6000];
-	int fd, i, n;
-	int *stop = shared(sizeof(*stop));
-
-	ASSERT_NE(NULL, stop);
-	LOG_SEED();
-	fd = vfifo_open(O_RDWR);
-	ASSERT_LE(0, fd);
-	for (i = 0; i < STORERS; i++) {
-		pid[i] = child_start(50);
-		if (pid[i])
-			continue;
-		state = mix64(vfifo_seed + i);
-		while (!stopped(stop)) {
-			n = attr_set("period_ms", 1000000 + rnd(&state) % 1000000);
-			if (!n)
-				n = attr_set("mode", rnd(&state) % 2);
-			if (n)
-				_exit(1);
-			/* What is queued may be too much for the new size. */
-			n = attr_set("capacity", page << rnd(&state) % 6);
-			if (n && n != -EBUSY)
-				_exit(2);
-		}
-		_exit(0);
+		EXPECT_TRUE(mode == 0 || mode == 1);
+		EXPECT_TRUE(period == want[0] || period == want[1]);
 	}
-	pid[STORERS] = child_start(50);
-	if (!pid[STORERS]) {
-		state = ~vfifo_seed;
-		while (pos < (__u64)total) {
-			len = 1 + rnd(&state) % sizeof(buf);
-			if (len > total - (long)pos)
-				len = total - pos;
-			stream_fill(buf, len, pos);
-			if (write(fd, buf, len) != len)
-				_exit(1);
-			pos += len;
-		}
-		_exit(0);
-	}
-	while (pos < (__u64)total) {
-		len = res(read(fd, buf, 1 + rnd(&state) % sizeof(buf)));
-		ASSERT_LT(0, len);
-		ASSERT_TRUE(stream_equal(buf, len, pos)) {
-			TH_LOG("%ld bytes at %llu", len, (unsigned long long)pos);
-		}
-		pos += len;
-		/* A full FIFO is one that can't shrink. */
-		if (rnd(&state) % 16 == 0) {
-			usleep(rnd(&state) % 2000);
-			n = attr_set("capacity", page << rnd(&state) % 6);
-			ASSERT_TRUE(!n || n == -EBUSY);
-			busy += !!n;
-		}
-	}
-	__atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
-	for (i = 0; i <= STORERS; i++)
+	for (i = 0; i < 2; i++)
 		EXPECT_EQ(0, child_end(pid[i]));
-	EXPECT_EQ(0, queued(fd));
-	TH_LOG("%ld resizes refused", busy);
-	close(fd);
-	munmap(stop, sizeof(*stop));
 }
 
 int main(int argc, char **argv)

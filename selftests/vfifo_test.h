@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -104,44 +103,6 @@ static inline bool stream_equal(const void *buf, size_t len, __u64 pos)
 	return true;
 }
 
-/* ---- files of the system ---- */
-
-/* Writes @text to the file with one write: 0, or the negative error number. */
-static inline int file_put(const char *dir, const char *name, const char *text)
-{
-	char path[PATH_MAX];
-	ssize_t len = strlen(text), ret;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = res(write(fd, text, len));
-	close(fd);
-	if (ret < 0)
-		return ret;
-	return ret == len ? 0 : -EIO;
-}
-
-/* The start of the file's text; "" if it can't be read. */
-static inline const char *file_text(const char *dir, const char *name)
-{
-	static char text[4096];
-	char path[PATH_MAX];
-	ssize_t len = -1;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		len = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	text[len < 0 ? 0 : len] = '\0';
-	return text;
-}
-
 /* ---- the device and its attributes ---- */
 
 static inline const char *vfifo_name(void)
@@ -151,30 +112,17 @@ static inline const char *vfifo_name(void)
 	return name ? name : "vfifo0";
 }
 
-static inline const char *vfifo_path(void)
-{
-	static char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/dev/%s", vfifo_name());
-	return path;
-}
-
 static inline int vfifo_open(int flags)
 {
-	return open(vfifo_path(), flags | O_CLOEXEC);
-}
+	char path[PATH_MAX];
 
-static inline const char *attr_dir(void)
-{
-	static char dir[PATH_MAX / 2];
-
-	snprintf(dir, sizeof(dir), VFIFO_CLASS "/%s", vfifo_name());
-	return dir;
+	snprintf(path, sizeof(path), "/dev/%s", vfifo_name());
+	return open(path, flags | O_CLOEXEC);
 }
 
 static inline void attr_path(char *path, size_t size, const char *attr)
 {
-	snprintf(path, size, "%s/%s", attr_dir(), attr);
+	snprintf(path, size, VFIFO_CLASS "/%s/%s", vfifo_name(), attr);
 }
 
 static inline int attr_open(const char *attr, int flags)
@@ -188,13 +136,20 @@ static inline int attr_open(const char *attr, int flags)
 /* The whole text of an attribute; "" if it can't be read. */
 static inline const char *attr_text(const char *attr)
 {
-	return file_text(attr_dir(), attr);
+	static char text[4096];
+	ssize_t len = -1;
+	int fd;
+
+	fd = attr_open(attr, O_RDONLY);
+	if (fd >= 0) {
+		len = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	text[len < 0 ? 0 : len] = '\0';
+	return text;
 }
 
-/*
- * An attribute that is one number and a newline; -1 if it is anything else. A
- * position that a test has moved past 2^63 is negative.
- */
+/* An attribute that is one number and a newline; -1 if it is anything else. */
 static inline long attr_get(const char *attr)
 {
 	const char *text = attr_text(attr);
@@ -204,14 +159,24 @@ static inline long attr_get(const char *attr)
 	if (!isdigit((unsigned char)*text))
 		return -1;
 	errno = 0;
-	val = strtoull(text, &end, 10);
+	val = strtol(text, &end, 10);
 	return errno || strcmp(end, "\n") ? -1 : val;
 }
 
 /* Stores @text with one write: 0, or the negative error number. */
 static inline int attr_store(const char *attr, const char *text)
 {
-	return file_put(attr_dir(), attr, text);
+	ssize_t len = strlen(text), ret;
+	int fd;
+
+	fd = attr_open(attr, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	ret = res(write(fd, text, len));
+	close(fd);
+	if (ret < 0)
+		return ret;
+	return ret == len ? 0 : -EIO;
 }
 
 static inline int attr_set(const char *attr, long val)
@@ -368,17 +333,6 @@ static inline char child_state(pid_t pid)
 static inline bool child_sleeps(pid_t pid)
 {
 	return eventually(child_state(pid) == 'S');
-}
-
-/* How often a process went to sleep, or -1. */
-static inline long switches(pid_t pid)
-{
-	const char *p;
-	char dir[64];
-
-	snprintf(dir, sizeof(dir), "/proc/%d", pid);
-	p = strstr(file_text(dir, "status"), "\nvoluntary_ctxt_switches:");
-	return p ? strtol(strchr(p, ':') + 1, NULL, 10) : -1;
 }
 
 /* ---- main ---- */

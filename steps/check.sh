@@ -62,8 +62,6 @@ scripts_clean() {
 	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck steps/tour.sh steps/bench.sh .ci/run tests/*.bats
 }
 
-manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
-
 # The fragment must hold in a configuration that is not ours.
 fragment_merges() { # WORK
 	local option

@@ -7,7 +7,7 @@ PACKAGES=(
 	rustc-web rust-web-src rustfmt-web rust-web-clippy cargo-web clang-19 lld-19 llvm-19 libclang-19-dev
 	gcc libc6-dev make flex bison bc libelf-dev libssl-dev zlib1g-dev perl kmod cpio rsync xz-utils patch
 	# what the door itself runs
-	git ca-certificates python3 python3-venv python3-ply python3-git util-linux procps busybox-static bats shellcheck mandoc
+	git ca-certificates python3 python3-venv python3-ply python3-git util-linux procps busybox-static bats shellcheck
 	# the guest, and programs that are tried on the device in it
 	qemu-system-x86 iproute2 pv socat fio
 )

@@ -7,7 +7,6 @@
 QEMU=qemu-system-x86_64
 GUEST=
 GUEST_END=
-CONSOLE=console.log
 TROUBLE='Kernel panic|BUG:|WARNING:|Oops|general protection fault|KASAN:|UBSAN:|KFENCE:|INFO: task .* blocked|rcu: INFO:|possible circular locking|DEBUG_LOCKS|Unable to handle|detected stall'
 
 vng_options() { # ACCEL
@@ -57,7 +56,7 @@ new_guest() { # COMMAND
 # The console is kept, whatever happened.
 judge() { # SECONDS
 	GUEST_STATUS=$(cat "$GUEST/status" 2>/dev/null || true)
-	cp "$GUEST/console" "$LOGS/$CONSOLE"
+	cp "$GUEST/console" "$LOGS/console.log"
 	if grep -qaE 'Kernel panic' "$GUEST/console"; then
 		GUEST_END=crash
 	elif [ -n "$GUEST_STATUS" ]; then
@@ -75,12 +74,12 @@ judge() { # SECONDS
 # What a person should hear about the last guest, or nothing when all is well.
 guest_trouble() {
 	local line
-	line=$(grep -aoE "($TROUBLE).*" "$LOGS/$CONSOLE" | tr -d '\r' | head -n 1 || true)
+	line=$(grep -aoE "($TROUBLE).*" "$LOGS/console.log" | tr -d '\r' | head -n 1 || true)
 	case $GUEST_END in
-	crash) echo "the guest kernel crashed: ${line:-it ended without a word} (log: $LOGS/$CONSOLE)" ;;
-	hang) echo "the guest hung and was ended: ${line:-no answer within its time} (log: $LOGS/$CONSOLE)" ;;
-	unbooted) echo "the guest did not boot within its time: ${line:-QEMU said: $(tail -n 1 "$LOGS/$CONSOLE" | tr -d '\r')} (log: $LOGS/$CONSOLE)" ;;
-	*) [ -z "$line" ] || echo "the guest kernel complained: $line (log: $LOGS/$CONSOLE)" ;;
+	crash) echo "the guest kernel crashed: ${line:-it ended without a word} (log: $LOGS/console.log)" ;;
+	hang) echo "the guest hung and was ended: ${line:-no answer within its time} (log: $LOGS/console.log)" ;;
+	unbooted) echo "the guest did not boot within its time: ${line:-QEMU said: $(tail -n 1 "$LOGS/console.log" | tr -d '\r')} (log: $LOGS/console.log)" ;;
+	*) [ -z "$line" ] || echo "the guest kernel complained: $line (log: $LOGS/console.log)" ;;
 	esac
 }
 

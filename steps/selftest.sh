@@ -1,61 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The installed kselftests, by the tree's own runner, in the booted kernel; then the Rust crate's.
+# The installed kselftests, by the tree's own runner, in the booted kernel.
 
 do_selftest() {
 	need_tree
 	use_objects
-	local from=$SECONDS list=$O/kselftest-installed/kselftest-list.txt test crate failed=0
+	local from=$SECONDS list=$O/kselftest-installed/kselftest-list.txt test failed=0 trouble
 	[ -s "$list" ] || die "selftest: none are installed; run ./build-kernel.sh build"
 	rm -rf "$LOGS/kselftest"
-	build_crate_test
-	guest "$((DEBUG ? 1800 : 900))" "
+	guest "$((DEBUG ? 1800 : 600))" "
 		export VFIFO_MODULE=$O/samples/rust/rust_vfifo.ko
-		insmod \$VFIFO_MODULE && $O/kselftest-installed/run_kselftest.sh -S vfifo:suspend -p \$PWD/programs
-		VFIFO_DEVICE=/dev/vfifo0 timeout 180 $crate >programs/crate 2>&1
-		echo \$? >crate.status
+		insmod \$VFIFO_MODULE && $O/kselftest-installed/run_kselftest.sh -p \$PWD/programs
 	" >"$LOGS/selftest.log"
 	mkdir -p "$LOGS/kselftest"
 	cp -r "$GUEST/programs/." "$LOGS/kselftest/" 2>/dev/null || true
 	while IFS=: read -r _ test; do
-		[ "$test" = suspend ] || selftest_program "$test" || failed=1
+		selftest_program "$test" || failed=1
 	done <"$list"
-	touch "$LOGS/kselftest/crate"
-	count_libtest "selftest crate" "$(cat "$GUEST/crate.status" 2>/dev/null || echo 1)" "$LOGS/kselftest/crate" || failed=1
-	selftest_trouble || failed=1
-	selftest_plain || failed=1
+	trouble=$(guest_trouble)
+	if [ -n "$trouble" ]; then
+		say "  FAILED   selftest: $trouble"
+		result 0 1 0
+		failed=1
+	fi
 	[ $failed -eq 0 ] || die "selftest: not every test passed (log: $LOGS/selftest.log, $LOGS/kselftest/)"
 	done_step selftest "$from" "guest time $GUEST_SECONDS s by $ACCEL"
-}
-
-# Sets crate: the program with the tests that need a device. Compiled here, since the guest is slow.
-build_crate_test() {
-	must "selftest: the Rust crate's tests" crate-build.log "the first error is in the log" \
-		crate clients/rust test --test device --no-run
-	crate=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/crate-build.log")
-	[ -x "$crate" ] || die "selftest: cargo did not say where the test is (log: $LOGS/crate-build.log)"
-}
-
-selftest_trouble() {
-	local trouble
-	trouble=$(guest_trouble)
-	[ -n "$trouble" ] || return 0
-	say "  FAILED   selftest: $trouble"
-	result 0 1 0
-	return 1
-}
-
-# What needs a machine that can be suspended, or that has more memory than a buffer takes.
-selftest_plain() {
-	local CONSOLE=console-plain.log log=$LOGS/selftest-plain.log failed=0 seconds=$GUEST_SECONDS from=$SECONDS
-	plain_guest "$((DEBUG ? 900 : 300))" suspend "system -r memory.the_largest_capacity"
-	tr -d '\r' <"$GUEST/output" >"$log"
-	awk -v folder="$LOGS/kselftest" '/^== / { file = folder "/plain-" $2; printf "" > file; next } file { print > file }' "$log"
-	count "selftest suspend" "$LOGS/kselftest/plain-suspend" || failed=1
-	count "selftest system (2 GiB)" "$LOGS/kselftest/plain-system" || failed=1
-	selftest_trouble || failed=1
-	GUEST_SECONDS=$((seconds + SECONDS - from))
-	return $failed
 }
 
 # The runner's verdict on a program comes from its exit status; what ran inside it, from its TAP.

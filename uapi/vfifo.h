@@ -24,10 +24,10 @@
 struct vfifo_info {
 	__u32 size;
 	__u32 version;
-	__aligned_u64 capacity;
-	__aligned_u64 data_offset;
-	__aligned_u64 producer_offset;
-	__aligned_u64 consumer_offset;
+	__u64 capacity;
+	__u64 data_offset;
+	__u64 producer_offset;
+	__u64 consumer_offset;
 };
 
 /**
@@ -44,7 +44,7 @@ struct vfifo_info {
  * unmapped, which exec, exit and a fatal signal do too.
  */
 struct vfifo_end {
-	__aligned_u64 position;
+	__u64 position;
 	__u32 waiting;
 	__u32 reserved;
 };

@@ -4,290 +4,73 @@
 //! they do, and for every value that a load may then return.
 //!
 //! The data are cells in which loom finds any access that is not ordered with the one before; a
-//! wake-up that is lost leaves threads asleep that nobody will wake, which loom finds as well. Each
-//! ordering of the protocol is then left out, one at a time, and loom must find the bug.
+//! wake-up that is lost leaves threads asleep that nobody will wake, which loom finds as well.
 //!
-//! To loom a full fence is all that acquire and release are. So those are shown to be needed, and
-//! enough, by a model without fences. Nor does it try a fence in another order than that of the
-//! loads and stores around it, where these are of different variables: so each fence here comes
-//! with a store to a variable that all share and nobody loads.
+//! What loom does not do: it lets no load return what is stored later (which acquire and release
+//! forbid anyway); and it takes a full fence to be all that acquire and release are, so these are
+//! shown to be enough, and needed, by models without fences.
+//!
+//! Nor does it try fences in another order than that of the loads and stores around them, where
+//! these are of different variables. So each fence here is one with a store to a variable that all
+//! share and nobody loads.
 
-use crate::ring::{pieces, Cursor, End, Fence, Memory, Ring};
-use loom::{
-    cell::UnsafeCell,
-    model::Builder,
-    sync::{
-        atomic::{fence, AtomicBool, AtomicU64, AtomicUsize, Ordering},
+#[path = "fifo.rs"]
+#[allow(clippy::duplicate_mod)]
+mod fifo;
+
+mod sync {
+    pub(super) use loom::sync::{
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         Condvar, Mutex,
-    },
-    thread,
-};
-use std::{
-    panic::{catch_unwind, AssertUnwindSafe},
-    // loom's own cannot be dropped while it reports a deadlock.
-    sync::Arc,
-};
+    };
 
-/// What is left out.
-const NOTHING: usize = 0;
-const HEAD_RELEASE: usize = 1;
-const HEAD_ACQUIRE: usize = 2;
-const TAIL_RELEASE: usize = 3;
-const TAIL_ACQUIRE: usize = 4;
-const FENCE_PRODUCED: usize = 5;
-const FENCE_CONSUMED: usize = 6;
-const FENCE_CONSUMER_WAITS: usize = 7;
-const FENCE_PRODUCER_WAITS: usize = 8;
-/// Looking before saying that one waits, and not again after it.
-const LOOK_AGAIN: usize = 9;
-/// Waking one of two without saying that the other still waits.
-const SAY_AGAIN: usize = 10;
+    pub(super) type Byte = loom::cell::Cell<u8>;
+
+    loom::lazy_static! {
+        static ref FENCES: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    pub(super) fn fence() {
+        FENCES.store(0, Ordering::Relaxed);
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+use crate::ring::Cursor;
+use fifo::{By, Fifo, Step, POSSIBLE};
+use loom::{model::Builder, thread};
+use std::{
+    io::Write,
+    panic::{catch_unwind, AssertUnwindSafe},
+    rc::Rc,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+};
 
 /// Streams begin here, so that positions pass 2^64 in each of them.
 const START: u64 = u64::MAX;
-const CAPACITY: usize = 2;
 
-struct LoomEnd<const RELEASE: usize, const ACQUIRE: usize, const LEFT_OUT: usize> {
-    position: AtomicU64,
-    waiting: AtomicBool,
-}
+const NOTHING: usize = Step::Nothing as usize;
 
-impl<const R: usize, const A: usize, const L: usize> LoomEnd<R, A, L> {
-    fn new() -> Self {
-        Self {
-            position: AtomicU64::new(START),
-            waiting: AtomicBool::new(false),
-        }
-    }
-}
-
-impl<const R: usize, const A: usize, const L: usize> End for LoomEnd<R, A, L> {
-    fn load_acquire(&self) -> u64 {
-        self.position.load(match L == A {
-            true => Ordering::Relaxed,
-            false => Ordering::Acquire,
-        })
-    }
-
-    fn store_release(&self, position: u64) {
-        self.position.store(
-            position,
-            match L == R {
-                true => Ordering::Relaxed,
-                false => Ordering::Release,
-            },
-        );
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    fn set_waiting(&self, waiting: bool) {
-        self.waiting.store(waiting, Ordering::Relaxed);
-    }
-}
-
-loom::lazy_static! {
-    static ref FENCES: AtomicUsize = AtomicUsize::new(0);
-}
-
-fn full_fence() {
-    FENCES.store(0, Ordering::Relaxed);
-    fence(Ordering::SeqCst);
-}
-
-struct Shared<const L: usize>;
-
-impl<const L: usize> Memory for Shared<L> {
-    type Producer = LoomEnd<HEAD_RELEASE, HEAD_ACQUIRE, L>;
-    type Consumer = LoomEnd<TAIL_RELEASE, TAIL_ACQUIRE, L>;
-
-    fn fence(which: Fence) {
-        let left_out = match which {
-            Fence::Produced => FENCE_PRODUCED,
-            Fence::Consumed => FENCE_CONSUMED,
-            Fence::ConsumerWaits => FENCE_CONSUMER_WAITS,
-            Fence::ProducerWaits => FENCE_PRODUCER_WAITS,
-        };
-        if L != left_out {
-            full_fence();
-        }
-    }
-}
-
-/// Who sleeps at an end. As with a kernel's wait queue, who holds the lock is on the queue, so that
-/// a waker which comes now wakes it.
-struct Queue {
-    sleepers: Mutex<usize>,
-    woken: Condvar,
-}
-
-impl Queue {
-    fn new() -> Self {
-        Self {
-            sleepers: Mutex::new(0),
-            woken: Condvar::new(),
-        }
-    }
-
-    /// Sleeps unless `ready`, which is called on the queue. Wakes for no reason are possible.
-    fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
-        let mut sleepers = self.sleepers.lock().unwrap();
-        *sleepers += 1;
-        if !ready() {
-            sleepers = self.woken.wait(sleepers).unwrap();
-        }
-        *sleepers -= 1;
-    }
-}
-
-/// A stream of numbered bytes, with all that its ends share.
-struct Stream<const L: usize> {
-    ring: Ring<Shared<L>>,
-    data: [UnsafeCell<u8>; CAPACITY],
-    readers: Queue,
-    writers: Queue,
-}
-
-// SAFETY: loom checks every access to the cells.
-unsafe impl<const L: usize> Sync for Stream<L> {}
-// SAFETY: As above.
-unsafe impl<const L: usize> Send for Stream<L> {}
-
-const CAPACITY_U64: u64 = CAPACITY as u64;
-
-/// What an end knows, and the number of its next byte.
-struct Own {
-    cursor: Cursor,
-    next: u8,
-}
-
-impl Own {
-    fn new() -> Self {
-        Self {
-            cursor: Cursor::new(CAPACITY_U64, START),
-            next: 0,
-        }
-    }
-}
-
-impl<const L: usize> Stream<L> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            ring: Ring {
-                producer: LoomEnd::new(),
-                consumer: LoomEnd::new(),
-            },
-            data: [UnsafeCell::new(0xff), UnsafeCell::new(0xff)],
-            readers: Queue::new(),
-            writers: Queue::new(),
-        })
-    }
-
-    /// Produces `len` bytes if they fit.
-    fn try_produce(&self, own: &mut Own, len: u64) -> bool {
-        if self.ring.free(&mut own.cursor, len).expect("honest ends") < len {
-            return false;
-        }
-        for piece in pieces(own.cursor.position, len, CAPACITY_U64) {
-            for cell in &self.data[piece.offset..][..piece.len] {
-                // SAFETY: loom checks it.
-                cell.with_mut(|byte| unsafe { *byte = own.next });
-                own.next += 1;
-            }
-        }
-        self.ring.produce(&mut own.cursor, len);
-        true
-    }
-
-    /// Consumes up to `len` bytes, at least one; they must be the next ones.
-    fn try_consume(&self, own: &mut Own, len: u64) -> bool {
-        let used = self.ring.used(&mut own.cursor, len).expect("honest ends");
-        let len = len.min(used);
-        for piece in pieces(own.cursor.position, len, CAPACITY_U64) {
-            for cell in &self.data[piece.offset..][..piece.len] {
-                // SAFETY: loom checks it.
-                let byte = cell.with(|byte| unsafe { *byte });
-                assert_eq!(byte, own.next, "the byte that was sent");
-                own.next += 1;
-            }
-        }
-        if len > 0 {
-            self.ring.consume(&mut own.cursor, len);
-        }
-        len > 0
-    }
-
-    /// `VFIFO_NOTIFY`, as far as it is about readers.
-    fn notify_readers(&self) {
-        self.ring.consumer.set_waiting(false);
-        full_fence();
-        let sleepers = self.readers.sleepers.lock().unwrap();
-        if *sleepers > 0 {
-            if L != SAY_AGAIN {
-                self.ring.consumer_will_wait();
-            }
-            if self.ring.size(CAPACITY_U64) != Ok(0) {
-                self.readers.woken.notify_one();
-            }
-        }
-    }
-
-    fn notify_writers(&self) {
-        self.ring.producer.set_waiting(false);
-        full_fence();
-        let sleepers = self.writers.sleepers.lock().unwrap();
-        if *sleepers > 0 {
-            self.ring.producer_will_wait();
-            self.writers.woken.notify_one();
-        }
-    }
-
-    fn produce(&self, own: &mut Own, len: u64) {
-        while !self.try_produce(own, len) {
-            self.writers.sleep_unless(|| {
-                if L == LOOK_AGAIN {
-                    self.ring.producer_will_wait();
-                    return false;
-                }
-                self.ring.producer_will_wait();
-                self.ring.free(&mut own.cursor, len).expect("honest ends") >= len
-            });
-        }
-        if self.ring.consumer_waits() {
-            self.notify_readers();
-        }
-    }
-
-    fn consume(&self, own: &mut Own, len: u64) {
-        while !self.try_consume(own, len) {
-            self.readers.sleep_unless(|| {
-                if L == LOOK_AGAIN {
-                    self.ring.consumer_will_wait();
-                    return false;
-                }
-                self.ring.consumer_will_wait();
-                self.ring.used(&mut own.cursor, 1).expect("honest ends") > 0
-            });
-        }
-        if self.ring.producer_waits() {
-            self.notify_writers();
-        }
-    }
-}
-
-/// What loom can find.
+/// What can be wrong.
 #[derive(Debug, PartialEq, Eq)]
 enum Bug {
-    /// A byte is read or written while another thread may write it.
+    /// A byte is read or written while another thread writes it.
     Race,
     /// Everybody sleeps.
     LostWakeUp,
+    /// The ring says of honest ends that their positions cannot be.
+    Impossible,
 }
 
-/// Explores all of `model`, or as much as there is with `preemptions` where a thread that could go
-/// on is interrupted. Returns the first bug.
+const WRONG: &str = "the byte that was sent";
+
+/// Explores `model`, with at most `preemptions` where a thread that could go on is interrupted, if
+/// that is given. Returns the first bug.
+///
+/// `LOOM_MAX_PREEMPTIONS` in the environment says otherwise.
 fn explore(
     name: &str,
     preemptions: Option<usize>,
@@ -295,12 +78,20 @@ fn explore(
 ) -> Result<(), Bug> {
     let mut builder = Builder::new();
     builder.max_branches = 10_000;
-    builder.preemption_bound = preemptions;
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    builder.preemption_bound = builder.preemption_bound.or(preemptions);
+    let bound = match builder.preemption_bound {
+        Some(bound) => format!("with at most {bound} preemptions"),
+        None => "all there are".to_string(),
+    };
+
+    let executions = Arc::new(AtomicUsize::new(0));
+    let start = std::time::Instant::now();
     let counted = {
         let executions = executions.clone();
         move || {
-            executions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            executions.fetch_add(1, Ordering::Relaxed);
+            // Here, so that all threads come after it.
+            sync::fence();
             model();
         }
     };
@@ -312,139 +103,349 @@ fn explore(
         match message {
             message if message.starts_with("Causality violation: ") => Bug::Race,
             message if message.starts_with("deadlock; ") => Bug::LostWakeUp,
+            message if message.starts_with(POSSIBLE) => Bug::Impossible,
             message => panic!("{name}: {message}"),
         }
     });
-    let bound = match preemptions {
-        Some(bound) => format!("at most {bound} preemptions"),
-        None => "all".to_string(),
-    };
-    println!("{name}: {executions:?} executions, {bound}: {result:?}");
+    let executions = executions.load(Ordering::Relaxed);
+    // Not by `println!()`, which is only shown of a test that fails.
+    let line = format!("loom: {name}: {executions} executions, {bound}: {result:?} {:?}\n", start.elapsed());
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
     result
 }
 
-/// Three operations at each end, of one and two bytes, without sleeping: over the end of the buffer
-/// and past 2^64.
-fn transfer<const L: usize>() {
-    let stream = Stream::<L>::new();
-    let consumer = stream.clone();
-    let thread = thread::spawn(move || {
-        let mut own = Own::new();
-        for len in [1, 2, 2] {
-            consumer.try_consume(&mut own, len);
-        }
-    });
-    let mut own = Own::new();
-    for len in [1, 2, 1] {
-        stream.try_produce(&mut own, len);
+/// Bytes that are numbered, and so known when they come.
+#[derive(Default)]
+struct Numbered {
+    next: u8,
+}
+
+impl Numbered {
+    fn bytes(&self, count: usize) -> Vec<u8> {
+        (self.next..).take(count).collect()
     }
-    thread.join().unwrap();
-}
 
-/// One end sleeps until the other has done its part, three times over.
-fn sleep_and_wake<const L: usize>(produced: &'static [u64], consumed: &'static [u64]) {
-    let stream = Stream::<L>::new();
-    let consumer = stream.clone();
-    let thread = thread::spawn(move || {
-        let mut own = Own::new();
-        for len in consumed {
-            consumer.consume(&mut own, *len);
-        }
-    });
-    let mut own = Own::new();
-    for len in produced {
-        stream.produce(&mut own, *len);
+    fn sent(&mut self, count: usize) -> usize {
+        self.next += count as u8;
+        count
     }
-    thread.join().unwrap();
+
+    fn received(&mut self, byte: u8) {
+        assert_eq!(byte, self.next, "{WRONG}");
+        self.next += 1;
+    }
 }
 
-/// The consumer sleeps: there is always room.
-fn consumer_sleeps<const L: usize>() {
-    sleep_and_wake::<L>(&[1, 1], &[1, 1]);
+/// One end, with what goes through it.
+struct Side<const LEFT_OUT: usize> {
+    fifo: Rc<Fifo<LEFT_OUT>>,
+    cursor: Cursor,
+    bytes: Numbered,
 }
 
-/// Both do: three bytes through a buffer of two.
-fn both_sleep<const L: usize>() {
-    sleep_and_wake::<L>(&[2, 1, 1], &[1, 1, 2]);
+impl<const LEFT_OUT: usize> Side<LEFT_OUT> {
+    fn new(fifo: &Rc<Fifo<LEFT_OUT>>) -> Self {
+        Self {
+            fifo: fifo.clone(),
+            cursor: Cursor::new(fifo.capacity, START),
+            bytes: Numbered::default(),
+        }
+    }
+
+    /// Produces `count` bytes, or as many as fit.
+    fn try_write(&mut self, count: usize) -> usize {
+        let bytes = self.bytes.bytes(count);
+        let sent = self.fifo.try_write(&mut self.cursor, &bytes, 1);
+        self.bytes.sent(sent)
+    }
+
+    /// Consumes `count` bytes, or as many as there are.
+    fn try_read(&mut self, count: usize) -> usize {
+        let Self { fifo, cursor, bytes } = self;
+        fifo.try_read(cursor, count, |byte| bytes.received(byte))
+    }
+
+    /// Produces a byte at a time, and sleeps while it does not fit.
+    fn write(&mut self, by: By, count: usize) {
+        let fifo = self.fifo.clone();
+        for _ in 0..count {
+            fifo.write(by, 0, 1, || self.try_write(1));
+        }
+    }
+
+    /// Consumes a byte at a time, and sleeps while there is none.
+    fn read(&mut self, by: By, count: usize) {
+        let fifo = self.fifo.clone();
+        for _ in 0..count {
+            fifo.read(by, 0, || self.try_read(1));
+        }
+    }
+
+    /// What is left, after all that others sent.
+    fn drain(mut self, sent: Numbered) {
+        self.try_read(self.fifo.capacity as usize);
+        assert_eq!(self.bytes.next, sent.next, "nothing is lost or doubled");
+        assert_eq!(self.fifo.size(), 0);
+    }
 }
 
-/// Two readers sleep in calls, with one `waiting` for both; a mapped producer publishes twice.
-fn two_readers<const L: usize>() {
-    let stream = Stream::<L>::new();
-    let end = Arc::new(Mutex::new(Own::new()));
-    let threads: Vec<_> = (0..2)
-        .map(|_| {
-            let (stream, end) = (stream.clone(), end.clone());
-            thread::spawn(move || {
-                while !stream.try_consume(&mut end.lock().unwrap(), 1) {
-                    stream.readers.sleep_unless(|| {
-                        stream.ring.consumer_will_wait();
-                        stream.ring.size(CAPACITY_U64) != Ok(0)
-                    });
-                }
-                // What is left is for the other.
-                if stream.ring.consumer.is_waiting() && stream.ring.size(CAPACITY_U64) != Ok(0) {
-                    let _sleepers = stream.readers.sleepers.lock().unwrap();
-                    stream.readers.woken.notify_one();
-                }
+fn fifo<const LEFT_OUT: usize>(capacity: u64) -> (Rc<Fifo<LEFT_OUT>>, Side<LEFT_OUT>, Side<LEFT_OUT>) {
+    let fifo = Rc::new(Fifo::new(capacity, 1, START));
+    let (producer, consumer) = (Side::new(&fifo), Side::new(&fifo));
+    (fifo, producer, consumer)
+}
+
+/// Pieces of one and two bytes through a ring of two, without sleeping.
+fn transfer<const LEFT_OUT: usize>() {
+    let (_, mut producer, mut consumer) = fifo::<LEFT_OUT>(2);
+    let producer = thread::spawn(move || {
+        for count in [1, 2, 1] {
+            producer.try_write(count);
+        }
+        producer.bytes
+    });
+    for count in [1, 2, 1] {
+        consumer.try_read(count);
+    }
+    consumer.drain(producer.join().unwrap());
+}
+
+/// A consumer forgets what there is, while the producer goes on.
+fn clearing<const LEFT_OUT: usize>() {
+    let (fifo, mut producer, mut consumer) = fifo::<LEFT_OUT>(2);
+    let producer = thread::spawn(move || {
+        for count in [1, 2, 1] {
+            producer.try_write(count);
+        }
+        producer.bytes
+    });
+    consumer.try_read(1);
+    let cleared = fifo.ring.clear(&mut consumer.cursor);
+    consumer.bytes.next += cleared as u8;
+    consumer.try_read(1);
+    consumer.drain(producer.join().unwrap());
+}
+
+/// Someone asks for the size while both ends move.
+fn observer<const LEFT_OUT: usize>() {
+    let (fifo, mut producer, mut consumer) = fifo::<LEFT_OUT>(1);
+    let producer = thread::spawn(move || {
+        for _ in 0..3 {
+            producer.try_write(1);
+        }
+        producer.bytes
+    });
+    let consumer = thread::spawn(move || {
+        for _ in 0..3 {
+            consumer.try_read(1);
+        }
+        consumer
+    });
+    let size = fifo.ring.size(fifo.capacity).expect(POSSIBLE);
+    assert!(size <= fifo.capacity);
+    let sent = producer.join().unwrap();
+    consumer.join().unwrap().drain(sent);
+}
+
+/// A mapped producer is gone, and the kernel goes on, while a mapped consumer does not rest.
+fn producer_goes<const LEFT_OUT: usize>() {
+    let (fifo, mut producer, mut consumer) = fifo::<LEFT_OUT>(2);
+    let gone = thread::spawn(move || {
+        producer.try_write(2);
+        producer
+    });
+    let consumer = thread::spawn(move || {
+        for _ in 0..3 {
+            consumer.try_read(1);
+        }
+        consumer
+    });
+    let mut producer = gone.join().unwrap();
+    producer.cursor = fifo.ring.producer_left(None, fifo.capacity);
+    producer.try_write(2);
+    consumer.join().unwrap().drain(producer.bytes);
+}
+
+/// A mapped consumer is gone, and the kernel goes on, while a mapped producer does not rest.
+fn consumer_goes<const LEFT_OUT: usize>() {
+    let (fifo, mut producer, mut consumer) = fifo::<LEFT_OUT>(2);
+    producer.try_write(2);
+    let gone = thread::spawn(move || {
+        consumer.try_read(1);
+        consumer
+    });
+    let producer = thread::spawn(move || {
+        for _ in 0..2 {
+            producer.try_write(1);
+        }
+        producer.bytes
+    });
+    let mut consumer = gone.join().unwrap();
+    consumer.cursor = fifo.ring.consumer_left(None, fifo.capacity);
+    consumer.try_read(2);
+    consumer.drain(producer.join().unwrap());
+}
+
+/// A producer with room enough, and a consumer that sleeps while there is nothing.
+fn consumer_sleeps<const LEFT_OUT: usize>(by: [By; 2], count: usize) {
+    let (_, mut producer, mut consumer) = fifo::<LEFT_OUT>(4);
+    let producer = thread::spawn(move || {
+        producer.write(by[0], count);
+        producer.bytes
+    });
+    consumer.read(by[1], count);
+    consumer.drain(producer.join().unwrap());
+}
+
+/// A consumer with bytes enough, and a producer that sleeps while there is no room.
+fn producer_sleeps<const LEFT_OUT: usize>(by: [By; 2], count: usize) {
+    let (_, mut producer, mut consumer) = fifo::<LEFT_OUT>(4);
+    producer.try_write(4);
+    let producer = thread::spawn(move || {
+        producer.write(by[0], count);
+        producer.bytes
+    });
+    consumer.read(by[1], count);
+    consumer.drain(producer.join().unwrap());
+}
+
+/// Both sleep.
+fn both_sleep<const LEFT_OUT: usize>(by: [By; 2], count: usize) {
+    let (_, mut producer, mut consumer) = fifo::<LEFT_OUT>(1);
+    let producer = thread::spawn(move || {
+        producer.write(by[0], count);
+        producer.bytes
+    });
+    consumer.read(by[1], count);
+    consumer.drain(producer.join().unwrap());
+}
+
+/// Readers that share an end, as calls do: with a lock.
+struct Readers<const LEFT_OUT: usize> {
+    fifo: Rc<Fifo<LEFT_OUT>>,
+    end: sync::Mutex<Side<LEFT_OUT>>,
+}
+
+impl<const LEFT_OUT: usize> Readers<LEFT_OUT> {
+    fn new(end: Side<LEFT_OUT>) -> Rc<Self> {
+        Rc::new(Self {
+            fifo: end.fifo.clone(),
+            end: sync::Mutex::new(end),
+        })
+    }
+
+    /// One of them reads a byte.
+    fn read(&self, by: By, sleeper: usize) {
+        let attempt = || self.end.lock().unwrap().try_read(1);
+        self.fifo.read(by, sleeper, attempt);
+    }
+
+    /// What is left when all are done.
+    fn drain(self: Rc<Self>, sent: Numbered) {
+        let readers = Rc::into_inner(self).expect("all others are gone");
+        readers.end.into_inner().unwrap().drain(sent);
+    }
+}
+
+/// Two sleep on one flag, and what comes at once, with one `VFIFO_NOTIFY`, is enough for both.
+fn two_readers_one_notify<const LEFT_OUT: usize>(by: [By; 2]) {
+    let (fifo, mut producer, consumer) = fifo::<LEFT_OUT>(2);
+    let readers = Readers::new(consumer);
+    let threads = [0, 1].map(|reader| {
+        let readers = readers.clone();
+        thread::spawn(move || readers.read(by[reader], reader))
+    });
+    fifo.write(By::Mapping, 0, 1, || producer.try_write(2));
+    threads.map(|thread| thread.join().unwrap());
+    readers.drain(producer.bytes);
+}
+
+/// Two sleep on one flag, and a byte comes for the one, and then for the other.
+fn two_readers_two_notifies<const LEFT_OUT: usize>(by: [By; 2]) {
+    let (_, mut producer, consumer) = fifo::<LEFT_OUT>(2);
+    let readers = Readers::new(consumer);
+    let threads = [0, 1].map(|reader| {
+        let readers = readers.clone();
+        thread::spawn(move || readers.read(by[reader], reader))
+    });
+    producer.write(By::Mapping, 2);
+    threads.map(|thread| thread.join().unwrap());
+    readers.drain(producer.bytes);
+}
+
+/// Someone calls `VFIFO_NOTIFY` for no reason while a consumer goes to sleep.
+fn stray_notify<const LEFT_OUT: usize>(by: By) {
+    let (fifo, mut producer, mut consumer) = fifo::<LEFT_OUT>(2);
+    let stray = thread::spawn(move || fifo.notify());
+    let consumer = thread::spawn(move || {
+        consumer.read(by, 1);
+        consumer
+    });
+    producer.write(By::Call, 1);
+    stray.join().unwrap();
+    consumer.join().unwrap().drain(producer.bytes);
+}
+
+/// One writer sleeps until one byte fits, another until two do, and the consumer makes room for
+/// both a byte at a time.
+fn small_and_large_writer<const LEFT_OUT: usize>() {
+    let fifo = Rc::new(Fifo::<LEFT_OUT>::new(2, 2, START));
+    let mut producer = Side::new(&fifo);
+    let mut consumer = Side::new(&fifo);
+    producer.try_write(2);
+    let end = Rc::new(sync::Mutex::new(producer));
+    let threads = [1, 2].map(|len| {
+        let (fifo, end) = (fifo.clone(), end.clone());
+        thread::spawn(move || {
+            fifo.write(By::Call, len - 1, len as u64, || {
+                let end = &mut *end.lock().unwrap();
+                let bytes = end.bytes.bytes(len);
+                let sent = fifo.try_write(&mut end.cursor, &bytes, len as u64);
+                end.bytes.sent(sent)
             })
         })
-        .collect();
-    let mut own = Own::new();
-    for _ in 0..2 {
-        assert!(stream.try_produce(&mut own, 1));
-        if stream.ring.consumer_waits() {
-            stream.notify_readers();
-        }
+    });
+    consumer.read(By::Call, 3);
+    threads.map(|thread| thread.join().unwrap());
+    let producer = Rc::into_inner(end).unwrap().into_inner().unwrap();
+    consumer.drain(producer.bytes);
+}
+
+/// The owner of a consumer's end polls for a byte and takes it. Someone else, who only polls, must
+/// see the next one.
+fn owner_and_observer<const LEFT_OUT: usize>() {
+    let (fifo, mut producer, mut consumer) = fifo::<LEFT_OUT>(2);
+    let owner = thread::spawn(move || {
+        consumer.read(By::Mapping, 1);
+        consumer
+    });
+    let observer = thread::spawn(move || fifo.wait_for_bytes(By::Mapping, 1));
+    producer.write(By::Mapping, 2);
+    observer.join().unwrap();
+    owner.join().unwrap().drain(producer.bytes);
+}
+
+#[test]
+fn measure() {
+    use By::*;
+    let want = std::env::var("M").unwrap();
+    let pb = std::env::var("PB").ok().map(|p| p.parse().unwrap());
+    let n = std::env::var("N").map(|n| n.parse().unwrap()).unwrap_or(1);
+    match want.as_str() {
+        "transfer" => drop(explore("transfer", pb, transfer::<NOTHING>)),
+        "clearing" => drop(explore("clearing", pb, clearing::<NOTHING>)),
+        "observer" => drop(explore("observer", pb, observer::<NOTHING>)),
+        "pg" => drop(explore("pg", pb, producer_goes::<NOTHING>)),
+        "cg" => drop(explore("cg", pb, consumer_goes::<NOTHING>)),
+        "cs" => for p in [Call, Mapping] { for c in [Call, Mapping] { drop(explore(&format!("cs {p:?} {c:?} {n}"), pb, move || consumer_sleeps::<NOTHING>([p, c], n))) }},
+        "ps" => for p in [Call, Mapping] { for c in [Call, Mapping] { drop(explore(&format!("ps {p:?} {c:?} {n}"), pb, move || producer_sleeps::<NOTHING>([p, c], n))) }},
+        "bs" => for p in [Call, Mapping] { for c in [Call, Mapping] { drop(explore(&format!("bs {p:?} {c:?} {n}"), pb, move || both_sleep::<NOTHING>([p, c], n))) }},
+        "t1" => for p in [Call, Mapping] { for c in [Call, Mapping] { drop(explore(&format!("t1 {p:?} {c:?} {n}"), pb, move || two_readers_one_notify::<NOTHING>([p, c]))) }},
+        "t2" => for p in [Call, Mapping] { for c in [Call, Mapping] { drop(explore(&format!("t2 {p:?} {c:?} {n}"), pb, move || two_readers_two_notifies::<NOTHING>([p, c]))) }},
+        "sn" => for p in [Call, Mapping] { drop(explore(&format!("sn {p:?} {n}"), pb, move || stray_notify::<NOTHING>(p))) },
+        "sl" => drop(explore(&format!("sl {n}"), pb, move || small_and_large_writer::<NOTHING>())),
+        "oo" => { drop(explore(&format!("oo {n}"), pb, move || owner_and_observer::<NOTHING>()));
+          drop(explore(&format!("oo clears {n}"), pb, move || owner_and_observer::<{Step::LeaveSet as usize}>())) },
+        _ => panic!(),
     }
-    for thread in threads {
-        thread.join().unwrap();
-    }
-}
-
-#[test]
-fn nothing_is_torn() {
-    assert_eq!(explore("transfer", None, transfer::<NOTHING>), Ok(()));
-}
-
-#[test]
-fn consumer_misses_no_wake_up() {
-    let model = consumer_sleeps::<NOTHING>;
-    assert_eq!(explore("consumer sleeps", None, model), Ok(()));
-}
-
-#[test]
-fn nobody_misses_a_wake_up() {
-    let model = both_sleep::<NOTHING>;
-    assert_eq!(explore("both sleep", Some(3), model), Ok(()));
-}
-
-#[test]
-fn two_readers_share_one_flag() {
-    let model = two_readers::<NOTHING>;
-    assert_eq!(explore("two readers", Some(2), model), Ok(()));
-}
-
-/// Without any one of these, loom finds the bug.
-macro_rules! needed {
-    ($($name:ident: $left_out:ident, $model:ident, $bound:expr => $bug:ident;)+) => {$(
-        #[test]
-        fn $name() {
-            let result = explore(stringify!($name), $bound, $model::<$left_out>);
-            assert_eq!(result, Err(Bug::$bug));
-        }
-    )+};
-}
-
-needed! {
-    head_release_is_needed: HEAD_RELEASE, transfer, None => Race;
-    head_acquire_is_needed: HEAD_ACQUIRE, transfer, None => Race;
-    tail_release_is_needed: TAIL_RELEASE, transfer, None => Race;
-    tail_acquire_is_needed: TAIL_ACQUIRE, transfer, None => Race;
-    fence_of_who_produced_is_needed: FENCE_PRODUCED, both_sleep, Some(3) => LostWakeUp;
-    fence_of_who_consumed_is_needed: FENCE_CONSUMED, both_sleep, Some(3) => LostWakeUp;
-    fence_of_a_waiting_consumer_is_needed: FENCE_CONSUMER_WAITS, both_sleep, Some(3) => LostWakeUp;
-    fence_of_a_waiting_producer_is_needed: FENCE_PRODUCER_WAITS, both_sleep, Some(3) => LostWakeUp;
-    looking_again_is_needed: LOOK_AGAIN, both_sleep, Some(3) => LostWakeUp;
-    saying_again_that_one_waits_is_needed: SAY_AGAIN, two_readers, Some(2) => LostWakeUp;
 }

@@ -7,6 +7,10 @@
 mod ring;
 
 #[cfg(test)]
-mod interleavings;
+mod exhaustive;
 #[cfg(test)]
-mod tests;
+mod machine;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod threads;

@@ -1,106 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::ring::{pieces, queued, Broken, Cursor, End, Fence, Memory, Ring};
+use super::ring::{pieces, queued, Broken, Ring};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::VecDeque;
-use std::sync::atomic::{fence, AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
-
-/// An end in memory of the host, which counts how often it is looked at.
-struct HostEnd {
-    position: AtomicU64,
-    waiting: AtomicBool,
-    loads: AtomicUsize,
-}
-
-impl HostEnd {
-    fn new(start: u64) -> Self {
-        Self {
-            position: AtomicU64::new(start),
-            waiting: AtomicBool::new(false),
-            loads: AtomicUsize::new(0),
-        }
-    }
-}
-
-impl End for HostEnd {
-    fn load_acquire(&self) -> u64 {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        self.position.load(Ordering::Acquire)
-    }
-
-    fn store_release(&self, position: u64) {
-        self.position.store(position, Ordering::Release);
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    fn set_waiting(&self, waiting: bool) {
-        self.waiting.store(waiting, Ordering::Relaxed);
-    }
-}
-
-struct Host;
-
-impl Memory for Host {
-    type Producer = HostEnd;
-    type Consumer = HostEnd;
-
-    fn fence(_: Fence) {
-        fence(Ordering::SeqCst);
-    }
-}
-
-fn ring(start: u64) -> Ring<Host> {
-    Ring {
-        producer: HostEnd::new(start),
-        consumer: HostEnd::new(start),
-    }
-}
 
 /// What both ends of a stream share: the ring, and the buffer it talks about.
 struct Stream {
-    ring: Ring<Host>,
+    ring: Ring<AtomicU64>,
     buffer: Vec<AtomicU8>,
 }
 
 impl Stream {
     fn new(capacity: usize, start: u64) -> Self {
         Self {
-            ring: ring(start),
+            ring: Ring::new(capacity as u64, start),
             buffer: (0..capacity).map(|_| AtomicU8::new(0xff)).collect(),
         }
     }
 
-    /// Produces the first bytes of `bytes` that fit, and returns how many those are. Looks at the
-    /// other end only if not `enough` fit by what is known.
-    fn produce(&self, own: &mut Cursor, bytes: &[u8], enough: u64) -> usize {
-        let free = self.ring.free(own, enough).expect("the producer's positions");
+    /// Produces the first bytes of `bytes` that fit, and returns how many those are.
+    fn produce(&self, bytes: &[u8]) -> usize {
+        let (head, free) = self.ring.free().expect("the producer's positions");
         let len = free.min(bytes.len() as u64);
         let mut from = bytes.iter();
-        for piece in pieces(own.position, len, own.capacity) {
+        for piece in pieces(head, len, self.ring.capacity()) {
             for cell in &self.buffer[piece.offset..][..piece.len] {
                 cell.store(*from.next().expect("len is cut"), Ordering::Relaxed);
             }
         }
-        self.ring.produce(own, len);
+        self.ring.produce(len);
         len as usize
     }
 
     /// Consumes up to `max` bytes.
-    fn consume(&self, own: &mut Cursor, max: usize, enough: u64) -> Vec<u8> {
-        let used = self.ring.used(own, enough).expect("the consumer's positions");
+    fn consume(&self, max: usize) -> Vec<u8> {
+        let (tail, used) = self.ring.used().expect("the consumer's positions");
         let len = used.min(max as u64);
         let mut bytes = Vec::new();
-        for piece in pieces(own.position, len, own.capacity) {
+        for piece in pieces(tail, len, self.ring.capacity()) {
             let cells = &self.buffer[piece.offset..][..piece.len];
             bytes.extend(cells.iter().map(|cell| cell.load(Ordering::Relaxed)));
         }
-        self.ring.consume(own, len);
+        self.ring.consume(len);
         bytes
     }
 }
@@ -149,32 +93,25 @@ proptest! {
     ) {
         let capacity = 1usize << shift;
         let stream = Stream::new(capacity, start);
-        let mut producer = Cursor::new(capacity as u64, start);
-        let mut consumer = producer;
         let mut queue = VecDeque::new();
         for step in steps {
             match step {
                 Step::Produce(bytes) => {
-                    // What is known to be free is looked up only if it is not enough.
-                    let known = capacity as u64 - producer.position.wrapping_sub(producer.peer);
-                    let loads = stream.ring.consumer.loads.load(Ordering::Relaxed);
-                    let len = stream.produce(&mut producer, &bytes, bytes.len() as u64);
-                    let looked = stream.ring.consumer.loads.load(Ordering::Relaxed) - loads;
-                    prop_assert_eq!(looked, usize::from(known < bytes.len() as u64));
+                    let len = stream.produce(&bytes);
                     prop_assert_eq!(len, bytes.len().min(capacity - queue.len()));
                     queue.extend(&bytes[..len]);
                 }
                 Step::Consume(max) => {
-                    let bytes = stream.consume(&mut consumer, max, max as u64);
+                    let bytes = stream.consume(max);
                     let expected: Vec<u8> = queue.drain(..max.min(queue.len())).collect();
                     prop_assert_eq!(bytes, expected);
                 }
                 Step::Clear => {
-                    prop_assert_eq!(stream.ring.clear(&mut consumer), queue.len() as u64);
+                    stream.ring.clear();
                     queue.clear();
                 }
             }
-            prop_assert_eq!(stream.ring.size(capacity as u64), Ok(queue.len() as u64));
+            prop_assert_eq!(stream.ring.size(), queue.len() as u64);
         }
     }
 
@@ -194,66 +131,6 @@ proptest! {
                 Err(Broken)
             };
             prop_assert_eq!(queued(head, tail, capacity), expected);
-        }
-    }
-
-    /// A consumer believes `head` if there are 0 to capacity bytes, and no fewer than before. Who
-    /// takes over from a producer takes such a `head`, and else the last one that was such.
-    #[test]
-    fn only_a_head_that_can_be_is_believed(
-        tail in start(),
-        seen in 0u64..=64,
-        head in any::<u64>(),
-        near in 0u64..200,
-    ) {
-        const CAPACITY: u64 = 64;
-        for head in [head, tail.wrapping_add(near), tail.wrapping_sub(near)] {
-            let ring = ring(tail);
-            let last = tail.wrapping_add(seen);
-            let before = Cursor { position: tail, peer: last, capacity: CAPACITY };
-            ring.producer.store_release(head);
-            let distance = head.wrapping_sub(tail);
-            let possible = (seen..=CAPACITY).contains(&distance);
-            let mut consumer = before;
-            let expected = if possible { Ok(distance) } else { Err(Broken) };
-            prop_assert_eq!(ring.used(&mut consumer, u64::MAX), expected);
-            let kept = if possible { head } else { last };
-            prop_assert_eq!(consumer, Cursor { peer: kept, ..before });
-            let left = ring.producer_left(Some(&before), CAPACITY);
-            prop_assert_eq!((left.position, left.peer), (kept, tail));
-            // Of a consumer that keeps to itself only its position is known.
-            let left = ring.producer_left(None, CAPACITY);
-            let kept = if distance <= CAPACITY { head } else { tail };
-            prop_assert_eq!((left.position, left.peer), (kept, tail));
-        }
-    }
-
-    /// The same for a producer and `tail`.
-    #[test]
-    fn only_a_tail_that_can_be_is_believed(
-        head in start(),
-        seen in 0u64..=64,
-        tail in any::<u64>(),
-        near in 0u64..200,
-    ) {
-        const CAPACITY: u64 = 64;
-        for tail in [tail, head.wrapping_add(near), head.wrapping_sub(near)] {
-            let ring = ring(head);
-            let last = head.wrapping_sub(seen);
-            let before = Cursor { position: head, peer: last, capacity: CAPACITY };
-            ring.consumer.store_release(tail);
-            let distance = head.wrapping_sub(tail);
-            let possible = distance <= seen;
-            let mut producer = before;
-            let expected = if possible { Ok(CAPACITY - distance) } else { Err(Broken) };
-            prop_assert_eq!(ring.free(&mut producer, u64::MAX), expected);
-            let kept = if possible { tail } else { last };
-            prop_assert_eq!(producer, Cursor { peer: kept, ..before });
-            let left = ring.consumer_left(Some(&before), CAPACITY);
-            prop_assert_eq!((left.position, left.peer), (kept, head));
-            let left = ring.consumer_left(None, CAPACITY);
-            let kept = if distance <= CAPACITY { tail } else { head };
-            prop_assert_eq!((left.position, left.peer), (kept, head));
         }
     }
 
@@ -280,8 +157,7 @@ proptest! {
 #[test]
 fn two_threads_see_one_stream() {
     const TOTAL: usize = 1 << 20;
-    const START: u64 = u64::MAX - 1000;
-    let stream = Stream::new(64, START);
+    let stream = Stream::new(64, u64::MAX - 1000);
     let byte = |i: usize| (i % 251) as u8;
     // A ring that lost something would have them wait for it for ever.
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -291,22 +167,20 @@ fn two_threads_see_one_stream() {
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut own = Cursor::new(64, START);
             let mut sent = 0;
             while sent < TOTAL {
                 let end = TOTAL.min(sent + 1 + sent % 37);
                 let bytes: Vec<u8> = (sent..end).map(byte).collect();
-                let len = stream.produce(&mut own, &bytes, 1);
+                let len = stream.produce(&bytes);
                 sent += len;
                 if len == 0 {
                     wait();
                 }
             }
         });
-        let mut own = Cursor::new(64, START);
         let mut received = 0;
         while received < TOTAL {
-            let bytes = stream.consume(&mut own, 1 + received % 41, 1);
+            let bytes = stream.consume(1 + received % 41);
             for got in &bytes {
                 assert_eq!(*got, byte(received), "at byte {received}");
                 received += 1;
@@ -316,67 +190,5 @@ fn two_threads_see_one_stream() {
             }
         }
     });
-    assert_eq!(stream.ring.size(64), Ok(0));
-}
-
-/// They sleep and wake each other, over and over, and neither sleeps for ever.
-#[test]
-fn two_threads_wake_each_other() {
-    const TOTAL: usize = 200_000;
-    /// Who sleeps at an end, with how often it was woken.
-    #[derive(Default)]
-    struct Queue(Mutex<u64>, Condvar);
-    impl Queue {
-        fn wake(&self, end: &HostEnd) {
-            end.set_waiting(false);
-            *self.0.lock().unwrap() += 1;
-            self.1.notify_one();
-        }
-        fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
-            let woken = self.0.lock().unwrap();
-            let before = *woken;
-            if !ready() {
-                let limit = Duration::from_secs(60);
-                let slept = self.1.wait_timeout_while(woken, limit, |woken| *woken == before);
-                assert!(!slept.unwrap().1.timed_out(), "nobody wakes a sleeper");
-            }
-        }
-    }
-    let (readers, writers) = (Queue::default(), Queue::default());
-    let stream = Stream::new(4, 0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut own = Cursor::new(4, 0);
-            let mut sent = 0;
-            while sent < TOTAL {
-                let len = stream.produce(&mut own, &[sent as u8], 1);
-                sent += len;
-                if len == 0 {
-                    writers.sleep_unless(|| {
-                        stream.ring.producer_will_wait();
-                        stream.ring.free(&mut own, 1) != Ok(0)
-                    });
-                } else if stream.ring.consumer_waits() {
-                    readers.wake(&stream.ring.consumer);
-                }
-            }
-        });
-        let mut own = Cursor::new(4, 0);
-        let mut received = 0;
-        while received < TOTAL {
-            let bytes = stream.consume(&mut own, 4, 1);
-            for got in &bytes {
-                assert_eq!(*got, received as u8);
-                received += 1;
-            }
-            if bytes.is_empty() {
-                readers.sleep_unless(|| {
-                    stream.ring.consumer_will_wait();
-                    stream.ring.used(&mut own, 1) != Ok(0)
-                });
-            } else if stream.ring.producer_waits() {
-                writers.wake(&stream.ring.producer);
-            }
-        }
-    });
+    assert_eq!(stream.ring.size(), 0);
 }

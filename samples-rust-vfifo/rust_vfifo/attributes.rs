@@ -28,7 +28,7 @@ use kernel::{
 };
 
 sysfs_groups! {
-    /// All of them. What can be stored has mode 0644, the others 0444.
+    /// All of them.
     pub(crate) static GROUPS: class::Device<Vfifo> = [
         { Size, Capacity, ModeFile, PeriodMs, ProducerClaimed, ConsumerClaimed },
         c"stats" {
@@ -47,7 +47,7 @@ sysfs_groups! {
 /// The longest period, in milliseconds: an hour.
 const MAX_PERIOD_MS: u32 = 3_600_000;
 
-/// Parses a mode. The text has no newline any more.
+/// Parses a mode.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ fn parse_number(text: &BStr) -> Result<u64> {
     u64::from_str(digits).map_err(|_| ERANGE)
 }
 
-/// Parses a period in milliseconds, from 1 to [`MAX_PERIOD_MS`].
+/// Parses a period in milliseconds.
 ///
 /// # Errors
 ///
@@ -91,7 +91,7 @@ pub(crate) fn parse_period_ms(text: &BStr) -> Result<u32> {
     }
 }
 
-/// Parses a capacity in bytes, from 1 to [`fifo::MAX_CAPACITY`], and rounds it.
+/// Parses a capacity in bytes, and rounds it.
 ///
 /// # Errors
 ///

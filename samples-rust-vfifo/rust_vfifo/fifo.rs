@@ -58,11 +58,6 @@ use super::{
         Piece,
         Ring, //
     },
-    trace::{
-        self,
-        By,
-        Whom, //
-    },
     uapi::{
         self,
         PIPE_BUF, //
@@ -74,7 +69,6 @@ use kernel::{
         Waiters, //
     },
     current,
-    dynamic_debug::dynamic_pr_debug,
     iov::{
         IovIterDest,
         IovIterSource, //
@@ -138,22 +132,12 @@ pub(crate) enum Side {
     Consumer,
 }
 
-impl Side {
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Side::Producer => "producer",
-            Side::Consumer => "consumer",
-        }
-    }
-}
-
 /// A page with a `struct vfifo_end` at its start.
 pub(crate) struct EndPage(Arc<PageBuffer>);
 
 impl EndPage {
     fn new() -> Result<Self> {
-        Ok(Self(Arc::new(PageBuffer::new(1)?, GFP_KERNEL)?))
+        Ok(Self(Arc::new(PageBuffer::new(1, GFP_KERNEL)?, GFP_KERNEL)?))
     }
 }
 
@@ -241,8 +225,6 @@ struct Geometry {
 /// A byte stream.
 #[pin_data]
 pub(crate) struct Fifo {
-    /// The number in the device's name.
-    pub(crate) index: u32,
     ring: Ring<Pages>,
     // Those of the cursors, for who holds no lock.
     capacity: Atomic<u64>,
@@ -266,13 +248,12 @@ pub(crate) struct Fifo {
 
 fn allocate(capacity: u64) -> Result<Arc<PageBuffer>> {
     let pages = usize::try_from(capacity)? / PAGE_SIZE;
-    Ok(Arc::new(PageBuffer::new(pages)?, GFP_KERNEL)?)
+    Ok(Arc::new(PageBuffer::new(pages, GFP_KERNEL)?, GFP_KERNEL)?)
 }
 
 impl Fifo {
-    /// An empty FIFO of `capacity` bytes, as [`round_capacity`] gives it, of the device number
-    /// `index`.
-    pub(crate) fn new(index: u32, capacity: u64) -> Result<Arc<Self>> {
+    /// An empty FIFO of `capacity` bytes, as [`round_capacity`] gives it.
+    pub(crate) fn new(capacity: u64) -> Result<Arc<Self>> {
         let buffer = allocate(capacity)?;
         let waiters = Waiters::new()?;
         let ring = Ring {
@@ -282,7 +263,6 @@ impl Fifo {
         let cursor = Cursor::new(capacity, 0);
         Arc::pin_init(
             pin_init!(Self {
-                index,
                 waiters,
                 ring,
                 capacity: Atomic::new(capacity),
@@ -358,16 +338,6 @@ impl Fifo {
         }
     }
 
-    /// Whether there is room for those who poll: for an atomic write. The owner of a claim writes
-    /// nothing, and knows itself how much it needs, so that gets to know of any room.
-    fn has_room_to_tell_of(&self) -> bool {
-        self.has_room(if self.is_claimed(Side::Producer) {
-            1
-        } else {
-            PIPE_BUF
-        })
-    }
-
     /// Whether there is no reason for calls of an end to sleep or go on, but one to fail.
     fn is_out_of_order(&self, side: Side) -> bool {
         self.is_claimed(side) || self.is_broken()
@@ -392,11 +362,6 @@ impl Fifo {
     /// To be called when the ring has found positions that cannot be.
     #[cold]
     fn found_broken(&self) -> Error {
-        trace::broken(
-            self.index,
-            self.ring.producer.load_acquire(),
-            self.ring.consumer.load_acquire(),
-        );
         self.stats.position_errors.fetch_add(1, Relaxed);
         self.broken.store(true, Relaxed);
         self.wake_everyone();
@@ -406,14 +371,13 @@ impl Fifo {
     /// To be called when all that sleep or poll are to look again.
     fn wake_everyone(&self) {
         let waiters = &self.waiters;
-        for (queue, side, whom) in [
-            (&waiters.readers, Side::Consumer, Whom::All),
-            (&waiters.writers, Side::Producer, Whom::All),
-            (&waiters.read_pollers, Side::Consumer, Whom::Pollers),
-            (&waiters.write_pollers, Side::Producer, Whom::Pollers),
+        for queue in [
+            &waiters.readers,
+            &waiters.writers,
+            &waiters.read_pollers,
+            &waiters.write_pollers,
         ] {
             if queue.has_sleepers() {
-                trace::wake(self.index, side, whom);
                 queue.wake_all();
             }
         }
@@ -434,7 +398,7 @@ impl Fifo {
         if self.ring.producer_waits() {
             self.tell_producers();
         }
-        self.waiters.signal_writers(|| self.has_room_to_tell_of());
+        self.waiters.signal_writers(|| self.has_room(PIPE_BUF));
     }
 
     /// Wakes those who wait for bytes. After that nobody waits, as far as the producer can see, but
@@ -449,7 +413,6 @@ impl Fifo {
             self.wake_readers();
         }
         if self.waiters.read_pollers.has_sleepers() {
-            trace::wake(self.index, Side::Consumer, Whom::Pollers);
             self.waiters.read_pollers.wake_all();
         }
     }
@@ -458,18 +421,12 @@ impl Fifo {
     #[cold]
     fn tell_producers(&self) {
         self.ring.producer.set_waiting(false);
-        if self.waiters.writers.has_sleepers() {
+        let pollers = &self.waiters.write_pollers;
+        // Of those who poll none is woken for less room than they want, so they wait on.
+        if self.waiters.writers.has_sleepers() || pollers.has_sleepers() {
             self.ring.producer_will_wait();
             self.wake_writers();
-        }
-        let pollers = &self.waiters.write_pollers;
-        if pollers.has_sleepers() {
-            if !self.has_room_to_tell_of() {
-                // Nobody is woken for less, so they wait on.
-                self.ring.producer_will_wait();
-            }
-            if self.has_room_to_tell_of() {
-                trace::wake(self.index, Side::Producer, Whom::Pollers);
+            if self.has_room(PIPE_BUF) {
                 pollers.wake_all();
             }
         }
@@ -481,7 +438,7 @@ impl Fifo {
     /// No fence is needed: whoever says later that it waits will see what is left.
     #[inline]
     fn pass_bytes_on(&self) {
-        if self.ring.consumer.is_waiting() && self.waiters.readers.has_sleepers() {
+        if self.ring.consumer.is_waiting() {
             self.wake_readers();
         }
     }
@@ -489,24 +446,21 @@ impl Fifo {
     /// As [`Fifo::pass_bytes_on`], for writers and room.
     #[inline]
     fn pass_room_on(&self) {
-        if self.ring.producer.is_waiting() && self.waiters.writers.has_sleepers() {
+        if self.ring.producer.is_waiting() {
             self.wake_writers();
         }
     }
 
     fn wake_readers(&self) {
         if self.has_bytes() {
-            trace::wake(self.index, Side::Consumer, Whom::One);
             self.waiters.readers.wake_one();
         }
     }
 
     fn wake_writers(&self) {
         if self.has_room(PIPE_BUF) {
-            trace::wake(self.index, Side::Producer, Whom::One);
             self.waiters.writers.wake_one();
         } else if self.small_writers.load(Relaxed) > 0 && self.has_room(1) {
-            trace::wake(self.index, Side::Producer, Whom::All);
             self.waiters.writers.wake_all();
         }
     }
@@ -534,7 +488,6 @@ impl Fifo {
                 return Err(EAGAIN);
             }
             self.stats.reader_sleeps.fetch_add(1, Relaxed);
-            trace::sleep(self.index, Side::Consumer, 1);
             self.waiters.readers.wait_interruptible(|| {
                 self.ring.consumer_will_wait();
                 self.has_bytes() || self.is_out_of_order(Side::Consumer)
@@ -548,9 +501,6 @@ impl Fifo {
     fn copy(cursor: &Cursor, len: u64, mut copy: impl FnMut(Piece) -> usize) -> usize {
         let mut done = 0;
         for piece in ring::pieces(cursor.position, len, cursor.capacity) {
-            if piece.len == 0 {
-                break;
-            }
             let copied = copy(piece);
             done += copied;
             if copied < piece.len {
@@ -586,7 +536,6 @@ impl Fifo {
                 enough.then_some(done)
             });
             if let Some(done) = copied {
-                trace::consume(self.index, end.cursor.position, done as u64, By::Read);
                 self.ring.consume(&mut end.cursor, done as u64);
                 return Some(Ok(done));
             }
@@ -651,7 +600,6 @@ impl Fifo {
     /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`].
     fn wait_for_room(&self, needed: u64) -> Result {
         self.stats.writer_sleeps.fetch_add(1, Relaxed);
-        trace::sleep(self.index, Side::Producer, needed);
         if needed == PIPE_BUF {
             return self.waiters.writers.wait_interruptible(|| {
                 self.ring.producer_will_wait();
@@ -698,7 +646,6 @@ impl Fifo {
                 enough.then_some(done)
             });
             if let Some(done) = copied {
-                trace::produce(self.index, end.cursor.position, done as u64, By::Write);
                 self.ring.produce(&mut end.cursor, done as u64);
                 return Some(Ok(done));
             }
@@ -738,7 +685,6 @@ impl Fifo {
         let [first, _] = ring::pieces(end.cursor.position, len, end.cursor.capacity);
         let done = end.buffer.write(first.offset, message);
         end.buffer.write(0, message.get(done..).unwrap_or(&[]));
-        trace::produce(self.index, end.cursor.position, len, By::Auto);
         self.ring.produce(&mut end.cursor, len);
         drop(guard);
         self.bytes_came();
@@ -755,21 +701,16 @@ impl Fifo {
         if self.is_claimed(Side::Consumer) {
             return Err(EBUSY);
         }
-        let tail = end.cursor.position;
         let cleared = self.ring.clear(&mut end.cursor);
-        if cleared > 0 {
-            trace::consume(self.index, tail, cleared, By::Clear);
-        }
         self.stats.bytes_cleared.fetch_add(cleared, Relaxed);
         self.broken.store(false, Relaxed);
         drop(end);
-        dynamic_pr_debug!("vfifo{}: cleared {} bytes\n", self.index, cleared);
         self.room_came();
         Ok(())
     }
 
-    /// What a file is ready for, of what it is polled for. Whoever asks waits, as far as the other
-    /// end can see.
+    /// What a file that is `readable`, `writable` is ready for. Whoever asks waits, as far as the
+    /// other end can see.
     pub(crate) fn poll(&self, readable: bool, writable: bool) -> Events {
         if readable {
             self.ring.consumer_will_wait();
@@ -782,7 +723,7 @@ impl Fifo {
         if readable && (broken || self.has_bytes()) {
             events = events | Events::READ;
         }
-        if writable && (broken || self.has_room_to_tell_of()) {
+        if writable && (broken || self.has_room(PIPE_BUF)) {
             events = events | Events::WRITE;
         }
         events
@@ -795,7 +736,7 @@ impl Fifo {
         self.tell_consumers();
         self.tell_producers();
         self.waiters.signal_readers(|| self.has_bytes());
-        self.waiters.signal_writers(|| self.has_room_to_tell_of());
+        self.waiters.signal_writers(|| self.has_room(PIPE_BUF));
     }
 
     /// Makes the capacity `capacity`, as [`round_capacity`] gives it. What is queued stays queued.
@@ -814,20 +755,15 @@ impl Fifo {
         let mut reader = self.reader.lock();
         let mut writer = self.writer.lock();
         let mut geometry = self.geometry.lock();
-        // First of all: an end that is claimed moves without the cursors.
-        if geometry.mapped > 0 {
-            return Err(EBUSY);
-        }
         let queued = self
             .ring
             .used(&mut reader.cursor, u64::MAX)
             .map_err(|_| self.found_broken())?;
-        if queued > capacity {
+        if geometry.mapped > 0 || queued > capacity {
             return Err(EBUSY);
         }
 
         // Positions stay, so each byte goes to where its position is in the new buffer.
-        let old = reader.cursor.capacity;
         let mut done = 0;
         while done < queued {
             let position = reader.cursor.position.wrapping_add(done);
@@ -850,7 +786,6 @@ impl Fifo {
         drop(writer);
         drop(reader);
 
-        dynamic_pr_debug!("vfifo{}: capacity {} -> {}\n", self.index, old, capacity);
         self.room_came();
         Ok(())
     }
@@ -902,8 +837,8 @@ impl Fifo {
             return Err(EINVAL);
         };
         let mapped = self.map(offset, len)?;
-        let position = {
-            let end = match side {
+        {
+            let _end = match side {
                 Side::Producer => self.writer.lock(),
                 Side::Consumer => self.reader.lock(),
             };
@@ -911,21 +846,12 @@ impl Fifo {
                 return Err(EBUSY);
             }
             self.claimed_flag(side).store(true, Relaxed);
-            trace::claim(self.index, side, end.cursor.position);
-            end.cursor.position
-        };
-        dynamic_pr_debug!(
-            "vfifo{}: {} claimed at {}\n",
-            self.index,
-            side.name(),
-            position
-        );
+        }
         let queue = match side {
             Side::Producer => &self.waiters.writers,
             Side::Consumer => &self.waiters.readers,
         };
         if queue.has_sleepers() {
-            trace::wake(self.index, side, Whom::All);
             queue.wake_all();
         }
         Ok(Claim { side, mapped })
@@ -969,8 +895,8 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// The page of the end.
-    pub(crate) fn page(&self) -> Arc<PageBuffer> {
-        self.mapped.buffer.clone()
+    pub(crate) fn page(&self) -> Option<BorrowedPage<'_>> {
+        self.mapped.page(0)
     }
 }
 
@@ -981,31 +907,22 @@ impl Drop for Claim {
         let mut reader = fifo.reader.lock();
         let mut writer = fifo.writer.lock();
         let capacity = fifo.capacity();
-        let position = match self.side {
+        match self.side {
             Side::Producer => {
                 let consumer = (!fifo.is_claimed(Side::Consumer)).then_some(&reader.cursor);
                 writer.cursor = fifo.ring.producer_left(consumer, capacity);
                 fifo.ring.produce(&mut writer.cursor, 0);
-                writer.cursor.position
             }
             Side::Consumer => {
                 let producer = (!fifo.is_claimed(Side::Producer)).then_some(&writer.cursor);
                 reader.cursor = fifo.ring.consumer_left(producer, capacity);
                 fifo.ring.consume(&mut reader.cursor, 0);
-                reader.cursor.position
             }
-        };
-        trace::release(fifo.index, self.side, position);
+        }
         fifo.claimed_flag(self.side).store(false, Relaxed);
         fifo.broken.store(false, Relaxed);
         drop(writer);
         drop(reader);
-        dynamic_pr_debug!(
-            "vfifo{}: {} released at {}\n",
-            fifo.index,
-            self.side.name(),
-            position
-        );
         // It may have died before it told anyone what it had published, or hidden that they wait.
         fifo.tell_consumers();
         fifo.tell_producers();

@@ -34,7 +34,6 @@ use kernel::{
         Mapping, //
     },
     page::BorrowedPage,
-    page_buffer::PageBuffer,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
@@ -74,11 +73,8 @@ impl FileOperations for VfifoFile {
         kiocb.file().fifo.write(from, kiocb.nonblocking())
     }
 
-    fn poll(vfifo: ArcBorrow<'_, Vfifo>, file: &File, asked: Events) -> Events {
-        vfifo.fifo.poll(
-            file.readable() && asked.intersects(Events::READ),
-            file.writable() && asked.intersects(Events::WRITE),
-        )
+    fn poll(vfifo: ArcBorrow<'_, Vfifo>, file: &File) -> Events {
+        vfifo.fifo.poll(file.readable(), file.writable())
     }
 
     fn ioctl(vfifo: ArcBorrow<'_, Vfifo>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
@@ -113,15 +109,19 @@ impl FileOperations for VfifoFile {
     }
 
     fn show_fdinfo(vfifo: ArcBorrow<'_, Vfifo>, _file: &File, out: &SeqFile) {
+        let mode = match vfifo.generator.mode() {
+            Mode::Manual => "manual",
+            Mode::Auto => "auto",
+        };
         seq_print!(out, "vfifo-size:\t{}\n", vfifo.fifo.size());
         seq_print!(out, "vfifo-capacity:\t{}\n", vfifo.fifo.capacity());
-        seq_print!(out, "vfifo-mode:\t{}\n", vfifo.generator.mode().name());
-        for side in [Side::Producer, Side::Consumer] {
+        seq_print!(out, "vfifo-mode:\t{}\n", mode);
+        for (name, side) in [("producer", Side::Producer), ("consumer", Side::Consumer)] {
             let state = match vfifo.fifo.is_claimed(side) {
                 true => "claimed",
                 false => "unclaimed",
             };
-            seq_print!(out, "vfifo-{}:\t{}\n", side.name(), state);
+            seq_print!(out, "vfifo-{}:\t{}\n", name, state);
         }
     }
 
@@ -134,6 +134,8 @@ impl FileOperations for VfifoFile {
         match vfifo.fifo.area(area.offset(), area.len())? {
             Area::Data => area.serve::<Shown>(),
             Area::End(_) => {
+                // A page that somebody held on to could be stored to after the claim has ended.
+                area.deny_pinning();
                 if area.writable() {
                     area.dont_copy();
                     area.serve::<Claimed>()
@@ -173,15 +175,13 @@ impl Mapping for Claimed {
     type File = Arc<Vfifo>;
 
     const MOVABLE: bool = false;
-    // A page that somebody held on to could be stored to after the claim has ended.
-    const PINNABLE: bool = false;
 
     fn mapped(vfifo: ArcBorrow<'_, Vfifo>, offset: u64, len: usize) -> Result<Arc<Self>> {
         let claim = vfifo.fifo.as_arc_borrow().claim(offset, len)?;
         Ok(Arc::new(Self { claim }, GFP_KERNEL)?)
     }
 
-    fn fixed(&self) -> Option<Arc<PageBuffer>> {
-        Some(self.claim.page())
+    fn page(&self, _index: usize) -> Option<BorrowedPage<'_>> {
+        self.claim.page()
     }
 }

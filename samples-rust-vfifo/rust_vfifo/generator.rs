@@ -10,7 +10,6 @@ use super::fifo::{
     Side, //
 };
 use kernel::{
-    dynamic_debug::dynamic_pr_debug,
     new_mutex,
     prelude::*,
     sync::{
@@ -44,16 +43,6 @@ pub(crate) enum Mode {
     Auto,
 }
 
-impl Mode {
-    /// Its name, as the attribute takes it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Mode::Manual => "manual",
-            Mode::Auto => "auto",
-        }
-    }
-}
-
 /// What the timer and the work item are for.
 struct Source {
     fifo: Arc<Fifo>,
@@ -80,7 +69,7 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// A generator for `fifo`, in manual mode, with a period of a second.
+    /// A generator for `fifo`, in manual mode.
     pub(crate) fn new(fifo: Arc<Fifo>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             control <- new_mutex!((), "Generator::control"),
@@ -91,11 +80,7 @@ impl Generator {
         })
     }
 
-    /// The mode. It may change at any time.
-    ///
-    /// # Context
-    ///
-    /// Any.
+    /// The mode.
     pub(crate) fn mode(&self) -> Mode {
         if self.auto.load(Relaxed) {
             Mode::Auto
@@ -104,12 +89,7 @@ impl Generator {
         }
     }
 
-    /// Sets the mode. Once that is [`Mode::Manual`], nothing is generated any more: this waits for
-    /// what is being generated.
-    ///
-    /// # Context
-    ///
-    /// Process context, no lock of the FIFO held. May sleep.
+    /// Sets the mode. Once that is [`Mode::Manual`], nothing is generated any more.
     ///
     /// # Errors
     ///
@@ -122,12 +102,6 @@ impl Generator {
         if mode == Mode::Auto && self.fifo.is_claimed(Side::Producer) {
             return Err(EBUSY);
         }
-        dynamic_pr_debug!(
-            "vfifo{}: mode {} -> {}\n",
-            self.fifo.index,
-            self.mode().name(),
-            mode.name()
-        );
         self.auto.store(mode == Mode::Auto, Relaxed);
         match mode {
             Mode::Manual => self.ticker.stop(),
@@ -136,29 +110,14 @@ impl Generator {
         Ok(())
     }
 
-    /// The period, in milliseconds. It may change at any time.
-    ///
-    /// # Context
-    ///
-    /// Any.
+    /// The period, in milliseconds.
     pub(crate) fn period_ms(&self) -> u32 {
         self.period_ms.load(Relaxed)
     }
 
-    /// Sets the period, in milliseconds. The limits are for who parses it; zero is as short as a
-    /// [`Ticker`] can. One that runs starts anew.
-    ///
-    /// # Context
-    ///
-    /// Process context. May sleep.
+    /// Sets the period, in milliseconds. One that runs starts anew.
     pub(crate) fn set_period_ms(&self, period_ms: u32) {
         let _control = self.control.lock();
-        dynamic_pr_debug!(
-            "vfifo{}: period {} -> {} ms\n",
-            self.fifo.index,
-            self.period_ms(),
-            period_ms
-        );
         self.period_ms.store(period_ms, Relaxed);
         if self.mode() == Mode::Auto {
             self.start();

@@ -141,7 +141,7 @@ impl<M: Memory> Ring<M> {
             capacity,
         } = *cursor;
         let before = head.wrapping_sub(peer);
-        let known = capacity.saturating_sub(before);
+        let known = capacity.wrapping_sub(before);
         if known >= enough {
             return Ok(known);
         }
@@ -184,7 +184,7 @@ impl<M: Memory> Ring<M> {
         Ok(queued)
     }
 
-    /// For the consumer: gives the room of `len` bytes back, at most as many as it knows of.
+    /// For the consumer: gives the room of `len` bytes back, at most as many as were queued.
     #[inline]
     pub(crate) fn consume(&self, cursor: &mut Cursor, len: u64) {
         cursor.position = cursor.position.wrapping_add(len);

@@ -306,8 +306,8 @@ mod ring_tests {
             let at = |offset: u64| start.wrapping_add(offset);
             let mut ends = Ends::new(16, start);
             ends.produce(10);
-            assert_eq!(ends.used(), Ok(10));
             ends.consume(4);
+            assert_eq!(ends.used(), Ok(6));
             // (what the producer stored last, where it is taken to have been)
             for (stored, head) in [
                 (at(10), at(10)),
@@ -330,7 +330,6 @@ mod ring_tests {
 
             let mut ends = Ends::new(16, start);
             ends.produce(10);
-            assert_eq!(ends.used(), Ok(10));
             ends.consume(4);
             assert_eq!(ends.free(), Ok(10));
             for (stored, tail) in [

@@ -41,14 +41,13 @@ pub(crate) const PRODUCER_OFFSET: u64 = 1 << 32;
 /// The `mmap` offset of the consumer page.
 pub(crate) const CONSUMER_OFFSET: u64 = 2 << 32;
 
-/// The offset of `position` in a `struct vfifo_end`, in bytes. It has 64 bits.
+/// The offset of `position` in a `struct vfifo_end`.
 pub(crate) const END_POSITION: usize = 0;
 
-/// The offset of `waiting` in a `struct vfifo_end`, in bytes. It has 32 bits.
+/// The offset of `waiting` in a `struct vfifo_end`.
 pub(crate) const END_WAITING: usize = 8;
 
-/// The bytes of a `struct vfifo_info` of which the caller has `size` bytes, at least
-/// [`INFO_MIN_SIZE`]. Those after them are not for the caller. `capacity` is in bytes.
+/// The bytes of a `struct vfifo_info` of which the caller has `size` bytes.
 pub(crate) fn info(size: usize, capacity: u64) -> [u8; INFO_SIZE] {
     let filled = size.min(INFO_SIZE) as u32;
     let mut info = [0; INFO_SIZE];
@@ -66,5 +65,5 @@ pub(crate) fn info(size: usize, capacity: u64) -> [u8; INFO_SIZE] {
 /// `FIONREAD`, see ioctl_list(2): how many bytes are queued; takes a pointer to an `int`.
 pub(crate) const FIONREAD: u32 = kernel::bindings::FIONREAD;
 
-/// The number of bytes up to which a write is atomic, see pipe(7).
+/// The size up to which a write is atomic, see pipe(7).
 pub(crate) const PIPE_BUF: u64 = kernel::bindings::PIPE_BUF as u64;
