@@ -124,11 +124,13 @@ use kernel::{
     },
     mmap::AreaDesc,
     module::this_module,
+    new_mutex,
     prelude::*,
     seq_file::SeqFile,
     sync::{
         Arc,
-        Completion, //
+        Completion,
+        Mutex, //
     },
     types::{
         ForeignOwnable,
@@ -183,14 +185,20 @@ pub struct Waiters {
     /// Who sleeps until there is room to write.
     #[pin]
     pub writers: WaitQueue,
-    /// Who polls for something to read: to be woken after [`FileOperations::poll`] can see it.
+    /// Who polls a file open for reading: to be woken after [`FileOperations::poll`] can see what
+    /// there is to read.
     #[pin]
     pub read_pollers: WaitQueue,
-    /// Who polls for room to write: to be woken after [`FileOperations::poll`] can see it.
+    /// Who polls a file open for writing: to be woken after [`FileOperations::poll`] can see that
+    /// there is room.
     #[pin]
     pub write_pollers: WaitQueue,
-    read_signals: Opaque<*mut bindings::fasync_struct>,
-    write_signals: Opaque<*mut bindings::fasync_struct>,
+    read_signals: Signals,
+    write_signals: Signals,
+    // Held while a file is put on the lists or taken off. One flag of the file (FASYNC) says that
+    // it is on some list, so that has to be one change.
+    #[pin]
+    signals: Mutex<()>,
 }
 
 // SAFETY: Queues and lists have locks of their own, and are not tied to a task.
@@ -211,11 +219,32 @@ impl Waiters {
                 writers <- new_wait_queue!("Waiters::writers"),
                 read_pollers <- new_wait_queue!("Waiters::read_pollers"),
                 write_pollers <- new_wait_queue!("Waiters::write_pollers"),
-                read_signals: Opaque::new(ptr::null_mut()),
-                write_signals: Opaque::new(ptr::null_mut()),
+                read_signals: Signals::new(),
+                write_signals: Signals::new(),
+                signals <- new_mutex!((), "Waiters::signals"),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Whether anyone wants `SIGIO` when there is something new to read.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    #[inline]
+    pub fn wants_read_signals(&self) -> bool {
+        self.read_signals.are_wanted()
+    }
+
+    /// Whether anyone wants `SIGIO` when there is new room to write.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    #[inline]
+    pub fn wants_write_signals(&self) -> bool {
+        self.write_signals.are_wanted()
     }
 
     /// Sends `SIGIO` to those who want it when there is something new to read. If there are any,
@@ -223,10 +252,12 @@ impl Waiters {
     ///
     /// # Context
     ///
-    /// Any.
+    /// As [`WaitQueue::wake_all`].
     #[inline]
     pub fn signal_readers(&self, ready: impl FnOnce() -> bool) {
-        Self::signal(&self.read_signals, bindings::POLL_IN as c_int, ready);
+        if self.wants_read_signals() && ready() {
+            self.read_signals.send(bindings::POLL_IN);
+        }
     }
 
     /// Sends `SIGIO` to those who want it when there is new room to write. If there are any,
@@ -234,25 +265,44 @@ impl Waiters {
     ///
     /// # Context
     ///
-    /// Any.
+    /// As [`WaitQueue::wake_all`].
     #[inline]
     pub fn signal_writers(&self, ready: impl FnOnce() -> bool) {
-        Self::signal(&self.write_signals, bindings::POLL_OUT as c_int, ready);
+        if self.wants_write_signals() && ready() {
+            self.write_signals.send(bindings::POLL_OUT);
+        }
+    }
+}
+
+/// The files whose owners want a signal.
+struct Signals(Opaque<*mut bindings::fasync_struct>);
+
+impl Signals {
+    fn new() -> Self {
+        Self(Opaque::new(ptr::null_mut()))
     }
 
     #[inline]
-    fn signal(
-        list: &Opaque<*mut bindings::fasync_struct>,
-        reason: c_int,
-        ready: impl FnOnce() -> bool,
-    ) {
+    fn are_wanted(&self) -> bool {
         // SAFETY: The list is valid. Its head is read once, as `kill_fasync()` does to see whether
         // there is anyone, and not followed.
-        if unsafe { ptr::read_volatile(list.get()) }.is_null() || !ready() {
-            return;
-        }
+        !unsafe { ptr::read_volatile(self.0.get()) }.is_null()
+    }
+
+    fn send(&self, reason: u32) {
         // SAFETY: The list is valid; it is read under RCU.
-        unsafe { bindings::kill_fasync(list.get(), bindings::SIGIO as c_int, reason) };
+        unsafe { bindings::kill_fasync(self.0.get(), bindings::SIGIO as c_int, reason as c_int) };
+    }
+
+    /// Puts `file` on the list, or takes it off. Positive if that changed something.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file, or one that is being released, and the lock of the lists that
+    /// it may be on held. It must be taken off before it goes.
+    unsafe fn set(&self, fd: c_int, file: *mut bindings::file, on: c_int) -> c_int {
+        // SAFETY: The list is valid, and the file as the caller promises.
+        unsafe { bindings::fasync_helper(fd, file, on, self.0.get()) }
     }
 }
 
@@ -331,13 +381,9 @@ pub trait FileOperations: Sized + 'static {
     /// where it must not sleep.
     const NOWAIT: bool = false;
 
-    /// Called when `device` is opened, for what is to be kept with the file.
+    /// Called when `device` is opened, for what is to be kept with the file: until the last
+    /// reference to the open file has gone, when it is dropped.
     fn open(device: &Arc<Self::Device>, file: &File) -> Result<Self::File>;
-
-    /// Called when the last reference to the open file has gone.
-    fn release(private: Self::File, _file: &File) {
-        drop(private);
-    }
 
     /// Called once for each device when it is registered: where those wait who poll its files, and
     /// who want signals. The driver wakes and signals them.
@@ -363,9 +409,14 @@ pub trait FileOperations: Sized + 'static {
     }
 
     /// Says what the file is ready for. Needs [`FileOperations::waiters`]; when this is called, who
-    /// polls waits there already, for as much of `asked` as the file is open for.
+    /// polls waits there already, for all that the file is open for. What it polls for is in
+    /// `asked`; what is answered beyond that, it does not get to see, errors excepted.
     ///
-    /// Who asks for neither is to be told of errors, and waits there as if for both.
+    /// Of a file that is open for both, two queues are polled. As with a pipe, `IOCB_CMD_POLL` of
+    /// io_submit(2) refuses that with `EINVAL`.
+    ///
+    /// Also called with all asked for when the file's owner has asked for signals: whatever is to
+    /// be done for who polls, so that there will be news, is then done for the signals.
     fn poll(
         _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
         _file: &File,
@@ -523,8 +574,8 @@ impl<T: FileOperations> Registration<T> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if `count` is zero; [`EBUSY`] if there are no majors left; [`ENOMEM`]; and those
-    /// of `make`.
+    /// [`EINVAL`] if `count` is zero, or more than the 2^20 numbers of a major; [`EBUSY`] if there
+    /// are no majors left; [`ENOMEM`]; and those of `make`.
     pub fn new(
         name: &'static CStr,
         count: u32,
@@ -632,7 +683,8 @@ impl<T: FileOperations> VTable<T> {
         } else {
             None
         },
-        poll: if T::HAS_POLL && T::HAS_WAITERS {
+        poll: if T::HAS_POLL {
+            assert!(T::HAS_WAITERS, "`poll` needs `waiters`");
             Some(Self::poll)
         } else {
             None
@@ -694,7 +746,7 @@ impl<T: FileOperations> VTable<T> {
 
     /// # Safety
     ///
-    /// As for [`Operations::entry`].
+    /// As for [`VTable::entry`].
     unsafe fn waiters<'a>(inode: *mut bindings::inode) -> Option<&'a Waiters> {
         // SAFETY: As the caller promises.
         let entry = unsafe { Self::entry::<'a>(inode) };
@@ -736,9 +788,7 @@ impl<T: FileOperations> VTable<T> {
     /// `file` must be an open file of a `Registration<T>` that is being released.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: `open()` has put it there, and nobody has the file any more.
-        let private = unsafe { <T::File as ForeignOwnable>::from_foreign((*file).private_data) };
-        // SAFETY: The file is valid during the call.
-        T::release(private, unsafe { File::from_raw_file(file) });
+        drop(unsafe { <T::File as ForeignOwnable>::from_foreign((*file).private_data) });
         0
     }
 
@@ -752,8 +802,10 @@ impl<T: FileOperations> VTable<T> {
     ) -> isize {
         // SAFETY: As the caller promises.
         let (kiocb, iov) = unsafe { (Kiocb::from_raw(kiocb), IovIterDest::from_raw(iter)) };
+        // The kernel's own code for splice believes the count.
+        let most = iov.len();
         match T::read_iter(kiocb, iov) {
-            Ok(count) => count as isize,
+            Ok(count) => count.min(most) as isize,
             Err(error) => error.to_errno() as isize,
         }
     }
@@ -768,8 +820,10 @@ impl<T: FileOperations> VTable<T> {
     ) -> isize {
         // SAFETY: As the caller promises.
         let (kiocb, iov) = unsafe { (Kiocb::from_raw(kiocb), IovIterSource::from_raw(iter)) };
+        // The kernel's own code for splice believes the count.
+        let most = iov.len();
         match T::write_iter(kiocb, iov) {
-            Ok(count) => count as isize,
+            Ok(count) => count.min(most) as isize,
             Err(error) => error.to_errno() as isize,
         }
     }
@@ -795,12 +849,13 @@ impl<T: FileOperations> VTable<T> {
         // SAFETY: As the caller promises. Without a table nobody waits, and all is asked for.
         let asked = unsafe { table.as_ref() }.map_or(!0, |table| table._key);
         let asked = Events(asked & (Events::READ | Events::WRITE).0);
-        let any = asked == Events::NONE;
-        for (open, event, queue) in [
-            (file.readable(), Events::READ, &waiters.read_pollers),
-            (file.writable(), Events::WRITE, &waiters.write_pollers),
+        // By how the file is open and not by what is asked: an epoll item that is modified to ask
+        // for something else does not get to wait anywhere else.
+        for (open, queue) in [
+            (file.readable(), &waiters.read_pollers),
+            (file.writable(), &waiters.write_pollers),
         ] {
-            if open && (any || asked.intersects(event)) {
+            if open {
                 // SAFETY: The file is valid, and so is the table or it is null. The queue lives
                 // until the registration is dropped, which waits for the file to be closed, which
                 // takes whoever polls it off the queue.
@@ -824,35 +879,51 @@ impl<T: FileOperations> VTable<T> {
 
     /// # Safety
     ///
-    /// `raw_file` must be an open file of a `Registration<T>`.
+    /// `raw_file` must be an open file of a `Registration<T>`, or, if `on` is zero, one that is
+    /// being released.
     unsafe extern "C" fn fasync(fd: c_int, raw_file: *mut bindings::file, on: c_int) -> c_int {
-        // SAFETY: As the caller promises.
-        let (waiters, file) = unsafe {
+        // SAFETY: As the caller promises. How a file was opened does not change.
+        let (waiters, access) = unsafe {
             (
                 Self::waiters((*raw_file).f_inode),
-                File::from_raw_file(raw_file),
+                ptr::read_volatile(&raw const (*raw_file).f_flags) & flags::O_ACCMODE,
             )
         };
         let Some(waiters) = waiters else {
             return 0;
         };
-        let mut status = 0;
-        for (wanted, list) in [
-            (file.readable(), &waiters.read_signals),
-            (file.writable(), &waiters.write_signals),
-        ] {
-            if wanted && status >= 0 {
-                // SAFETY: Both are valid. The list is always the same for a file, so that when the
-                // file goes it is taken off where it was put.
-                status = unsafe { bindings::fasync_helper(fd, raw_file, on, list.get()) };
+        let lists = [
+            (access != flags::O_WRONLY, &waiters.read_signals),
+            (access != flags::O_RDONLY, &waiters.write_signals),
+        ];
+
+        let guard = waiters.signals.lock();
+        let mut added: Option<&Signals> = None;
+        for (_, list) in lists.into_iter().filter(|(wanted, _)| *wanted) {
+            // SAFETY: The lock is held. The lists are always the same for a file, so that when it
+            // goes it is taken off where it was put.
+            let status = unsafe { list.set(fd, raw_file, on) };
+            if status < 0 {
+                // Not on one list without the other, unless it was there before.
+                if let Some(added) = added {
+                    // SAFETY: As above.
+                    unsafe { added.set(-1, raw_file, 0) };
+                }
+                return status;
+            }
+            if status > 0 && on != 0 {
+                added = Some(list);
             }
         }
-        if status < 0 && on != 0 {
-            // Not in one list without the other.
-            // SAFETY: As above.
-            unsafe { bindings::fasync_helper(fd, raw_file, 0, waiters.read_signals.get()) };
+        drop(guard);
+
+        if on != 0 && T::HAS_POLL {
+            // SAFETY: The file is open, as the caller promises.
+            let (private, file) =
+                unsafe { (Self::private(raw_file), File::from_raw_file(raw_file)) };
+            T::poll(private, file, Events::READ | Events::WRITE);
         }
-        status.min(0)
+        0
     }
 
     /// # Safety

@@ -60,6 +60,7 @@ use kernel::{
     bindings,
     prelude::*,
     sync::LockClassKey,
+    task::might_sleep,
     types::Opaque, //
 };
 
@@ -136,6 +137,7 @@ impl WaitQueue {
     ///
     /// [`ERESTARTSYS`] if a signal came first.
     pub fn wait_interruptible(&self, mut condition: impl FnMut() -> bool) -> Result {
+        might_sleep();
         if condition() {
             return Ok(());
         }
@@ -190,7 +192,7 @@ impl WaitQueue {
     ///
     /// # Context
     ///
-    /// Any, hard interrupts included.
+    /// Any but NMI; on PREEMPT_RT not hard interrupts, since the queue's lock sleeps there.
     #[inline]
     pub fn wake_one(&self) {
         self.wake(1);
@@ -200,7 +202,7 @@ impl WaitQueue {
     ///
     /// # Context
     ///
-    /// Any, hard interrupts included.
+    /// As [`WaitQueue::wake_one`].
     #[inline]
     pub fn wake_all(&self) {
         self.wake(0);

@@ -4,6 +4,7 @@
  * calls that don't wait, odd vectors and pointers; and who is woken by what.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/select.h>
@@ -285,6 +286,42 @@ static unsigned int events(int ep, int ms)
 	return epoll_wait(ep, &ev, 1, ms) < 0 ? ~0U : ev.events;
 }
 
+/*
+ * Whoever changes how signals are wanted, and however many at a time: once they
+ * aren't, none comes. The kernel's list would else outlive the file, too.
+ */
+static void *flip_signals(void *arg)
+{
+	int fd = *(int *)arg, i;
+
+	for (i = 0; i < 2000; i++)
+		fcntl(fd, F_SETFL, i & 1 ? 0 : O_ASYNC);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(async, sigio_switched_by_many, 60)
+{
+	pthread_t threads[4];
+	unsigned int round, i;
+	char c;
+
+	hold(SIGIO);
+	ASSERT_EQ(0, fcntl(self->fd, F_SETOWN, getpid()));
+	for (round = 0; round < 20; round++) {
+		for (i = 0; i < ARRAY_SIZE(threads); i++)
+			ASSERT_EQ(0, pthread_create(&threads[i], NULL,
+						    flip_signals, &self->fd));
+		for (i = 0; i < ARRAY_SIZE(threads); i++)
+			pthread_join(threads[i], NULL);
+		ASSERT_EQ(0, fcntl(self->fd, F_SETFL, 0));
+		while (signalled())
+			;
+		ASSERT_EQ(1, res(write(self->w, "x", 1)));
+		ASSERT_EQ(1, res(read(self->r, &c, 1)));
+		ASSERT_FALSE(signalled()) TH_LOG("in round %u", round);
+	}
+}
+
 TEST_F(async, epoll_by_level)
 {
 	int in = watch(self->r, EPOLLIN), out = watch(self->w, EPOLLOUT);
@@ -377,6 +414,87 @@ TEST_F(async, epoll_by_edge_is_for_news)
 	/* A pipe first, to show what is expected. */
 	leave_some(_metadata, self->pipe[0], self->pipe[1]);
 	leave_some(_metadata, self->r, self->w);
+}
+
+/* What is watched for may change while it is watched; so may it be for once. */
+TEST_F(async, epoll_modified)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int ep;
+
+	/* Full; then empty, watched for bytes that did not use to matter. */
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	ep = watch(self->fd, EPOLLOUT);
+	ASSERT_LE(0, ep);
+	EXPECT_EQ(0U, events(ep, 0));
+	ASSERT_TRUE(get(&self->dev, self->cap, 0));
+	EXPECT_EQ((unsigned int)EPOLLOUT, events(ep, 0));
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_MOD, self->fd, &ev));
+	EXPECT_EQ(0U, events(ep, 0));
+	ASSERT_TRUE(put(&self->dev, 1, 0));
+	EXPECT_EQ((unsigned int)EPOLLIN, events(ep, 0));
+	close(ep);
+
+	/* Watched for bytes; then for room, and only for the first. */
+	ASSERT_TRUE(put(&self->dev, self->cap - 1, 1));
+	ep = watch(self->fd, EPOLLIN);
+	ASSERT_LE(0, ep);
+	EXPECT_EQ((unsigned int)EPOLLIN, events(ep, 0));
+	ev.events = EPOLLOUT | EPOLLONESHOT;
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_MOD, self->fd, &ev));
+	EXPECT_EQ(0U, events(ep, 0));
+	ASSERT_TRUE(get(&self->dev, PIPE_BUF, 0));
+	EXPECT_EQ((unsigned int)EPOLLOUT, events(ep, 0));
+	ASSERT_TRUE(get(&self->dev, PIPE_BUF, PIPE_BUF));
+	EXPECT_EQ(0U, events(ep, 0));
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_MOD, self->fd, &ev));
+	EXPECT_EQ((unsigned int)EPOLLOUT, events(ep, 0));
+	close(ep);
+}
+
+/*
+ * Room that goes again before a poller has looked is no news, but the next is:
+ * one that polls beside a writer that never waits is not forgotten.
+ */
+TEST_F_TIMEOUT(async, poller_is_told_of_fleeting_room, 60)
+{
+	struct pollfd pfd = { .fd = self->w, .events = POLLOUT };
+	pid_t poller, writer, reader;
+	__s64 until;
+	int round;
+
+	ASSERT_EQ(0, attr_set("capacity", self->dev.page));
+	for (round = 0; round < 4; round++) {
+		until = now_ms() + 1000;
+		poller = child_start(60);
+		if (!poller) {
+			while (now_ms() < until)
+				if (poll(&pfd, 1, 2000 * DEADLINE) != 1)
+					_exit(1);
+			_exit(0);
+		}
+		writer = child_start(60);
+		if (!writer) {
+			while (now_ms() < until)
+				write(self->w, self->buf, self->dev.page);
+			_exit(0);
+		}
+		reader = child_start(60);
+		if (!reader) {
+			while (now_ms() < until)
+				read(self->r, self->buf, 2 * self->cap);
+			_exit(0);
+		}
+		EXPECT_EQ(0, child_end(writer));
+		EXPECT_EQ(0, child_end(reader));
+		/* All the room there is: if that is no news, nothing will be. */
+		if (queued(self->fd))
+			ASSERT_LT(0, read(self->r, self->buf, 2 * self->cap));
+		ASSERT_TRUE(eventually(child_state(poller) == 'Z'))
+			TH_LOG("in round %d the poller sleeps on", round);
+		EXPECT_EQ(0, child_end(poller));
+	}
+	ASSERT_EQ(0, attr_set("capacity", self->cap));
 }
 
 TEST_F(async, epoll_wakes_sleepers)

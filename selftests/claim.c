@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include "vfifo_test.h"
@@ -80,6 +81,10 @@ static __u64 load(struct vfifo_end *end)
 static void store(struct vfifo_end *end, __u64 position)
 {
 	__atomic_store_n(&end->position, position, __ATOMIC_RELEASE);
+}
+
+static void no_op(int sig)
+{
 }
 
 /* ---- VFIFO_GET_INFO ---- */
@@ -904,6 +909,133 @@ TEST_F(claim, whoever_waits_is_seen_to)
 }
 
 /* A producer that dies before it told anyone has published all the same. */
+/* Sends the signal that is asked for by whoever does not sleep and not poll. */
+static bool signalled(int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	return sigtimedwait(&set, NULL, &ts) == SIGIO;
+}
+
+static int want_signals(int fd)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (fcntl(fd, F_SETOWN, getpid()))
+		return -1;
+	return fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
+}
+
+/* Publishes @len bytes more as the header says: tells the other end if it waits. */
+static void publish(int fd, struct vfifo_end *own, struct vfifo_end *peer,
+		    long len)
+{
+	store(own, load(own) + len);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&peer->waiting, __ATOMIC_RELAXED))
+		ioctl(fd, VFIFO_NOTIFY);
+}
+
+/* A mapped end need not know that the other one wants signals. */
+TEST_F(claim, owners_cause_signals)
+{
+	int r = vfifo_open(O_RDONLY | O_NONBLOCK);
+	int w = vfifo_open(O_WRONLY | O_NONBLOCK);
+	struct vfifo_end *own, *peer;
+	int i;
+
+	ASSERT_LE(0, r);
+	ASSERT_LE(0, w);
+	ASSERT_EQ(0, want_signals(r));
+	own = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ | PROT_WRITE);
+	peer = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ);
+	ASSERT_NE(NULL, own);
+	ASSERT_NE(NULL, peer);
+	for (i = 0; i < 3; i++) {
+		EXPECT_FALSE(signalled(0));
+		publish(self->dev.fd, own, peer, 10);
+		EXPECT_TRUE(signalled(0));
+	}
+	/* Also of what its owner told nobody of. */
+	store(own, load(own) + 10);
+	EXPECT_FALSE(signalled(0));
+	unmap_end(own);
+	EXPECT_TRUE(signalled(0));
+	EXPECT_EQ(40, queued(r));
+	unmap_end(peer);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	ASSERT_EQ(0, fcntl(r, F_SETFL, O_NONBLOCK));
+	while (signalled(0))
+		;
+
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	ASSERT_EQ(0, want_signals(w));
+	own = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ | PROT_WRITE);
+	peer = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ);
+	ASSERT_NE(NULL, own);
+	ASSERT_NE(NULL, peer);
+	publish(self->dev.fd, own, peer, PIPE_BUF - 1);
+	EXPECT_FALSE(signalled(0));
+	for (i = 0; i < 3; i++) {
+		publish(self->dev.fd, own, peer, 1);
+		EXPECT_TRUE(signalled(0));
+	}
+	unmap_end(own);
+	unmap_end(peer);
+	close(r);
+	close(w);
+}
+
+/*
+ * A consumer that makes room as fast as it is filled: the writer never sleeps,
+ * and hears a signal all the same.
+ */
+TEST_F(claim, endless_room_does_not_hide_a_signal)
+{
+	const size_t much = 1UL << 30;
+	struct vfifo_end *own, *peer;
+	struct itimerval soon = { .it_value.tv_usec = 50000 };
+	int status = 0;
+	pid_t writer;
+	void *bytes;
+	long ret;
+
+	own = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ | PROT_WRITE);
+	peer = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ);
+	ASSERT_NE(NULL, own);
+	ASSERT_NE(NULL, peer);
+	writer = child_start(3 * DEADLINE);
+	if (!writer) {
+		int fd = vfifo_open(O_WRONLY);
+
+		/* All of it is the page of zeroes. */
+		bytes = mmap(NULL, much, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS |
+			     MAP_NORESERVE, -1, 0);
+		ASSERT_NE(MAP_FAILED, bytes);
+		signal(SIGALRM, no_op);
+		setitimer(ITIMER_REAL, &soon, NULL);
+		ret = res(write(fd, bytes, much));
+		EXPECT_LT(0, ret);
+		EXPECT_GT((long)much, ret);
+		_exit(0);
+	}
+	while (!waitpid(writer, &status, WNOHANG)) {
+		store(own, load(peer));
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&peer->waiting, __ATOMIC_RELAXED))
+			ioctl(self->dev.fd, VFIFO_NOTIFY);
+	}
+	EXPECT_EQ(0, status);
+	unmap_end(own);
+	unmap_end(peer);
+}
+
 TEST_F(claim, death_tells_who_sleeps)
 {
 	int fd = vfifo_open(O_RDWR);

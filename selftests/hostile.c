@@ -123,6 +123,30 @@ TEST_F(hostile, every_kind_of_wrong_position)
 	EXPECT_TRUE(get(&self->dev, 500, 7));
 }
 
+/* What is forgotten was not read, however much it seems to be. */
+TEST_F(hostile, clearing_is_not_reading)
+{
+	__u64 at = load(self->own);
+	__u64 wrong[] = { at - 10, at + 2 * self->cap, at };
+	unsigned int i;
+	long taken;
+	char c = 0;
+
+	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
+	taken = attr_get("stats/bytes_read");
+	for (i = 0; variant->producer && i < ARRAY_SIZE(wrong); i++) {
+		store(self->own, wrong[i]);
+		EXPECT_EQ(-EIO, other_end(self->dev.fd, true, &c));
+		ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+		EXPECT_EQ(taken, attr_get("stats/bytes_read"));
+	}
+	/* Of a claimed consumer's end, nothing is forgotten but by its owner. */
+	store(self->own, at + 5);
+	EXPECT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
+	EXPECT_EQ(taken + (variant->producer ? 1 : 5),
+		  attr_get("stats/bytes_read"));
+}
+
 /* One byte behind what was seen is as wrong as any. */
 TEST_F(hostile, backwards)
 {

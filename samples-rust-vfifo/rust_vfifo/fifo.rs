@@ -37,13 +37,13 @@
 //! wakes one reader, not all. With less room it matters who is woken, and all writers are, provided
 //! that one of them wants so little.
 //!
-//! Whoever sleeps or polls at an end has first set that end's `waiting`. Only if that is set does
-//! whoever publishes something look at the queues; so in a stream whose ends both run, a transfer
-//! costs one fence and one look. A mapped end learns in the same way when it is to call
-//! [`Fifo::notify`].
+//! Whoever sleeps, polls or wants signals at an end has first set that end's `waiting`. Only if
+//! that is set does whoever publishes something look at the queues; so in a stream whose ends both
+//! run, a transfer costs one fence and one look. A mapped end learns in the same way when it is to
+//! call [`Fifo::notify`].
 //!
 //! Nobody clears `waiting` when it goes on: whoever wakes does, and sets it again for those who
-//! sleep on.
+//! sleep on or want the next signal.
 //!
 //! [`Generator`]: super::generator::Generator
 
@@ -343,7 +343,16 @@ impl Fifo {
 
     /// The number of bytes queued, unless positions make no sense.
     fn queued(&self) -> Result<u64, Broken> {
-        self.ring.size(self.capacity())
+        let mut capacity = self.capacity();
+        loop {
+            let queued = self.ring.size(capacity);
+            // More may be queued than fitted before it grew.
+            let before = capacity;
+            capacity = self.capacity();
+            if queued.is_ok() || capacity == before {
+                return queued;
+            }
+        }
     }
 
     fn has_bytes(&self) -> bool {
@@ -438,14 +447,17 @@ impl Fifo {
     }
 
     /// Wakes those who wait for bytes. After that nobody waits, as far as the producer can see, but
-    /// those who sleep on, and those who have come meanwhile.
+    /// those who sleep on, those who want signals, and those who have come meanwhile.
     ///
     /// Whoever polls is woken, and says again that it waits when it polls again.
     #[cold]
     fn tell_consumers(&self) {
         self.ring.consumer.set_waiting(false);
-        if self.waiters.readers.has_sleepers() {
+        let sleepers = self.waiters.readers.has_sleepers();
+        if sleepers || self.waiters.wants_read_signals() {
             self.ring.consumer_will_wait();
+        }
+        if sleepers {
             self.wake_readers();
         }
         if self.waiters.read_pollers.has_sleepers() {
@@ -458,17 +470,22 @@ impl Fifo {
     #[cold]
     fn tell_producers(&self) {
         self.ring.producer.set_waiting(false);
-        if self.waiters.writers.has_sleepers() {
+        let sleepers = self.waiters.writers.has_sleepers();
+        if sleepers || self.waiters.wants_write_signals() {
             self.ring.producer_will_wait();
+        }
+        if sleepers {
             self.wake_writers();
         }
         let pollers = &self.waiters.write_pollers;
         if pollers.has_sleepers() {
-            if !self.has_room_to_tell_of() {
-                // Nobody is woken for less, so they wait on.
+            // Either they are woken or they wait on, as one look at the room has it.
+            let mut tell = self.has_room_to_tell_of();
+            if !tell {
                 self.ring.producer_will_wait();
+                tell = self.has_room_to_tell_of();
             }
-            if self.has_room_to_tell_of() {
+            if tell {
                 trace::wake(self.index, Side::Producer, Whom::Pollers);
                 pollers.wake_all();
             }
@@ -629,6 +646,10 @@ impl Fifo {
                     if from.is_empty() {
                         break Ok(());
                     }
+                    // Room may go on coming for as long as there is something to write.
+                    if current!().signal_pending() {
+                        break Err(ERESTARTSYS);
+                    }
                     continue;
                 }
                 Some(Err(error)) => break Err(error),
@@ -760,7 +781,9 @@ impl Fifo {
         if cleared > 0 {
             trace::consume(self.index, tail, cleared, By::Clear);
         }
-        self.stats.bytes_cleared.fetch_add(cleared, Relaxed);
+        // All that `head` is past `tail`, even if that cannot be: none of it was read.
+        let moved = end.cursor.position.wrapping_sub(tail);
+        self.stats.bytes_cleared.fetch_add(moved, Relaxed);
         self.broken.store(false, Relaxed);
         drop(end);
         dynamic_pr_debug!("vfifo{}: cleared {} bytes\n", self.index, cleared);
@@ -792,6 +815,11 @@ impl Fifo {
     /// something.
     pub(crate) fn notify(&self) {
         self.stats.notifies.fetch_add(1, Relaxed);
+        self.look_around();
+    }
+
+    /// Tells everyone of what there is for them, whoever published it.
+    fn look_around(&self) {
         self.tell_consumers();
         self.tell_producers();
         self.waiters.signal_readers(|| self.has_bytes());
@@ -1007,8 +1035,7 @@ impl Drop for Claim {
             position
         );
         // It may have died before it told anyone what it had published, or hidden that they wait.
-        fifo.tell_consumers();
-        fifo.tell_producers();
+        fifo.look_around();
         fifo.wake_everyone();
     }
 }
