@@ -203,16 +203,66 @@ impl<'a, F: ForeignOwnable + Send + Sync + 'static> AreaDesc<'a, F> {
         self.set(bindings::VMA_DONTCOPY_BIT);
     }
 
-    /// Has the area served by mappings of type `M`, and keeps it out of core dumps.
+    /// Has the area served by mappings of type `M`, and keeps it out of core dumps. To be called
+    /// once: whether pages or page frames are inserted is a property of the area.
     ///
     /// That `M` is made for this kind of file is checked by the compiler.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the area is not [shared](Self::shared).
+    /// [`EINVAL`] if the area is not [shared](Self::shared); [`EBUSY`] if it is served already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kernel::{
+    /// #     bindings,
+    /// #     mmap::{AreaDesc, Mapping},
+    /// #     sync::{Arc, ArcBorrow}, //
+    /// # };
+    /// struct Lent;
+    ///
+    /// impl Mapping for Lent {
+    ///     type File = Arc<u32>;
+    ///
+    ///     fn mapped(_file: ArcBorrow<'_, u32>, _offset: u64, _len: usize) -> Result<Arc<Self>> {
+    ///         Ok(Arc::new(Lent, GFP_KERNEL)?)
+    ///     }
+    /// }
+    ///
+    /// struct Kept;
+    ///
+    /// impl Mapping for Kept {
+    ///     type File = Arc<u32>;
+    ///
+    ///     const PINNABLE: bool = false;
+    ///
+    ///     fn mapped(_file: ArcBorrow<'_, u32>, _offset: u64, _len: usize) -> Result<Arc<Self>> {
+    ///         Ok(Arc::new(Kept, GFP_KERNEL)?)
+    ///     }
+    /// }
+    ///
+    /// # let mut raw = bindings::vm_area_desc::default();
+    /// # // SAFETY: It is never made an area, so the file is not looked at.
+    /// # let mut area = unsafe { AreaDesc::<Arc<u32>>::from_raw(&mut raw) };
+    /// # assert_eq!(area.serve::<Lent>(), Err(EINVAL));
+    /// # raw.vma_flags.__vma_flags[0] = 1 << bindings::VMA_MAYSHARE_BIT;
+    /// # // SAFETY: As above.
+    /// # let mut area = unsafe { AreaDesc::<Arc<u32>>::from_raw(&mut raw) };
+    /// area.serve::<Lent>()?;
+    /// assert_eq!(area.serve::<Kept>(), Err(EBUSY));
+    /// # let flags = raw.vma_flags.__vma_flags[0];
+    /// # assert!(flags & (1 << bindings::VMA_MIXEDMAP_BIT) != 0);
+    /// # assert!(flags & (1 << bindings::VMA_PFNMAP_BIT) == 0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn serve<M: Mapping<File = F>>(&mut self) -> Result {
         if !self.shared() {
             return Err(EINVAL);
+        }
+        if self.served {
+            // With both flags that say what is in the page table, a fault would be a `BUG()`.
+            return Err(EBUSY);
         }
         if M::PINNABLE {
             self.set(bindings::VMA_MIXEDMAP_BIT);
