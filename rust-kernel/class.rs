@@ -267,16 +267,6 @@ impl<T: Send + Sync + 'static> Device<T> {
     pub fn data(&self) -> &Arc<T> {
         &self.driver_data.data
     }
-
-    /// The device, to log with.
-    ///
-    /// # Context
-    ///
-    /// Any.
-    pub fn as_device(&self) -> &kernel::device::Device {
-        // SAFETY: It is registered, and so alive, for as long as `self`.
-        unsafe { kernel::device::Device::from_raw(self.device.as_ptr()) }
-    }
 }
 
 impl<T: Send + Sync + 'static> Drop for Device<T> {
