@@ -61,6 +61,12 @@ use kernel::{
     sync::atomic::Atomic, //
 };
 
+/// Asserts that an atomic `T` may be at byte `offset` of a page: atomics are aligned to their size,
+/// which on machines of 32 bits can be more than what `T` is aligned to.
+const fn assert_fits<T>(offset: usize) {
+    assert!(offset % size_of::<T>() == 0 && offset <= PAGE_SIZE - size_of::<T>());
+}
+
 /// A page's worth of memory, aligned as one.
 #[repr(C, align(4096))]
 struct RawPage([u8; PAGE_SIZE]);
@@ -240,16 +246,17 @@ impl PageBuffer {
     /// machines of 32 bits.
     #[inline]
     pub fn atomic_u64<const OFFSET: usize>(&self) -> &Atomic<u64> {
-        const { assert!(OFFSET % align_of::<u64>() == 0 && OFFSET < PAGE_SIZE) };
-        // SAFETY: There is a first page, it is page aligned, and it lives as long as `self`. Every
-        // other access to these bytes is by atomics, or by user space and C.
+        const { assert_fits::<u64>(OFFSET) };
+        // SAFETY: There is a first page, it is page aligned, and it lives as long as `self`; all of
+        // the atomic is within it, and aligned. Every other access to these bytes is by atomics, or
+        // by user space and C.
         unsafe { Atomic::from_ptr(self.base.as_ptr().add(OFFSET).cast()) }
     }
 
     /// The `u32` at byte `OFFSET` of the first page, which must be aligned.
     #[inline]
     pub fn atomic_u32<const OFFSET: usize>(&self) -> &Atomic<u32> {
-        const { assert!(OFFSET % align_of::<u32>() == 0 && OFFSET < PAGE_SIZE) };
+        const { assert_fits::<u32>(OFFSET) };
         // SAFETY: As in `atomic_u64()`.
         unsafe { Atomic::from_ptr(self.base.as_ptr().add(OFFSET).cast()) }
     }
