@@ -68,7 +68,6 @@ use core::ops::Deref;
 use kernel::{
     bindings,
     container_of,
-    new_mutex,
     prelude::*,
     sync::{
         atomic::{
@@ -82,7 +81,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Creates a [`Ticker`] initialiser with the given name and a newly-created lock class.
+/// Creates a [`Ticker`] initialiser with the given name and newly-created lock classes.
 ///
 /// [`Ticker`]: kernel::ticker::Ticker
 #[macro_export]
@@ -90,6 +89,7 @@ macro_rules! new_ticker {
     ($name:literal, $inner:expr) => {
         $crate::ticker::Ticker::new(
             $crate::optional_name!($name),
+            $crate::static_lock_class!(),
             $crate::static_lock_class!(),
             $inner,
         )
@@ -136,22 +136,25 @@ unsafe impl<T: Tick> Send for Ticker<T> {}
 unsafe impl<T: Tick> Sync for Ticker<T> {}
 
 impl<T: Tick> Ticker<T> {
-    /// Returns an initialiser for a ticker that is stopped. [`new_ticker!`] supplies the first two
-    /// arguments.
+    /// Returns an initialiser for a ticker that is stopped. [`new_ticker!`] supplies the name and
+    /// the two classes: that of the lock which excludes those who start and stop, and that of the
+    /// work, which is waited for with that lock held. So what is done in a [`Tick::tick`] may start
+    /// and stop a ticker that was made at another place.
     ///
     /// # Errors
     ///
     /// Those of `inner`.
     pub fn new<E>(
         name: &'static CStr,
-        key: Pin<&'static LockClassKey>,
+        control_key: Pin<&'static LockClassKey>,
+        work_key: Pin<&'static LockClassKey>,
         inner: impl PinInit<T, E>,
     ) -> impl PinInit<Self, Error>
     where
         Error: From<E>,
     {
         try_pin_init!(Self {
-            control <- new_mutex!((), "Ticker::control"),
+            control <- Mutex::new((), name, control_key),
             // SAFETY: `slot` is valid, and stays in its place until the timer is cancelled in
             // `drop()`.
             timer <- Opaque::ffi_init(|slot| unsafe {
@@ -163,14 +166,14 @@ impl<T: Tick> Ticker<T> {
                 )
             }),
             // SAFETY: `slot` is valid, and stays in its place until the work is cancelled in
-            // `drop()`; `name` and `key` are static.
+            // `drop()`; `name` and `work_key` are static.
             work <- Opaque::ffi_init(|slot| unsafe {
                 bindings::init_work_with_key(
                     slot,
                     Some(Self::run),
                     false,
                     name.as_char_ptr(),
-                    key.as_ptr(),
+                    work_key.as_ptr(),
                 )
             }),
             period: Atomic::new(1),
