@@ -43,9 +43,12 @@
 //! }
 //! ```
 
-use core::sync::atomic::{
-    compiler_fence,
-    Ordering, //
+use core::{
+    ptr,
+    sync::atomic::{
+        compiler_fence,
+        Ordering, //
+    }, //
 };
 use kernel::{
     bindings,
@@ -53,7 +56,8 @@ use kernel::{
     iov::{
         IovIterDest,
         IovIterSource, //
-    }, //
+    },
+    prelude::*, //
 };
 
 /// Calls `copy` with page faults disabled for this task: an access to user memory that would take
@@ -63,14 +67,15 @@ use kernel::{
 #[inline]
 pub fn without_page_faults<R>(copy: impl FnOnce() -> R) -> R {
     let task = current!().as_ptr();
-    // SAFETY: The field is this task's own, and not accessed from interrupts.
-    unsafe { (*task).pagefault_disabled += 1 };
+    // SAFETY: The task is the current one, and the field its own. Interrupts disable page faults,
+    // too, but leave it as they found it, so that none can come in between.
+    unsafe { (*task).pagefault_disabled = (*task).pagefault_disabled.wrapping_add(1) };
     // As in `pagefault_disable()`: what `copy` accesses must not move out of here.
     compiler_fence(Ordering::SeqCst);
     let result = copy();
     compiler_fence(Ordering::SeqCst);
     // SAFETY: As above.
-    unsafe { (*task).pagefault_disabled -= 1 };
+    unsafe { (*task).pagefault_disabled = (*task).pagefault_disabled.wrapping_sub(1) };
     result
 }
 
@@ -99,12 +104,13 @@ impl FaultIn for IovIterDest<'_> {
 
     #[inline]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        let before = self.len();
+        // SAFETY: The iterator is valid. It owns nothing, so that there may be a copy.
+        let before = unsafe { ptr::read(self.as_raw()) };
         let result = copy(self);
         if result.is_none() {
-            let moved = before.saturating_sub(self.len());
-            // SAFETY: It was there before the call.
-            unsafe { self.revert(moved) };
+            // SAFETY: A state that it was in, whose memory is there for as long as its type says,
+            // whatever `copy` has done to it.
+            unsafe { ptr::write(self.as_raw(), before) };
         }
         result
     }
@@ -118,13 +124,71 @@ impl FaultIn for IovIterSource<'_> {
 
     #[inline]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        let before = self.len();
+        // SAFETY: The iterator is valid. It owns nothing, so that there may be a copy.
+        let before = unsafe { ptr::read(self.as_raw()) };
         let result = copy(self);
         if result.is_none() {
-            let moved = before.saturating_sub(self.len());
-            // SAFETY: It was there before the call.
-            unsafe { self.revert(moved) };
+            // SAFETY: A state that it was in, whose memory is there for as long as its type says,
+            // whatever `copy` has done to it.
+            unsafe { ptr::write(self.as_raw(), before) };
         }
         result
+    }
+}
+
+#[kunit_tests(rust_nofault)]
+mod tests {
+    use super::*;
+    use core::mem;
+
+    /// An iterator over the memory of a segment.
+    fn source(segment: &bindings::kvec) -> bindings::iov_iter {
+        let mut iter = bindings::iov_iter::default();
+        // SAFETY: Both are valid; the users keep the segment for as long as the iterator.
+        unsafe {
+            bindings::iov_iter_kvec(
+                &mut iter,
+                bindings::ITER_SOURCE,
+                segment,
+                1,
+                segment.iov_len,
+            )
+        };
+        iter
+    }
+
+    /// Whatever was done to it, even putting another one in its place.
+    #[test]
+    fn attempt_puts_the_iterator_back() {
+        let segments = [b"first, ", b"second "].map(|text| bindings::kvec {
+            iov_base: text.as_ptr().cast_mut().cast(),
+            iov_len: text.len(),
+        });
+        let [mut first, mut second] = segments.each_ref().map(source);
+        // SAFETY: They are valid, sources, and nobody else uses them.
+        let (to, other) = unsafe {
+            (
+                IovIterSource::from_raw(&mut first),
+                IovIterSource::from_raw(&mut second),
+            )
+        };
+        let mut text = [0; 7];
+        to.advance(2);
+        other.advance(5);
+
+        let all = to.attempt(|to| (to.copy_from_iter(&mut text) > 5).then_some(()));
+        assert!(all.is_none());
+        assert_eq!(&text[..5], b"rst, ");
+        assert_eq!(to.len(), 5);
+
+        let swapped: Option<()> = to.attempt(|to| {
+            mem::swap(to, other);
+            None
+        });
+        assert!(swapped.is_none());
+        assert_eq!(to.copy_from_iter(&mut text), 5);
+        assert_eq!(&text[..5], b"rst, ");
+
+        assert_eq!(to.attempt(|to| Some(to.len())), Some(0));
     }
 }
