@@ -75,8 +75,9 @@ pub trait Attribute<T> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called when the file is written, with the text without the newline that ends it, if any. It
-    /// is no longer than a page, and may have any bytes in it. All of it is taken, or none.
+    /// Called when the file is written, with the text up to the first NUL byte, which is where a
+    /// string in C ends, and without the newline that ends that, if any. It is no longer than a
+    /// page, and may have any other bytes in it. All of what was written is taken, or none.
     ///
     /// # Errors
     ///
@@ -151,6 +152,8 @@ unsafe extern "C" fn store<H: Host, A: Attribute<H::Data>>(
     let data = unsafe { H::data(device) };
     // SAFETY: `text` points at `count` bytes, which nobody else has.
     let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), count) };
+    // That is where kstrtoint() and sysfs_streq() stop, too.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     match A::store(data, BStr::from_bytes(text)) {
         Ok(()) => count as isize,

@@ -343,6 +343,45 @@ TEST_F(sysfs, period_range)
 	EXPECT_STREQ("3600000\n", attr_text("period_ms"));
 }
 
+/* Stores @len bytes with one write, as programs do which store strings whole. */
+static ssize_t store_bytes(const char *attr, const char *bytes, size_t len)
+{
+	char path[PATH_MAX];
+	ssize_t ret;
+	int fd;
+
+	attr_path(path, sizeof(path), attr);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = res(write(fd, bytes, len));
+	close(fd);
+	return ret;
+}
+
+/* The text ends where a string in C does. */
+TEST_F(sysfs, nul)
+{
+	EXPECT_EQ(2, store_bytes("period_ms", "7", 2));
+	EXPECT_STREQ("7\n", attr_text("period_ms"));
+	EXPECT_EQ(3, store_bytes("period_ms", "8\n", 3));
+	EXPECT_STREQ("8\n", attr_text("period_ms"));
+	EXPECT_EQ(3, store_bytes("period_ms", "9\0\n", 3));
+	EXPECT_STREQ("9\n", attr_text("period_ms"));
+	EXPECT_EQ(7, store_bytes("period_ms", "6\0006ms\xff", 7));
+	EXPECT_STREQ("6\n", attr_text("period_ms"));
+	EXPECT_EQ(-EINVAL, store_bytes("period_ms", "", 1));
+	EXPECT_EQ(-EINVAL, store_bytes("period_ms", "\0005", 3));
+	EXPECT_EQ(-EINVAL, store_bytes("period_ms", "5\n\n", 4));
+	EXPECT_STREQ("6\n", attr_text("period_ms"));
+
+	ASSERT_EQ(0, attr_set("period_ms", 3600000));
+	EXPECT_EQ(5, store_bytes("mode", "auto", 5));
+	EXPECT_STREQ("1\n", attr_text("mode"));
+	EXPECT_EQ(8, store_bytes("mode", "manual\n", 8));
+	EXPECT_STREQ("0\n", attr_text("mode"));
+}
+
 /* Every text that is refused, alone in its variant's list. */
 
 FIXTURE(refused)
