@@ -5,7 +5,8 @@
 //! An [`Attribute`] is a type: it has a name, and says how to show and to store a value of the data
 //! that the driver keeps for a device. [`sysfs_groups!`] makes a static table of such types, which
 //! is registered together with the device, so that the attributes are there when user space hears
-//! of it. The mode follows from what is implemented: 0444, 0644, or 0200.
+//! of it. The mode follows from what is implemented: 0444, 0644, or 0200. An attribute that
+//! implements neither does not compile.
 //!
 //! What the driver's data is, and where to find it, is the business of the [`Host`], the kind of
 //! device that carries the table. A table for another kind, or of attributes of other data, does
@@ -98,6 +99,7 @@ unsafe impl Sync for RawAttribute {}
 impl RawAttribute {
     /// The C attribute that calls `A`'s methods.
     pub const fn new<H: Host, A: Attribute<H::Data>>() -> Self {
+        const { assert!(A::HAS_SHOW || A::HAS_STORE, "neither show() nor store()") };
         let mut raw: bindings::device_attribute = pin_init::zeroed();
         raw.attr.name = kernel::str::as_char_ptr_in_const_context(A::NAME);
         if A::HAS_SHOW {
@@ -270,14 +272,73 @@ impl<H: Host> Groups<H> {
 /// The groups are in brackets: first, if anywhere, those whose files are in the directory of the
 /// device itself, then those with a directory of their own.
 ///
-/// ```ignore
+/// ```
+/// use kernel::{
+///     class::{
+///         Class,
+///         Device, //
+///     },
+///     str::{
+///         parse_int::ParseInt,
+///         BStr, //
+///     },
+///     sync::{
+///         atomic::{Atomic, Relaxed},
+///         Arc, //
+///     },
+///     sysfs::{
+///         sysfs_groups,
+///         Attribute, //
+///     },
+/// };
+///
+/// struct Samovar {
+///     target: Atomic<u32>,
+///     boiled: Atomic<u32>,
+/// }
+///
+/// struct Target;
+///
+/// #[vtable]
+/// impl Attribute<Samovar> for Target {
+///     const NAME: &'static CStr = c"target";
+///     type Value = u32;
+///
+///     fn show(samovar: &Samovar) -> Result<u32> {
+///         Ok(samovar.target.load(Relaxed))
+///     }
+///
+///     fn store(samovar: &Samovar, text: &BStr) -> Result {
+///         samovar.target.store(u32::from_str(text)?, Relaxed);
+///         Ok(())
+///     }
+/// }
+///
+/// struct Boiled;
+///
+/// #[vtable]
+/// impl Attribute<Samovar> for Boiled {
+///     const NAME: &'static CStr = c"boiled";
+///     type Value = u32;
+///
+///     fn show(samovar: &Samovar) -> Result<u32> {
+///         Ok(samovar.boiled.load(Relaxed))
+///     }
+/// }
+///
 /// sysfs_groups! {
-///     /// The files of a kettle.
-///     static FILES: class::Device<Kettle> = [
-///         { Temperature, Target },
-///         c"stats" { Boiled, Spilt },
+///     /// The files `target` and `stats/boiled` of a samovar.
+///     static FILES: Device<Samovar> = [
+///         { Target },
+///         c"stats" { Boiled },
 ///     ];
 /// }
+///
+/// let samovar = Samovar { target: Atomic::new(90), boiled: Atomic::new(0) };
+/// let samovar = Arc::new(samovar, GFP_KERNEL)?;
+/// let class = Class::new(c"samovar")?;
+/// let device = Device::new(&class, None, fmt!("samovar0"), samovar, &FILES)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[macro_export]
 macro_rules! sysfs_groups {
