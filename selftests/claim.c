@@ -102,6 +102,9 @@ TEST_F(claim, info_says_what_can_be_mapped)
 	EXPECT_NE(info->producer_offset, info->consumer_offset);
 	EXPECT_EQ(0, info->producer_offset % self->page);
 	EXPECT_EQ(0, info->consumer_offset % self->page);
+	/* A 32-bit kernel maps no more of a device than this, page included. */
+	EXPECT_GT(UINT32_MAX - self->page, info->producer_offset);
+	EXPECT_GT(UINT32_MAX - self->page, info->consumer_offset);
 }
 
 TEST_F(claim, info_fills_what_the_caller_has)

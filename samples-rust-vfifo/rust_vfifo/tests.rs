@@ -477,8 +477,8 @@ mod parser_tests {
             (4, &1u32.to_ne_bytes()),
             (8, &8192u64.to_ne_bytes()),
             (16, &0u64.to_ne_bytes()),
-            (24, &(1u64 << 32).to_ne_bytes()),
-            (32, &(2u64 << 32).to_ne_bytes()),
+            (24, &(2u64 << 30).to_ne_bytes()),
+            (32, &(3u64 << 30).to_ne_bytes()),
         ];
         for (offset, bytes) in fields {
             expected[offset..][..bytes.len()].copy_from_slice(bytes);

@@ -2,12 +2,14 @@
 
 //! The numbers of `include/uapi/linux/vfifo.h`, and of other headers that the contract names.
 
+use super::fifo::MAX_CAPACITY;
 use kernel::{
     ioctl::{
         _IO,
         _IOW,
         _IOWR, //
     },
+    page::PAGE_SIZE,
     prelude::*, //
 };
 
@@ -36,10 +38,17 @@ const INFO_VERSION: u32 = 1;
 const DATA_OFFSET: u64 = 0;
 
 /// The `mmap` offset of the producer page. Beyond any data, for any page size.
-pub(crate) const PRODUCER_OFFSET: u64 = 1 << 32;
+pub(crate) const PRODUCER_OFFSET: u64 = 2 << 30;
 
 /// The `mmap` offset of the consumer page.
-pub(crate) const CONSUMER_OFFSET: u64 = 2 << 32;
+pub(crate) const CONSUMER_OFFSET: u64 = 3 << 30;
+
+// The data can be mapped twice in a row.
+const _: () = assert!(DATA_OFFSET + 2 * MAX_CAPACITY <= PRODUCER_OFFSET);
+
+// 32-bit kernels map no more of a device, and the pages must end within that.
+const _: () = assert!(PRODUCER_OFFSET < CONSUMER_OFFSET);
+const _: () = assert!(CONSUMER_OFFSET + PAGE_SIZE as u64 <= u32::MAX as u64);
 
 /// The offset of `position` in a `struct vfifo_end`, in bytes. It has 64 bits.
 pub(crate) const END_POSITION: usize = 0;
