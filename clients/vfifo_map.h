@@ -249,7 +249,11 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 		if (n < 0)
 			break;
 	}
-	__atomic_store_n(&map->own->waiting, 0, __ATOMIC_RELAXED);
+	/*
+	 * It still says that it waits, which is for VFIFO_NOTIFY to end: others
+	 * may poll for this end, an event loop of the owner's among them. The
+	 * price is a call in vain by the other end, if there are none.
+	 */
 	return n < 0 ? n : 0;
 }
 
@@ -339,11 +343,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 		return false;
 	memset(&event, 0, sizeof(event));
 	event.events = EPOLLET | (producer ? EPOLLOUT : EPOLLIN);
-	if (epoll_ctl(map->epoll, EPOLL_CTL_ADD, map->fd, &event))
-		return false;
-	/* That was a poll, for which the kernel sets it. */
-	__atomic_store_n(&map->own->waiting, 0, __ATOMIC_RELAXED);
-	return true;
+	return !epoll_ctl(map->epoll, EPOLL_CTL_ADD, map->fd, &event);
 }
 
 /* With a @path, @fd is one of ours to close. */

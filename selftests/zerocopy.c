@@ -342,6 +342,9 @@ static pid_t start_traced(bool producer, bool mapped, int records, int *ready)
 	    ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		_exit(1);
 	raise(SIGSTOP);
+	/* To open an end is to poll: what is to be told is told before it counts. */
+	if (mapped && ioctl(end.fd, VFIFO_NOTIFY))
+		_exit(1);
 	syscall(MARK);
 	__atomic_fetch_add(ready, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(ready, __ATOMIC_SEQ_CST) < 2)
@@ -571,6 +574,50 @@ TEST_F(zerocopy, owners_may_poll)
 	EXPECT_EQ(0, release(&c, self->cap, 0));
 	EXPECT_EQ(EPOLLOUT, says(in));
 	EXPECT_EQ(0, says(out));
+	vfifo_producer_close(&p);
+	vfifo_consumer_close(&c);
+	close(in);
+	close(out);
+}
+
+/* What it says within a second; then it was told. */
+static int hears(int ep)
+{
+	struct epoll_event event = {};
+
+	return epoll_wait(ep, &event, 1, 1000) == 1 ? (int)event.events : 0;
+}
+
+/* The helpers wait, and open an end, next to an event loop that waits as well. */
+TEST_F(zerocopy, owners_may_wait_and_poll)
+{
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	int in, out;
+
+	/* Nothing for them: they are to be told. */
+	ASSERT_EQ(0, attr_set("capacity", self->page));
+	in = watch(self->dev.fd, EPOLLOUT);
+	out = watch(self->fd, EPOLLIN);
+	ASSERT_TRUE(in >= 0 && out >= 0);
+	EXPECT_EQ(0, says(out));
+	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
+	EXPECT_TRUE(put(&self->dev, self->page, 0));
+	EXPECT_EQ(EPOLLIN, hears(out));
+	EXPECT_EQ(0, says(in));
+	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->dev.fd));
+	EXPECT_EQ(0, release(&c, self->page, 0));
+	EXPECT_EQ(EPOLLOUT, hears(in));
+
+	EXPECT_EQ(0, says(out));
+	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 1, 50));
+	EXPECT_EQ(0, commit(&p, self->page, 0));
+	EXPECT_EQ(EPOLLIN, hears(out));
+
+	EXPECT_EQ(0, says(in));
+	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&p, 1, 50));
+	EXPECT_EQ(0, release(&c, self->page, 0));
+	EXPECT_EQ(EPOLLOUT, hears(in));
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);
 	close(in);

@@ -318,10 +318,7 @@ impl<S: Side> End<S, Device> {
             .ok_or(io::ErrorKind::OutOfMemory)?;
         let data = Region::new(file.as_fd(), info.data_offset, twice, S::WRITES)?;
         let bell = Device::new(file, S::EVENT)?;
-        let end = Self::new(own, peer, data, bell)?;
-        // To watch it was to poll, for which the kernel sets it.
-        ring::End::set_waiting(S::own(&end.ring), false);
-        Ok(end)
+        Self::new(own, peer, data, bell)
     }
 }
 
@@ -421,11 +418,11 @@ impl<S: Side, B: Bell> End<S, B> {
         }
         // A time that is too far away to be named never comes.
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let result = self.sleep(need, until);
-        ring::End::set_waiting(S::own(&self.ring), false);
-        result
+        self.sleep(need, until)
     }
 
+    /// Goes on saying that it waits when it does no more: others may poll for this end, an event
+    /// loop of its owner's among them. It is the kernel that ends it, when it wakes them.
     #[cold]
     fn sleep(&mut self, need: usize, until: Option<Instant>) -> io::Result<Option<usize>> {
         loop {

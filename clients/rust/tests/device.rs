@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use vfifo::{Consumer, Producer};
@@ -204,4 +204,38 @@ fn what_is_left_is_not_lost() {
     let mut got = [0; 9];
     assert_eq!(device.file().read(&mut got).unwrap(), 3);
     assert_eq!(&got[..3], b"llo");
+}
+
+/// An event loop that watches an end is told of what comes, also after the end has waited itself.
+#[test]
+fn event_loop_is_told_too() {
+    let device = device();
+    let (mut producer, mut consumer) = (device.producer(), device.consumer());
+    // SAFETY: This has no preconditions.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    assert!(epoll >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: The descriptor is new, so it is nobody else's.
+    let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 0,
+    };
+    // SAFETY: Both descriptors are open, and the event is valid during the call.
+    let added = unsafe {
+        libc::epoll_ctl(
+            epoll.as_raw_fd(),
+            libc::EPOLL_CTL_ADD,
+            consumer.as_fd().as_raw_fd(),
+            &mut event,
+        )
+    };
+    assert_eq!(added, 0, "{}", io::Error::last_os_error());
+    let mut heard = |timeout| {
+        // SAFETY: There is room for one event.
+        unsafe { libc::epoll_wait(epoll.as_raw_fd(), &mut event, 1, timeout) }
+    };
+    assert_eq!(heard(0), 0);
+    assert!(!consumer.wait(1, Some(Duration::from_millis(20))).unwrap());
+    producer.write_all(b"x").unwrap();
+    assert_eq!(heard(1000), 1);
 }
