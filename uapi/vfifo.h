@@ -59,7 +59,8 @@ struct vfifo_end {
  * Choose who produces: the int at the argument is 0 for "manual" (nobody but
  * writers), non-zero for "auto" (the device also writes "AUTO " once a period).
  * The file must be open for writing, else EBADF; EFAULT if the int can't be
- * read; EBUSY for "auto" while the producer's end is claimed.
+ * read; EBUSY if that would change it to "auto" while the producer's end is
+ * claimed. To choose what is chosen already does nothing, and succeeds.
  */
 #define VFIFO_SET_MODE	_IOW('k', 2, int)
 
