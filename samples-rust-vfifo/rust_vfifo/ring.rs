@@ -57,6 +57,23 @@ pub(crate) trait Memory {
     fn fence(fence: Fence);
 }
 
+/// Those who wait at an end, for whoever tells them that something has come.
+#[allow(dead_code)]
+pub(crate) trait Queues {
+    /// Whether anyone sleeps in a call. After a full fence: see [`Ring::tell_producer`].
+    fn has_sleepers(&self) -> bool;
+    /// Whether anyone wants to be told each time, without waiting again: by signals.
+    fn wants_signals(&self) -> bool;
+    /// Whether anyone polls. After a full fence.
+    fn has_pollers(&self) -> bool;
+    /// Whether there is what pollers are woken for.
+    fn is_ready(&self) -> bool;
+    /// Wakes sleepers who can go on, if there are any.
+    fn wake_sleepers(&self);
+    /// Wakes all pollers. Each polls again, and says again that it waits, or goes away.
+    fn wake_pollers(&self);
+}
+
 /// Positions that cannot be: more bytes between them than fit, or one that went backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
@@ -253,6 +270,47 @@ impl<M: Memory> Ring<M> {
     pub(crate) fn producer_will_wait(&self) {
         self.producer.set_waiting(true);
         M::fence(Fence::ProducerWaits);
+    }
+
+    /// For whoever has found that the producer waits, or just supposes it: wakes those of `queues`
+    /// who can go on. After that the producer waits, as far as the consumer can see, only if
+    /// somebody has to be told of more.
+    ///
+    /// Whoever comes to wait is on a queue before it says so and looks. So what is cleared here is
+    /// the word of somebody who is on a queue when that is looked at, after the fence.
+    #[allow(dead_code)]
+    pub(crate) fn tell_producer(&self, queues: &impl Queues) {
+        Self::tell(&self.producer, || self.producer_will_wait(), queues);
+    }
+
+    /// As [`Ring::tell_producer`], for the consumer.
+    #[allow(dead_code)]
+    pub(crate) fn tell_consumer(&self, queues: &impl Queues) {
+        Self::tell(&self.consumer, || self.consumer_will_wait(), queues);
+    }
+
+    #[allow(dead_code)]
+    fn tell(end: &impl End, will_wait: impl Fn(), queues: &impl Queues) {
+        end.set_waiting(false);
+        let sleepers = queues.has_sleepers();
+        if sleepers || queues.wants_signals() {
+            will_wait();
+        }
+        if sleepers {
+            queues.wake_sleepers();
+        }
+        // Either they are woken, or the look that found nothing for them came after the word that
+        // they wait. If one look decided about that word, and another one about waking them, there
+        // might be neither.
+        let ready = || {
+            queues.is_ready() || {
+                will_wait();
+                queues.is_ready()
+            }
+        };
+        if queues.has_pollers() && ready() {
+            queues.wake_pollers();
+        }
     }
 
     /// What a producer knows that takes over from one which stored `head` itself and is gone.

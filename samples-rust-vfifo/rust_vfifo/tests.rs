@@ -19,6 +19,7 @@ use super::{
         Fence,
         Memory,
         Piece,
+        Queues,
         Ring, //
     },
     uapi, //
@@ -123,6 +124,42 @@ impl Ends {
 
     fn consume(&mut self, len: u64) {
         self.ring.consume(&mut self.consumer, len);
+    }
+}
+
+/// Somebody who sleeps or polls, if so, and for whom there is something, if so.
+struct TestQueues {
+    sleepers: bool,
+    signals: bool,
+    pollers: bool,
+    ready: bool,
+    sleepers_woken: Atomic<bool>,
+    pollers_woken: Atomic<bool>,
+}
+
+impl Queues for TestQueues {
+    fn has_sleepers(&self) -> bool {
+        self.sleepers
+    }
+
+    fn wants_signals(&self) -> bool {
+        self.signals
+    }
+
+    fn has_pollers(&self) -> bool {
+        self.pollers
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    fn wake_sleepers(&self) {
+        self.sleepers_woken.store(true, Relaxed);
+    }
+
+    fn wake_pollers(&self) {
+        self.pollers_woken.store(true, Relaxed);
     }
 }
 
@@ -360,6 +397,36 @@ mod ring_tests {
         ends.ring.producer_will_wait();
         ends.ring.consumer.set_waiting(false);
         assert!(!ends.ring.consumer_waits() && ends.ring.producer_waits());
+    }
+
+    #[test]
+    fn who_waits_is_told_or_waits_on() {
+        for bits in 0..16 {
+            let [sleepers, signals, pollers, ready] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let queues = || TestQueues {
+                sleepers,
+                signals,
+                pollers,
+                ready,
+                sleepers_woken: Atomic::new(false),
+                pollers_woken: Atomic::new(false),
+            };
+            let outcome = |queues: TestQueues, waits| {
+                assert_eq!(queues.sleepers_woken.load(Relaxed), sleepers);
+                assert_eq!(queues.pollers_woken.load(Relaxed), pollers && ready);
+                assert_eq!(waits, sleepers || signals || (pollers && !ready));
+            };
+            let ends = Ends::new(16, 0);
+            ends.ring.consumer_will_wait();
+            ends.ring.producer_will_wait();
+            let told = queues();
+            ends.ring.tell_consumer(&told);
+            outcome(told, ends.ring.consumer_waits());
+            assert!(ends.ring.producer_waits());
+            let told = queues();
+            ends.ring.tell_producer(&told);
+            outcome(told, ends.ring.producer_waits());
+        }
     }
 
     #[test]
