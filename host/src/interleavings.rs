@@ -12,7 +12,7 @@
 //! loads and stores around it, where these are of different variables: so each fence here comes
 //! with a store to a variable that all share and nobody loads.
 
-use crate::ring::{pieces, Cursor, End, Fence, Memory, Ring};
+use crate::ring::{pieces, Cursor, End, Fence, Memory, Queues, Ring};
 use loom::{
     cell::UnsafeCell,
     model::Builder,
@@ -42,6 +42,8 @@ const FENCE_PRODUCER_WAITS: usize = 8;
 const LOOK_AGAIN: usize = 9;
 /// Waking one of two without saying that the other still waits.
 const SAY_AGAIN: usize = 10;
+/// Deciding by one look that pollers need not wait on, and by another that they are not woken.
+const ONE_DECISION: usize = 11;
 
 /// Streams begin here, so that positions pass 2^64 in each of them.
 const START: u64 = u64::MAX;
@@ -116,29 +118,44 @@ impl<const L: usize> Memory for Shared<L> {
     }
 }
 
-/// Who sleeps at an end. As with a kernel's wait queue, who holds the lock is on the queue, so that
-/// a waker which comes now wakes it.
+/// Who waits at an end. As with a kernel's wait queue, who holds the lock is on the queue, so that a
+/// waker which comes now wakes it.
 struct Queue {
-    sleepers: Mutex<usize>,
+    waiting: Mutex<usize>,
     woken: Condvar,
 }
 
 impl Queue {
     fn new() -> Self {
         Self {
-            sleepers: Mutex::new(0),
+            waiting: Mutex::new(0),
             woken: Condvar::new(),
         }
     }
 
     /// Sleeps unless `ready`, which is called on the queue. Wakes for no reason are possible.
     fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
-        let mut sleepers = self.sleepers.lock().unwrap();
-        *sleepers += 1;
+        let mut waiting = self.waiting.lock().unwrap();
+        *waiting += 1;
         if !ready() {
-            sleepers = self.woken.wait(sleepers).unwrap();
+            waiting = self.woken.wait(waiting).unwrap();
         }
-        *sleepers -= 1;
+        *waiting -= 1;
+    }
+
+    fn has_any(&self) -> bool {
+        full_fence();
+        *self.waiting.lock().unwrap() > 0
+    }
+
+    fn wake_one(&self) {
+        let _waiting = self.waiting.lock().unwrap();
+        self.woken.notify_one();
+    }
+
+    fn wake_all(&self) {
+        let _waiting = self.waiting.lock().unwrap();
+        self.woken.notify_all();
     }
 }
 
@@ -148,6 +165,65 @@ struct Stream<const L: usize> {
     data: [UnsafeCell<u8>; CAPACITY],
     readers: Queue,
     writers: Queue,
+    write_pollers: Queue,
+}
+
+/// Who waits for bytes, as the driver has it.
+struct ForBytes<'a, const L: usize>(&'a Stream<L>);
+/// Who waits for room.
+struct ForRoom<'a, const L: usize>(&'a Stream<L>);
+
+impl<const L: usize> Queues for ForBytes<'_, L> {
+    fn has_sleepers(&self) -> bool {
+        self.0.readers.has_any()
+    }
+
+    fn wants_signals(&self) -> bool {
+        false
+    }
+
+    fn has_pollers(&self) -> bool {
+        false
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn wake_sleepers(&self) {
+        if self.0.ring.size(CAPACITY_U64) != Ok(0) {
+            self.0.readers.wake_one();
+        }
+    }
+
+    fn wake_pollers(&self) {}
+}
+
+impl<const L: usize> Queues for ForRoom<'_, L> {
+    fn has_sleepers(&self) -> bool {
+        self.0.writers.has_any()
+    }
+
+    fn wants_signals(&self) -> bool {
+        false
+    }
+
+    fn has_pollers(&self) -> bool {
+        self.0.write_pollers.has_any()
+    }
+
+    /// Pollers want all of it.
+    fn is_ready(&self) -> bool {
+        self.0.ring.size(CAPACITY_U64) == Ok(0)
+    }
+
+    fn wake_sleepers(&self) {
+        self.0.writers.wake_one();
+    }
+
+    fn wake_pollers(&self) {
+        self.0.write_pollers.wake_all();
+    }
 }
 
 // SAFETY: loom checks every access to the cells.
@@ -182,6 +258,7 @@ impl<const L: usize> Stream<L> {
             data: [UnsafeCell::new(0xff), UnsafeCell::new(0xff)],
             readers: Queue::new(),
             writers: Queue::new(),
+            write_pollers: Queue::new(),
         })
     }
 
@@ -219,28 +296,30 @@ impl<const L: usize> Stream<L> {
         len > 0
     }
 
-    /// `VFIFO_NOTIFY`, as far as it is about readers.
-    fn notify_readers(&self) {
+    fn tell_consumer(&self) {
+        let queues = ForBytes(self);
+        if L != SAY_AGAIN {
+            return self.ring.tell_consumer(&queues);
+        }
         self.ring.consumer.set_waiting(false);
-        full_fence();
-        let sleepers = self.readers.sleepers.lock().unwrap();
-        if *sleepers > 0 {
-            if L != SAY_AGAIN {
-                self.ring.consumer_will_wait();
-            }
-            if self.ring.size(CAPACITY_U64) != Ok(0) {
-                self.readers.woken.notify_one();
-            }
+        if queues.has_sleepers() {
+            queues.wake_sleepers();
         }
     }
 
-    fn notify_writers(&self) {
+    fn tell_producer(&self) {
+        let queues = ForRoom(self);
+        if L != ONE_DECISION {
+            return self.ring.tell_producer(&queues);
+        }
         self.ring.producer.set_waiting(false);
-        full_fence();
-        let sleepers = self.writers.sleepers.lock().unwrap();
-        if *sleepers > 0 {
-            self.ring.producer_will_wait();
-            self.writers.woken.notify_one();
+        if queues.has_pollers() {
+            if !queues.is_ready() {
+                self.ring.producer_will_wait();
+            }
+            if queues.is_ready() {
+                queues.wake_pollers();
+            }
         }
     }
 
@@ -256,7 +335,7 @@ impl<const L: usize> Stream<L> {
             });
         }
         if self.ring.consumer_waits() {
-            self.notify_readers();
+            self.tell_consumer();
         }
     }
 
@@ -272,7 +351,7 @@ impl<const L: usize> Stream<L> {
             });
         }
         if self.ring.producer_waits() {
-            self.notify_writers();
+            self.tell_producer();
         }
     }
 }
@@ -384,8 +463,7 @@ fn two_readers<const L: usize>() {
                 }
                 // What is left is for the other.
                 if stream.ring.consumer.is_waiting() && stream.ring.size(CAPACITY_U64) != Ok(0) {
-                    let _sleepers = stream.readers.sleepers.lock().unwrap();
-                    stream.readers.woken.notify_one();
+                    stream.readers.wake_one();
                 }
             })
         })
@@ -394,12 +472,42 @@ fn two_readers<const L: usize>() {
     for _ in 0..2 {
         assert!(stream.try_produce(&mut own, 1));
         if stream.ring.consumer_waits() {
-            stream.notify_readers();
+            stream.tell_consumer();
         }
     }
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+/// Somebody polls until all is free. When the consumer has made it so, a writer that does not sleep
+/// takes some of the room; the consumer gives that back, too.
+fn poller_and_writer<const L: usize>() {
+    let stream = Stream::<L>::new();
+    let (mut head, mut tail) = (Own::new(), Own::new());
+    assert!(stream.try_produce(&mut head, CAPACITY_U64));
+    let poller = {
+        let stream = stream.clone();
+        thread::spawn(move || {
+            let mut free = false;
+            while !free {
+                stream.write_pollers.sleep_unless(|| {
+                    stream.ring.producer_will_wait();
+                    free = stream.ring.size(CAPACITY_U64) == Ok(0);
+                    free
+                });
+            }
+        })
+    };
+    let writer = {
+        let stream = stream.clone();
+        thread::spawn(move || stream.try_produce(&mut head, 1))
+    };
+    stream.consume(&mut tail, CAPACITY_U64);
+    if writer.join().unwrap() {
+        stream.consume(&mut tail, 1);
+    }
+    poller.join().unwrap();
 }
 
 #[test]
@@ -425,6 +533,12 @@ fn two_readers_share_one_flag() {
     assert_eq!(explore("two readers", Some(2), model), Ok(()));
 }
 
+#[test]
+fn poller_misses_no_room() {
+    let model = poller_and_writer::<NOTHING>;
+    assert_eq!(explore("poller and writer", Some(3), model), Ok(()));
+}
+
 /// Without any one of these, loom finds the bug.
 macro_rules! needed {
     ($($name:ident: $left_out:ident, $model:ident, $bound:expr => $bug:ident;)+) => {$(
@@ -447,4 +561,5 @@ needed! {
     fence_of_a_waiting_producer_is_needed: FENCE_PRODUCER_WAITS, both_sleep, Some(3) => LostWakeUp;
     looking_again_is_needed: LOOK_AGAIN, both_sleep, Some(3) => LostWakeUp;
     saying_again_that_one_waits_is_needed: SAY_AGAIN, two_readers, Some(2) => LostWakeUp;
+    one_decision_about_pollers_is_needed: ONE_DECISION, poller_and_writer, Some(3) => LostWakeUp;
 }
