@@ -56,6 +56,7 @@ use super::{
         Fence,
         Memory,
         Piece,
+        Queues,
         Ring, //
     },
     trace::{
@@ -200,7 +201,8 @@ impl Memory for Pages {
 pub(crate) struct Stats {
     /// Bytes forgotten by clearing.
     pub(crate) bytes_cleared: Atomic<u64>,
-    /// Generated messages that did not fit, and so were not written.
+    /// Generated messages that were not written: they did not fit, or the end was claimed, or the
+    /// FIFO broken.
     pub(crate) dropped: Atomic<u64>,
     /// Times that a reader went to sleep.
     pub(crate) reader_sleeps: Atomic<u64>,
@@ -446,50 +448,16 @@ impl Fifo {
         self.waiters.signal_writers(|| self.has_room_to_tell_of());
     }
 
-    /// Wakes those who wait for bytes. After that nobody waits, as far as the producer can see, but
-    /// those who sleep on, those who want signals, and those who have come meanwhile.
-    ///
-    /// Whoever polls is woken, and says again that it waits when it polls again.
+    /// Wakes those who wait for bytes, and whoever polls for them.
     #[cold]
     fn tell_consumers(&self) {
-        self.ring.consumer.set_waiting(false);
-        let sleepers = self.waiters.readers.has_sleepers();
-        if sleepers || self.waiters.wants_read_signals() {
-            self.ring.consumer_will_wait();
-        }
-        if sleepers {
-            self.wake_readers();
-        }
-        if self.waiters.read_pollers.has_sleepers() {
-            trace::wake(self.index, Side::Consumer, Whom::Pollers);
-            self.waiters.read_pollers.wake_all();
-        }
+        self.ring.tell_consumer(&ForBytes(self));
     }
 
-    /// Wakes those who wait for room and can go on. As [`Fifo::tell_consumers`].
+    /// Wakes those who wait for room and can go on.
     #[cold]
     fn tell_producers(&self) {
-        self.ring.producer.set_waiting(false);
-        let sleepers = self.waiters.writers.has_sleepers();
-        if sleepers || self.waiters.wants_write_signals() {
-            self.ring.producer_will_wait();
-        }
-        if sleepers {
-            self.wake_writers();
-        }
-        let pollers = &self.waiters.write_pollers;
-        if pollers.has_sleepers() {
-            // Either they are woken or they wait on, as one look at the room has it.
-            let mut tell = self.has_room_to_tell_of();
-            if !tell {
-                self.ring.producer_will_wait();
-                tell = self.has_room_to_tell_of();
-            }
-            if tell {
-                trace::wake(self.index, Side::Producer, Whom::Pollers);
-                pollers.wake_all();
-            }
-        }
+        self.ring.tell_producer(&ForRoom(self));
     }
 
     /// Has another reader go on if there are bytes left: one that was woken may have taken only
@@ -957,6 +925,67 @@ impl Fifo {
             queue.wake_all();
         }
         Ok(Claim { side, mapped })
+    }
+}
+
+/// Who waits for bytes.
+struct ForBytes<'a>(&'a Fifo);
+
+impl Queues for ForBytes<'_> {
+    fn has_sleepers(&self) -> bool {
+        self.0.waiters.readers.has_sleepers()
+    }
+
+    fn wants_signals(&self) -> bool {
+        self.0.waiters.wants_read_signals()
+    }
+
+    fn has_pollers(&self) -> bool {
+        self.0.waiters.read_pollers.has_sleepers()
+    }
+
+    /// They are woken for anything, and look themselves.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn wake_sleepers(&self) {
+        self.0.wake_readers();
+    }
+
+    fn wake_pollers(&self) {
+        trace::wake(self.0.index, Side::Consumer, Whom::Pollers);
+        self.0.waiters.read_pollers.wake_all();
+    }
+}
+
+/// Who waits for room.
+struct ForRoom<'a>(&'a Fifo);
+
+impl Queues for ForRoom<'_> {
+    fn has_sleepers(&self) -> bool {
+        self.0.waiters.writers.has_sleepers()
+    }
+
+    fn wants_signals(&self) -> bool {
+        self.0.waiters.wants_write_signals()
+    }
+
+    fn has_pollers(&self) -> bool {
+        self.0.waiters.write_pollers.has_sleepers()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.has_room_to_tell_of()
+    }
+
+    fn wake_sleepers(&self) {
+        self.0.wake_writers();
+    }
+
+    fn wake_pollers(&self) {
+        trace::wake(self.0.index, Side::Producer, Whom::Pollers);
+        self.0.waiters.write_pollers.wake_all();
     }
 }
 

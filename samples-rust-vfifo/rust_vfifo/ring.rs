@@ -58,7 +58,6 @@ pub(crate) trait Memory {
 }
 
 /// Those who wait at an end, for whoever tells them that something has come.
-#[allow(dead_code)]
 pub(crate) trait Queues {
     /// Whether anyone sleeps in a call. After a full fence: see [`Ring::tell_producer`].
     fn has_sleepers(&self) -> bool;
@@ -278,18 +277,15 @@ impl<M: Memory> Ring<M> {
     ///
     /// Whoever comes to wait is on a queue before it says so and looks. So what is cleared here is
     /// the word of somebody who is on a queue when that is looked at, after the fence.
-    #[allow(dead_code)]
     pub(crate) fn tell_producer(&self, queues: &impl Queues) {
         Self::tell(&self.producer, || self.producer_will_wait(), queues);
     }
 
     /// As [`Ring::tell_producer`], for the consumer.
-    #[allow(dead_code)]
     pub(crate) fn tell_consumer(&self, queues: &impl Queues) {
         Self::tell(&self.consumer, || self.consumer_will_wait(), queues);
     }
 
-    #[allow(dead_code)]
     fn tell(end: &impl End, will_wait: impl Fn(), queues: &impl Queues) {
         end.set_waiting(false);
         let sleepers = queues.has_sleepers();
