@@ -126,13 +126,12 @@ unsafe extern "C" fn show<H: Host, A: Attribute<H::Data>>(
     let data = unsafe { H::data(device) };
     match A::show(data) {
         Ok(value) => {
-            let text = fmt!("{}\n", value);
             // SAFETY: `page` is a page, and `%pA` takes a pointer to `fmt::Arguments`.
             let len = unsafe {
                 bindings::sysfs_emit(
                     page,
                     c"%pA".as_char_ptr(),
-                    ptr::from_ref(&text).cast::<c_void>(),
+                    ptr::from_ref(&fmt!("{}\n", value)).cast::<c_void>(),
                 )
             };
             len as isize

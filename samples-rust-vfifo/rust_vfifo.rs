@@ -57,7 +57,7 @@ const MAX_DEVICES: u32 = 256;
 
 /// A device.
 #[pin_data]
-struct Vfifo {
+pub(crate) struct Vfifo {
     fifo: Arc<fifo::Fifo>,
     #[pin]
     generator: generator::Generator,
@@ -101,8 +101,13 @@ impl kernel::Module for VfifoModule {
         let registration = Registration::new(c"vfifo", devices, |index, number| {
             let vfifo = Vfifo::new(index, capacity)?;
             dynamic_pr_debug!("vfifo{}: capacity {}\n", index, capacity);
-            let name = fmt!("vfifo{}", index);
-            Device::new(&class, Some(number), name, vfifo, &attributes::GROUPS)
+            Device::new(
+                &class,
+                Some(number),
+                fmt!("vfifo{}", index),
+                vfifo,
+                &attributes::GROUPS,
+            )
         })?;
         pr_info!("loaded, devices={} capacity={}\n", devices, capacity);
         Ok(Self {
