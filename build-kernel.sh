@@ -34,6 +34,14 @@ TREE=''
 . "$ROOT/steps/demo.sh"
 # shellcheck source=steps/test.sh
 . "$ROOT/steps/test.sh"
+# shellcheck source=steps/kdir.sh
+. "$ROOT/steps/kdir.sh"
+# shellcheck source=steps/devbox.sh
+. "$ROOT/steps/devbox.sh"
+# shellcheck source=steps/devbox_test.sh
+. "$ROOT/steps/devbox_test.sh"
+# shellcheck source=steps/doctor.sh
+. "$ROOT/steps/doctor.sh"
 
 usage() {
 	cat <<-TEXT
@@ -41,6 +49,12 @@ usage() {
 
 	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
 	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
+
+	  doctor      which of the ways to use this would work here, and what each lacks; changes nothing
+
+	  devbox      build the module for the kernel that runs here, or --kernel RELEASE; changes nothing
+	              --load: load it and take the tour; --dkms: install it, for later kernels too;
+	              --remove: take it away; --test: all that in a Debian of its own, by emulation
 
 	  deps        install the packages and tools
 	  fetch       get the kernel source
@@ -83,7 +97,7 @@ while [ $# -gt 0 ]; do
 	--debug) DEBUG=1 ;;
 	-*)
 		case $command in
-		series | clean) args+=("$1") ;;
+		series | clean | devbox) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
@@ -98,9 +112,9 @@ command=${command:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | kunit | selftest | bench | demo | test | host)
+deps | fetch | patch | build | kunit | selftest | bench | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
-shell | series | clean) ;;
+shell | series | clean | devbox) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 

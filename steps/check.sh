@@ -53,16 +53,39 @@ spdx_valid() { # WORK
 rust_formatted() {
 	local files
 	mapfile -t files < <(printf '%s\n' "${!KERNEL[@]}" | grep '\.rs$' | sort)
+	files+=(rust-kernel/external.rs)
 	cd "$ROOT" && rustfmt --check --config-path "$SRC/.rustfmt.toml" "${files[@]}"
 }
 
 no_unsafe() { python3 "$ROOT/steps/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
 
 scripts_clean() {
-	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck steps/tour.sh steps/bench.sh .ci/run tests/*.bats
+	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/tour.sh steps/bench.sh steps/dkms.sh .ci/run tests/*.bats
 }
 
 manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
+
+# The module with the abstractions in it, though this kernel has them: that they compile outside, too.
+external_builds() { # WORK
+	mkdir "$1/external" && kmake KRUSTFLAGS=-Dwarnings VFIFO_EXTERNAL=1 \
+		M="$ROOT/samples-rust-vfifo" MO="$1/external" modules && [ -e "$1/external/rust_vfifo.ko" ]
+}
+
+# Whoever adds an abstraction, or a constant to the bindings, is to think of the external module.
+external_complete() {
+	local file name status=0
+	cd "$ROOT" || return
+	for file in rust-kernel/*.rs; do
+		name=$(basename "$file" .rs)
+		[ "$name" = external ] || grep -q "^pub mod $name;" rust-kernel/external.rs ||
+			{ echo "rust-kernel/external.rs does not have the module $name"; status=1; }
+	done
+	while read -r name; do
+		grep -q "pub const $name:" rust-kernel/external.rs && grep -q "static_assert($name ==" rust-kernel/external.c ||
+			{ echo "rust-kernel/external.rs and external.c do not have the constant $name"; status=1; }
+	done < <(sed -n 's/^+.* RUST_CONST_HELPER_\([A-Z0-9_]*\) = .*/\1/p' series/*/edits.diff)
+	return $status
+}
 
 # The fragment must hold in a configuration that is not ours.
 fragment_merges() { # WORK
@@ -88,6 +111,7 @@ check_series() {
 	check "SPDX lines" spdx_valid "$work"
 	check "rustfmt" rust_formatted
 	check "no unsafe in samples-rust-vfifo" no_unsafe
+	check "the external module has all of it" external_complete
 	[ $CHECKS_FAILED -eq 0 ] || die "series: not clean, as shown above; patches/ is written by ./build-kernel.sh series"
 	done_step "series --check" "$from" "$((${#COMMITS[@]} - 1)) patches are current, apply and are clean"
 }

@@ -44,21 +44,30 @@ base_commit() {
 		kgit update-ref refs/vfifo/head "$commit" && kgit update-ref refs/vfifo/base "$commit"
 }
 
-# The archive that this machine already trusts has newer kernels in a suite of its own; a private
-# apt state reaches it and leaves the system's configuration alone.
-download() { # DIR
-	local dir=$1 uri keys=/usr/share/keyrings/debian-archive-keyring.gpg
-	[ -r "$keys" ] || { echo "no $keys; install debian-archive-keyring"; return 1; }
+ARCHIVE_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The archive that this machine already trusts.
+debian_archive() {
+	local uri
+	[ -r "$ARCHIVE_KEYS" ] || { echo "no $ARCHIVE_KEYS; install debian-archive-keyring" >&2; return 1; }
 	# shellcheck disable=SC2016,SC1091
 	uri=$(. /etc/os-release && apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
 		awk -v suite="$VERSION_CODENAME" '$2 == suite { print $1; exit }')
-	[ -n "$uri" ] || { echo "apt knows no Debian archive"; return 1; }
+	[ -n "$uri" ] || { echo "apt knows no Debian archive" >&2; return 1; }
+	echo "$uri"
+}
+
+# It has newer kernels in a suite of its own; a private apt state reaches it and leaves the system's
+# configuration alone.
+download() { # DIR PACKAGE
+	local dir=$1 uri keys=$ARCHIVE_KEYS
+	uri=$(debian_archive) || return
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
 	echo "deb [signed-by=$keys] $uri trixie-backports main" >"$dir/sources.list"
 	local apt=(-q -o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::Etc::preferencesparts=/dev/null -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir"
 		-o "APT::Sandbox::User=$(id -un)" -o APT::Update::Error-Mode=any -o Acquire::Retries=3)
-	apt-get "${apt[@]}" update && cd "$dir" && apt-get "${apt[@]}" download "linux-source-${PIN%.*}"
+	apt-get "${apt[@]}" update && cd "$dir" && apt-get "${apt[@]}" download "$2"
 }
 
 unpack() { # DIR
@@ -76,7 +85,7 @@ do_fetch() {
 		need_space 5000 "the kernel source"
 		scratch dir
 		must "fetch: Linux ${PIN%.*}" fetch-download.log \
-			"is the network up? A tree that you have: --tree DIR" download "$dir"
+			"is the network up? A tree that you have: --tree DIR" download "$dir" "linux-source-${PIN%.*}"
 		must "fetch: unpacking" fetch-unpack.log "see the log" unpack "$dir"
 		version=$(tree_version "$dir/new/src")
 		[ -n "$version" ] || die "fetch: the package holds no kernel tree (log: $LOGS/fetch-unpack.log)"

@@ -41,6 +41,8 @@ on_signal() {
 # start: one run at a time in a cache, and nothing left behind when it is interrupted.
 start() {
 	export PATH=$TOOLPATH PYTHONDONTWRITEBYTECODE=1
+	# Who only looks leaves nothing behind, and may do so while another run works.
+	[ "$command" != doctor ] || return 0
 	trap on_exit EXIT
 	trap 'on_signal 2' INT
 	trap 'on_signal 15' TERM
@@ -63,10 +65,17 @@ scratch() { # VAR: a folder that is gone when this run ends
 	printf -v "$1" %s "$_dir"
 }
 
+# FOLDER: in MB, also where it is yet to be made
+free_space() {
+	local dir=$1
+	until [ -e "$dir" ]; do dir=$(dirname "$dir"); done
+	df -Pm "$dir" | awk 'NR == 2 { print $4 }'
+}
+
 # need_space MB WHAT
 need_space() {
 	local free
-	free=$(df -Pm "$CACHE" | awk 'NR == 2 { print $4 }')
+	free=$(free_space "$CACHE")
 	[ "$free" -ge "$1" ] ||
 		die "disk full: $2 needs $1 MB and $CACHE has $free MB free; make room or set VFIFO_CACHE to another disk"
 }

@@ -51,6 +51,8 @@ do_host() {
 	check "shellcheck" scripts_clean
 	check "mandoc" manual_clean
 	if find_tree; then check "Kconfig.fragment merges, nothing unmet" fragment_merges "$work"; fi
+	use_objects
+	if [ -e "$O/rust/libkernel.rmeta" ]; then check "the external module builds" external_builds "$work"; fi
 	if [ -n "$SRC" ]; then
 		# Its own lock and cache: these tests start the door.
 		VFIFO_LOCKED="" VFIFO_TREE_TOOLS=$SRC logged "host: the door" bats.log bats --tap "$ROOT/tests" || true

@@ -1,0 +1,450 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0
+# "devbox" on systems of a few files: what it looks at, what it refuses, and which command it names.
+# ./build-kernel.sh devbox --test has it work on a real one.
+# shellcheck disable=SC2016
+
+bats_require_minimum_version 1.5.0
+
+R=7.3.4+deb13-amd64
+RUSTC_TEXT='rustc 1.85.1 (4eb161250 2025-03-15) (built from a source tarball)'
+
+setup() {
+	unset "${!VFIFO_@}" "${!GIT_@}" RUSTC
+	HERE=$BATS_TEST_TMPDIR
+	export VFIFO_CACHE=$HERE/cache VFIFO_SYSTEM=$HERE/system
+	REAL=$(cd "$BATS_TEST_DIRNAME/.." && pwd -P)
+	DOOR=$HERE/door
+	S=$VFIFO_SYSTEM
+	BUILD=$S/lib/modules/$R/build
+	STUBS=$VFIFO_CACHE/tools/bin
+	mkdir -p "$DOOR" "$STUBS" "$S/etc" "$BUILD/include/generated" "$S/usr/src"
+	cp -r "$REAL/build-kernel.sh" "$REAL/steps" "$REAL/rust-kernel" "$REAL/samples-rust-vfifo" "$DOOR/"
+	printf 'ID=debian\nVERSION_CODENAME=trixie\n' >"$S/etc/os-release"
+	: >"$BUILD/Makefile"
+	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT="%s"\nCONFIG_CC_VERSION_TEXT="stub-cc (a compiler) 1"\n' \
+		"$RUSTC_TEXT" >"$BUILD/.config"
+	stub uname "echo $R"
+	stub id 'echo 1000'
+	stub stub-cc 'exit 0'
+	stub rustc "case \$1 in --version) echo '$RUSTC_TEXT';; --print) echo $HERE/sysroot;; esac"
+	export RUSTC=$STUBS/rustc
+	stub apt-cache 'exit 0'
+	stub dpkg-query 'exit 1'
+	stub modinfo "echo '$R SMP preempt'"
+	# Stands for kbuild: leaves a module where it is told to.
+	stub make 'echo "make $*" >>"'"$HERE"'/made"; for a; do case $a in MO=*) : >"${a#MO=}/rust_vfifo.ko";; esac; done'
+}
+
+stub() { printf '#!/bin/bash\n%s\n' "$2" >"$STUBS/$1"; chmod +x "$STUBS/$1"; }
+metadata() { mkdir -p "$BUILD/rust"; : >"$BUILD/rust/libkernel.rmeta"; : >"$BUILD/rust/libmacros.so"; }
+os() { printf 'ID=%s\nVERSION_CODENAME=x\n' "$1" >"$S/etc/os-release"; }
+devbox() { run "$DOOR/build-kernel.sh" devbox "$@"; }
+ok() { echo "$output"; [ "$status" -eq 0 ]; }
+
+refused() { # TEXT...: one line with all of that in it
+	echo "$output"
+	[ "$status" -ne 0 ]
+	[ "$(wc -l <<<"$output")" -eq 1 ]
+	local text
+	for text; do [[ $output == "build-kernel.sh: "*"$text"* ]]; done
+}
+
+@test "devbox: an argument that is none" { devbox --nonsense; refused "unknown argument --nonsense"; }
+@test "devbox: two things at a time" { devbox --load --dkms; refused "one of --load and --dkms"; }
+@test "devbox: --kernel without its value" { devbox --kernel; refused "--kernel needs a value"; }
+@test "devbox: --kernel that is a path" { devbox --kernel ../x; refused "not the release of a kernel"; }
+@test "devbox: a kernel that is not there" { devbox --kernel=7.3.9; refused "there is no kernel 7.3.9 here"; }
+@test "devbox: a kernel that is too old" { devbox --kernel 6.12.1-1-generic; refused "6.12.1-1-generic: the module is for Linux"; }
+
+@test "devbox: headers are missing" {
+	rm -r "$BUILD"
+	devbox
+	refused "kernel $R: its headers are missing; get it: sudo apt-get install linux-headers-$R"
+	os fedora
+	devbox
+	refused "sudo dnf install kernel-devel-$R"
+	os arch
+	echo linux-zen >"$S/lib/modules/$R/pkgbase"
+	devbox
+	refused "sudo pacman -S linux-zen-headers"
+	os gentoo
+	devbox
+	refused "get them where the kernel is from"
+}
+
+@test "devbox: a kernel without Rust" {
+	echo '# CONFIG_RUST is not set' >"$BUILD/.config"
+	devbox
+	refused "built without Rust" "sudo apt-get install -t trixie-backports linux-image-amd64"
+	os arch
+	devbox
+	refused "built without Rust"
+}
+
+@test "devbox: a kernel whose configuration nobody knows" {
+	rm "$BUILD/.config"
+	devbox
+	refused "its configuration is nowhere to be found"
+	mkdir "$S/boot"
+	echo '# CONFIG_RUST is not set' >"$S/boot/config-$R"
+	devbox
+	refused "built without Rust"
+}
+
+@test "devbox: another rustc, and none" {
+	stub rustc 'echo "rustc 1.96.0 (abc)"'
+	stub apt-cache '[ "$1 $2" = "madison rustc" ] && printf " rustc | 1.90.0-1 | x\n rustc | 1.85.1+dfsg1-1 | x\n"'
+	devbox
+	refused "built by $RUSTC_TEXT" "the one here is rustc 1.96.0 (abc)" \
+		"sudo apt-get install --no-install-recommends rustc=1.85.1+dfsg1-1 rust-src=1.85.1+dfsg1-1"
+	# The same version, built by somebody else, reads other metadata.
+	stub rustc 'echo "rustc 1.85.1 (4eb161250 2025-03-15)"'
+	devbox
+	refused "the one here is rustc 1.85.1"
+	os ubuntu
+	RUSTC=/nowhere devbox
+	refused "sudo apt-get install rustc-1.85"
+}
+
+@test "devbox: headers that have metadata are used as they are" {
+	metadata
+	os arch
+	devbox
+	ok
+	[[ $output == *"rust_vfifo.ko is for kernel $R"* ]]
+	grep -q "^make -C $BUILD M=$DOOR/samples-rust-vfifo " "$HERE/made"
+	[ ! -e "$VFIFO_CACHE/devbox" ]
+}
+
+@test "devbox: a kernel that clang has compiled" {
+	metadata
+	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT="%s"\nCONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=190107\n%s\n' \
+		"$RUSTC_TEXT" 'CONFIG_CC_VERSION_TEXT="Debian clang version 19.1.7 (3)"' >"$BUILD/.config"
+	stub clang-19 'exit 0'
+	devbox
+	ok
+	grep -q "^make -C $BUILD .* LLVM=-19 " "$HERE/made"
+}
+
+@test "devbox: a module that came out for another kernel" {
+	metadata
+	stub modinfo 'echo 7.3.5 SMP'
+	devbox
+	echo "$output"
+	[ "$status" -ne 0 ]
+	[[ $output == *"came out for kernel 7.3.5 SMP, not for $R"* ]]
+}
+
+@test "devbox: no metadata where it can't be made" {
+	os ubuntu
+	devbox
+	refused "sudo apt-get install linux-lib-rust-$R"
+	os fedora
+	devbox
+	refused "its headers have no Rust metadata"
+}
+
+# Debian, where all that is needed is installed, but for what a test takes away.
+debian() {
+	local command
+	for command in bindgen flex bison bc xz pahole perl python3; do stub $command 'exit 0'; done
+	mkdir -p "$S/usr/include/openssl" "$HERE/sysroot/lib/rustlib/src/rust/library/core/src"
+	: >"$S/usr/include/stdio.h"
+	: >"$S/usr/include/libelf.h"
+	: >"$S/usr/include/openssl/opensslv.h"
+	: >"$HERE/sysroot/lib/rustlib/src/rust/library/core/src/lib.rs"
+	SOURCE=1
+	dpkg_query
+}
+
+dpkg_query() {
+	stub dpkg-query "case \"\$*\" in
+		*linux-headers-*) echo 'installed 7.3.4-1~bpo13+1';;
+		*linux-source-*) echo 'installed 7.3.4-$SOURCE~bpo13+1';;
+		*libelf1t64*) echo 'installed 0.194-1~bpo13+1';;
+		*) exit 1;; esac"
+}
+
+# The source package, of a few files, and a kbuild that makes metadata of it.
+debian_source() {
+	mkdir -p "$HERE/tar/linux-source-7.3/drivers"
+	echo x >"$HERE/tar/linux-source-7.3/drivers/a.c"
+	echo x >"$HERE/tar/linux-source-7.3/drivers/Kconfig"
+	tar c -C "$HERE/tar" linux-source-7.3 | /usr/bin/xz >"$S/usr/src/linux-source-7.3.tar.xz"
+	rm "$STUBS/xz"
+	printf '#define CONFIG_RUST 1\n#define CONFIG_MODULE_SIG_KEY "theirs"\n' >"$BUILD/include/generated/autoconf.h"
+	: >"$BUILD/Module.symvers"
+	stub make 'echo "make $*" >>"'"$HERE"'/made"
+		for a; do case $a in MO=*) : >"${a#MO=}/rust_vfifo.ko";; O=*) o=${a#O=};; kernelversion) echo 7.3.4;; esac; done
+		case "$*" in
+		*modules_prepare)
+			[ ! -e "'"$HERE"'/fails" ] || exit 1
+			mkdir -p "$o/include/generated" "$o/include/config" "$2/arch/x86" "$2/lib"
+			cp "'"$HERE"'/autoconf.h" "$o/include/generated/"
+			echo "include $2/Makefile" >"$o/Makefile"
+			ln -s "$2" "$o/source"
+			echo '"$R"' >"$o/include/config/kernel.release" ;;
+		esac'
+	printf '#define CONFIG_MODULE_SIG_KEY ""\n#define CONFIG_RUST 1\n' >"$HERE/autoconf.h"
+}
+
+@test "devbox: on Debian, packages are named in the version that fits" {
+	debian
+	SOURCE=0
+	dpkg_query
+	rm "$S/usr/include/libelf.h" "$S/usr/include/stdio.h" "$HERE/sysroot/lib/rustlib/src/rust/library/core/src/lib.rs"
+	stub apt-cache 'case "$*" in
+		"madison linux-source-7.3") echo " linux-source-7.3 | 7.3.4-1~bpo13+1 | x";;
+		"policy libelf-dev") echo "  Candidate: 0.192-4";;
+		"madison libelf-dev") printf " libelf-dev | 0.194-1~bpo13+1 | x\n libelf-dev | 0.192-4 | x\n";;
+		esac'
+	devbox
+	refused "kernel $R: 4 packages are missing; get it: sudo apt-get install --no-install-recommends linux-source-7.3=7.3.4-1~bpo13+1 libc6-dev libelf-dev=0.194-1~bpo13+1 rust-src"
+}
+
+@test "devbox: on Debian, where nothing is installed" {
+	debian
+	rm -r "${S:?}/usr" "$STUBS"/{bindgen,flex,bison,bc,pahole,rustc}
+	stub dpkg-query 'case "$*" in *linux-headers-*) echo "installed 7.3.4-1~bpo13+1";; *) exit 1;; esac'
+	stub apt-cache 'case "$*" in
+		"madison linux-source-7.3") echo " linux-source-7.3 | 7.3.4-1~bpo13+1 | x";;
+		"madison rustc") echo " rustc | 1.85.1+dfsg1-1 | x";;
+		esac'
+	# What this machine has is not what is asked about.
+	mkdir "$HERE/bin"
+	ln -s /usr/bin/{bash,sed,awk,grep,cat,head,wc,sha256sum,cut,mkdir,rm,dirname,flock,df,nproc,mktemp,tail} "$HERE/bin/"
+	sed -i "s,^TOOLPATH=.*,TOOLPATH=$STUBS:$HERE/bin," "$DOOR/steps/lib.sh"
+	sed -i "s,/usr/bin/rustc,/nowhere," "$DOOR/steps/kdir.sh"
+	devbox
+	refused "11 packages are missing; get it: sudo apt-get install --no-install-recommends rustc=1.85.1+dfsg1-1 rust-src=1.85.1+dfsg1-1 linux-source-7.3=7.3.4-1~bpo13+1 bindgen flex bison bc" \
+		"libc6-dev libelf-dev libssl-dev"
+}
+
+@test "devbox: on Debian, the source of a kernel that is no longer the newest" {
+	debian
+	SOURCE=2
+	dpkg_query
+	stub apt-cache '[ "$1" != madison ] || echo " $2 | 7.3.6-1~bpo13+1 | x"'
+	devbox
+	refused "its source can't be had any more, only that of 7.3.6-1~bpo13+1" \
+		"sudo apt-get install -t trixie-backports linux-image-amd64 linux-headers-amd64"
+}
+
+@test "devbox: on Debian, metadata is made once" {
+	debian
+	debian_source
+	devbox
+	ok
+	K=$VFIFO_CACHE/devbox/$R
+	grep -q "^make -C $K/src O=$K/obj CC=stub-cc .* LOCALVERSION=+deb13-amd64 .*modules_prepare" "$HERE/made"
+	[ -e "$K/obj/Module.symvers" ]
+	[ ! -e "$K/src/drivers" ]
+	rm "$HERE/made"
+	devbox
+	ok
+	run ! grep -q modules_prepare "$HERE/made"
+	# A kernel of the same name that is configured otherwise is another one.
+	echo CONFIG_NEW=y >>"$BUILD/.config"
+	devbox
+	ok
+	grep -q modules_prepare "$HERE/made"
+}
+
+@test "devbox: on Debian, metadata that was not finished is made again" {
+	debian
+	debian_source
+	touch "$HERE/fails"
+	devbox
+	[ "$status" -ne 0 ]
+	[[ $output == *"the first error is in the log"* ]]
+	rm "$HERE/fails"
+	devbox
+	ok
+}
+
+@test "devbox: metadata of what is not quite the same kernel is refused" {
+	debian
+	debian_source
+	echo '#define CONFIG_SMP 1' >>"$HERE/autoconf.h"
+	devbox
+	echo "$output"
+	[ "$status" -ne 0 ]
+	grep -q '> CONFIG_SMP 1' "$DOOR/build/log/devbox-metadata.log"
+	[ ! -e "$VFIFO_CACHE/devbox/$R/stamp" ]
+}
+
+@test "devbox --load: what can't be loaded is refused before anything is built" {
+	metadata
+	devbox --load
+	refused "loading a module needs root: sudo ./build-kernel.sh devbox --load"
+	stub id 'echo 0'
+	devbox --load --kernel 7.3.9
+	refused "kernel 7.3.9 is not the one that runs"
+	mkdir -p "$S/sys/module/rust_vfifo"
+	devbox --load
+	refused "sudo rmmod rust_vfifo"
+	[ ! -e "$HERE/made" ]
+}
+
+@test "devbox --load: signatures that are enforced are explained" {
+	metadata
+	stub id 'echo 0'
+	mkdir -p "$S/sys/module/module/parameters" "$S/sys/kernel/security" "$S/sys/firmware/efi/efivars"
+	echo Y >"$S/sys/module/module/parameters/sig_enforce"
+	devbox --load
+	refused "only modules signed by a key that it trusts: module.sig_enforce is set. " "sudo mokutil --import"
+	printf '\6\0\0\0\1' >"$S/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+	echo 'none [integrity] confidentiality' >"$S/sys/kernel/security/lockdown"
+	devbox --load
+	refused "it is locked down (Secure Boot is on)"
+	# Only to build is possible, and the problem is mentioned.
+	devbox
+	ok
+	[[ $output == *"loads only modules signed"* ]]
+	echo N >"$S/sys/module/module/parameters/sig_enforce"
+	echo '[none] integrity confidentiality' >"$S/sys/kernel/security/lockdown"
+	devbox
+	ok
+	[[ $output != *signed* ]]
+}
+
+@test "devbox --load: the tour, and then it stays" {
+	metadata
+	stub id 'echo 0'
+	stub insmod 'echo "insmod $*"'
+	echo 'echo "tour of $1"' >"$DOOR/steps/tour.sh"
+	devbox --load
+	ok
+	[[ $output == *"tour of $DOOR/build/devbox/$R/rust_vfifo.ko"*"insmod $DOOR/build/devbox/$R/rust_vfifo.ko"* ]]
+	echo 'false' >"$DOOR/steps/tour.sh"
+	devbox --load
+	[ "$status" -ne 0 ]
+	[[ $output == *"not every stop of the tour held"* ]]
+}
+
+# As much of dkms as is asked of it.
+with_dkms() {
+	stub id 'echo 0'
+	stub modprobe 'exit 0'
+	stub dkms 'echo "dkms $*" >>"'"$HERE"'/dkms"; D="'"$S"'/var/lib/dkms/$2"
+		case $1 in add) mkdir -p "$D";; remove) rm -r "$D";; install) touch "$D/installed";;
+		status) [ ! -e "$D/installed" ] || echo "$2, $R, x86_64: installed";; esac'
+}
+
+@test "devbox --dkms: who may, and dkms is missing" {
+	metadata
+	devbox --dkms
+	refused "installing a module needs root"
+	stub id 'echo 0'
+	[ -z "$(PATH=/usr/bin:/usr/sbin command -v dkms)" ] || skip "dkms is installed here"
+	devbox --dkms
+	refused "sudo apt-get install --no-install-recommends dkms"
+}
+
+@test "devbox --dkms: installs, upgrades, removes" {
+	metadata
+	with_dkms
+	devbox --dkms
+	ok
+	first=$(ls "$S/usr/src")
+	[[ $first == vfifo-1.* ]]
+	(
+		export kernelver=$R PATH=$STUBS:$PATH
+		# shellcheck source=/dev/null
+		. "$S/usr/src/$first/dkms.conf"
+		[ "$PACKAGE_NAME-$PACKAGE_VERSION" = "$first" ]
+		[[ $R =~ $BUILD_EXCLUSIVE_KERNEL && ! 7.30.1 =~ $BUILD_EXCLUSIVE_KERNEL && ! 6.12.1 =~ $BUILD_EXCLUSIVE_KERNEL ]]
+		[ "${MAKE[0]}" = "bash steps/dkms.sh build $R" ]
+		[ -x "$S/usr/src/$first/${POST_REMOVE%% *}" ]
+	)
+	# A kernel for which something is missing is no failure of whoever installs that kernel.
+	(
+		export kernelver=7.3.5 PATH=$STUBS:$PATH
+		# shellcheck source=/dev/null
+		. "$S/usr/src/$first/dkms.conf" 2>"$HERE/said"
+		[[ ! $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]
+		grep -q '^vfifo: there is no kernel 7.3.5 here' "$HERE/said"
+	)
+	# What it takes to build is there, and nothing that was built.
+	cmp "$DOOR/rust-kernel/external.rs" "$S/usr/src/$first/rust-kernel/external.rs"
+	[ -e "$S/usr/src/$first/samples-rust-vfifo/Kbuild" ]
+	# The same again: nothing to do.
+	: >"$HERE/dkms"
+	devbox --dkms
+	ok
+	[ "$(ls "$S/usr/src")" = "$first" ]
+	run ! grep -E 'add|build|remove' "$HERE/dkms"
+	# Another content is another version, and it takes the place of the first.
+	echo '// new' >>"$DOOR/rust-kernel/mmap.rs"
+	devbox --dkms
+	ok
+	second=$(ls "$S/usr/src")
+	[[ $second == vfifo-1.* && $second != *$'\n'* && $second != "$first" ]]
+	grep -q "^dkms remove vfifo/${first#vfifo-} --all" "$HERE/dkms"
+	devbox --remove
+	ok
+	[ -z "$(find "$S/usr/src" "$S/var/lib/dkms/vfifo" -mindepth 1)" ]
+}
+
+@test "devbox --dkms: metadata that a user has made is taken over" {
+	[ "$(/usr/bin/id -u)" -eq 0 ] || skip "needs root to change the owner"
+	debian
+	debian_source
+	devbox
+	ok
+	with_dkms
+	: >"$HERE/made"
+	devbox --dkms
+	ok
+	run ! grep -q modules_prepare "$HERE/made"
+	K=$S/var/cache/vfifo/$R
+	[ "$(cat "$K/obj/Makefile")" = "include $K/src/Makefile" ]
+	[ "$(readlink "$K/obj/source")" = "$K/src" ]
+	grep -q "^make -C $K/obj M=" "$HERE/made"
+}
+
+@test "devbox --dkms: a key that is not trusted yet" {
+	metadata
+	with_dkms
+	stub modprobe 'echo "modprobe: ERROR: Key was rejected by service" >&2; exit 1'
+	mkdir -p "$S/sys/module/module/parameters"
+	echo Y >"$S/sys/module/module/parameters/sig_enforce"
+	devbox --dkms
+	echo "$output"
+	[ "$status" -ne 0 ]
+	[[ $output == *"the key is not trusted yet"*"mokutil --import /var/lib/dkms/mok.pub"* ]]
+}
+
+@test "devbox --remove: somebody has a device open" {
+	with_dkms
+	mkdir -p "$S/sys/module/rust_vfifo"
+	stub rmmod 'exit 1'
+	devbox --remove
+	[ "$status" -ne 0 ]
+	[[ $output == *"still loaded"* ]]
+}
+
+@test "doctor: what works and what each way lacks; nothing is left behind" {
+	metadata
+	os arch
+	before=$(find "$HERE" | sort)
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	[[ $output == *"kernel $R"* ]]
+	grep -q '^  works   load it on this box ' <<<"$output"
+	stub rustc 'echo "rustc 1.96.0 (abc)"'
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	grep -A1 '^  lacks   load it on this box ' <<<"$output" | grep -q 'built by rustc 1.85.1 .*sudo pacman'
+	[ "$(find "$HERE" | sort)" = "$before" ]
+}
+
+@test "devbox --test: who may, and what it needs" {
+	devbox --test
+	refused "needs root"
+	stub id 'echo 0'
+	cat >>"$DOOR/steps/guest.sh" <<<'QEMU=qemu-that-is-not-there'
+	devbox --test
+	refused "qemu-system-x86" "sudo apt-get install --no-install-recommends"
+}
