@@ -26,6 +26,8 @@ TREE=''
 . "$ROOT/steps/plain.sh"
 # shellcheck source=steps/kunit.sh
 . "$ROOT/steps/kunit.sh"
+# shellcheck source=steps/matrix.sh
+. "$ROOT/steps/matrix.sh"
 # shellcheck source=steps/selftest.sh
 . "$ROOT/steps/selftest.sh"
 # shellcheck source=steps/check.sh
@@ -60,7 +62,8 @@ usage() {
 	  fetch       get the kernel source
 	  patch       apply the series to it
 	  build       build the kernel, the module and the kselftests into build/
-	  kunit       run the KUnit tests under UML
+	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built by that rustc and C compiler
+	  matrix      that with each of these compilers, on Linux 7.3 and 7.2; a table at the end
 	  selftest    run the kselftests in the booted kernel
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
@@ -70,7 +73,7 @@ usage() {
 	              --drop: throw such edits away; --tree: print where the kernel tree is
 	  clean       remove build/; "clean --all" also the cache
 
-	  --tree DIR              use this Linux 7.3.y source (it is only read)
+	  --tree DIR              use this source of Linux 7.3.y or 7.2.y (it is only read); --tree 7.2: Debian's
 	  --jobs N                compile N files at once (default: $JOBS)
 	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm where it really works)
 	  --debug                 a kernel with sanitizers and lock checking
@@ -112,8 +115,10 @@ command=${command:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | kunit | selftest | bench | demo | test | host | doctor)
+deps | fetch | patch | build | matrix | selftest | bench | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
+kunit)
+	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
 shell | series | clean | devbox) ;;
 *) die "unknown command $command; see --help" ;;
 esac

@@ -4,6 +4,8 @@
 # checkout) and the object directories. The index of git says what the tree should hold.
 
 PIN=7.3.4
+# What the series is known to apply to and to work on.
+TREES='7.2 7.3'
 K='' SRC='' GITD=''
 
 kgit() { GIT_DIR=$GITD GIT_WORK_TREE=$SRC git -C "$SRC" -c core.compression=0 -c core.fsync=none -c gc.auto=0 "$@"; }
@@ -16,11 +18,24 @@ tree_version() { # DIR: 7.3.4, or nothing
 		END { if (v != "") print v "." p "." s }' "$1/Makefile"
 }
 
+# Whether the tree is of the kernels that patches/ is for.
+pinned() { [ "$(tree_series)" = "${PIN%.*}" ]; }
+tree_series() { linux_series "$(tree_version "$SRC")"; }
+
+# Which of Debian's kernels is wanted: the pinned one, or that of --tree X.Y.
+debian_series() {
+	case " $TREES " in
+	*" ${TREE:-${PIN%.*}} "*) echo "${TREE:-${PIN%.*}}" ;;
+	*) return 1 ;;
+	esac
+}
+
 # Sets K to a tree that is already in the cache.
 find_tree() {
-	local dir
-	if [ -n "$TREE" ]; then import_tree; return; fi
-	for dir in "$CACHE/linux-$PIN" $(printf '%s\n' "$CACHE"/linux-"${PIN%.*}".* | sort -rV); do
+	local dir series
+	series=$(debian_series) || { import_tree; return; }
+	for dir in "$CACHE/linux-$PIN" $(printf '%s\n' "$CACHE/linux-$series".* | sort -rV); do
+		[[ $dir == "$CACHE/linux-$series".* ]] || continue
 		if [ -e "$dir/git/refs/vfifo/base" ]; then use_tree "$dir"; return 0; fi
 	done
 	return 1
@@ -78,14 +93,13 @@ unpack() { # DIR
 }
 
 do_fetch() {
-	local from=$SECONDS dir version
-	if [ -n "$TREE" ]; then
-		import_tree
-	elif ! find_tree; then
+	local from=$SECONDS dir version series
+	series=$(debian_series) || series=
+	if ! find_tree; then
 		need_space 5000 "the kernel source"
 		scratch dir
-		must "fetch: Linux ${PIN%.*}" fetch-download.log \
-			"is the network up? A tree that you have: --tree DIR" download "$dir" "linux-source-${PIN%.*}"
+		must "fetch: Linux $series" fetch-download.log \
+			"is the network up? A tree that you have: --tree DIR" download "$dir" "linux-source-$series"
 		must "fetch: unpacking" fetch-unpack.log "see the log" unpack "$dir"
 		version=$(tree_version "$dir/new/src")
 		[ -n "$version" ] || die "fetch: the package holds no kernel tree (log: $LOGS/fetch-unpack.log)"
@@ -94,7 +108,7 @@ do_fetch() {
 		use_tree "$CACHE/linux-$version"
 	fi
 	version=$(tree_version "$SRC")
-	[ "$version" = "$PIN" ] || say "fetch: Linux $PIN is not to be had here; this is $version"
+	[ "$version" = "$PIN" ] || [ "$series" != "${PIN%.*}" ] || say "fetch: Linux $PIN is not to be had here; this is $version"
 	done_step fetch "$from" "Linux $version in $SRC"
 }
 
@@ -105,9 +119,9 @@ import_tree() {
 	TREE=$(cd "$TREE" && pwd -P)
 	version=$(tree_version "$TREE")
 	[ -n "$version" ] || die "--tree $TREE: not a Linux source tree"
-	case $version in
-	"${PIN%.*}".*) ;;
-	*) die "--tree $TREE: this is Linux $version; the series is for ${PIN%.*}.y" ;;
+	case " $TREES " in
+	*" ${version%.*} "*) ;;
+	*) die "--tree $TREE: this is Linux $version; the series is for ${TREES// /.y and }.y" ;;
 	esac
 	top=$(tree_git rev-parse --show-toplevel 2>/dev/null || true)
 	if [ "$top" = "$TREE" ]; then

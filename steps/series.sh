@@ -9,7 +9,11 @@ DIFF=(diff-tree -p --full-index --no-renames --no-ext-diff --no-textconv --diff-
 declare -A OWNER KERNEL
 COMMITS=()
 
-series_dirs() { find "$SERIES" -mindepth 1 -maxdepth 1 -type d -name '[0-9][0-9][0-9][0-9]-*' | sort; }
+# What an older kernel lacks is in linux-X.Y/, and comes first.
+series_dirs() {
+	find "$SERIES" "$SERIES/linux-$(tree_series)" -mindepth 1 -maxdepth 1 -type d \
+		-name '[0-9][0-9][0-9][0-9]-*' -printf '%f\t%p\n' 2>/dev/null | sort | cut -f 2-
+}
 series_line() { sed -n "s/^$1=//p" "$SERIES/author"; }
 lines() { sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$1"; }
 
@@ -78,7 +82,8 @@ igit() { GIT_INDEX_FILE=$1 kgit "${@:2}"; }
 # apply_edits INDEX DIFF LOG
 apply_edits() {
 	igit "$1" apply --cached --whitespace=nowarn "$2" >"$3" 2>&1 ||
-		igit "$1" apply --cached --3way --whitespace=nowarn "$2" >"$3" 2>&1
+		igit "$1" apply --cached --3way --whitespace=nowarn "$2" >"$3" 2>&1 ||
+		{ ! pinned && igit "$1" apply --cached -C1 --whitespace=nowarn "$2" >"$3" 2>&1; }
 }
 
 # The commits of the series as the sources are now, into COMMITS; [0] is the kernel's own.
@@ -117,11 +122,19 @@ make_series() { # [EMPTY-OK]
 	[ ${#COMMITS[@]} -gt 1 ] || die "series: series/ holds no patch"
 }
 
+# Those for another kernel than the pinned one are what comes before the series.
 format_series() { # DIR
+	local last=${COMMITS[-1]} numbered=--numbered first=1
+	if ! pinned; then
+		last=${COMMITS[$(series_dirs | grep -c "^$SERIES/linux-")]} numbered=--no-numbered first=0
+	fi
 	kgit format-patch -q -o "$1" --zero-commit --no-signature --full-index --no-renames --no-ext-diff --no-textconv \
-		--diff-algorithm=myers --stat=75 --numbered --subject-prefix=PATCH --no-attach --no-thread --no-cover-letter \
-		--src-prefix=a/ --dst-prefix=b/ "${COMMITS[0]}..${COMMITS[-1]}"
+		--diff-algorithm=myers --stat=75 "$numbered" "--start-number=$first" --subject-prefix=PATCH --no-attach --no-thread --no-cover-letter \
+		--src-prefix=a/ --dst-prefix=b/ "${COMMITS[0]}..$last"
 }
+
+# Where those of this tree's kernel are.
+patches_dir() { if pinned; then echo "$ROOT/patches"; else echo "$ROOT/patches/linux-$(tree_series)"; fi; }
 
 # Files that nobody put into the kernel tree. Its own .gitignore is of no use: Debian's ignores all.
 strangers() {
@@ -199,9 +212,9 @@ do_series() {
 		make_series
 		scratch dir
 		format_series "$dir"
-		mkdir -p "$ROOT/patches"
-		rsync -rc --delete --include='*.patch' --exclude='*' "$dir/" "$ROOT/patches/"
-		done_step series "$from" "$((${#COMMITS[@]} - 1)) patches in patches/" ;;
+		mkdir -p "$(patches_dir)"
+		rsync -rc --delete --include='*.patch' --exclude='*' "$dir/" "$(patches_dir)/"
+		done_step series "$from" "$(find "$dir" -name '*.patch' | wc -l) patches in $(realpath --relative-to="$ROOT" "$(patches_dir)")/" ;;
 	--save) [ -n "${2-}" ] || die "series --save needs the number of a patch"; recover_tree; save_edits "$2" ;;
 	--drop)
 		recover_tree
@@ -227,6 +240,9 @@ save_edits() { # NUMBER
 	local patch work edits path from tree i=0 dir
 	patch=$(series_dirs | grep -E "/0*$1-" || true)
 	[ "$(grep -c . <<<"$patch")" = 1 ] || die "series: there is no patch $1 in series/"
+	# Their edits are those of the pinned kernel.
+	pinned || [[ $patch == */linux-*/* ]] ||
+		die "series: ${patch##*/} is for Linux ${PIN%.*}, and this tree is $(tree_version "$SRC"); save in one of series/linux-$(tree_series)/"
 	map_files
 	mapfile -t edits < <(tree_edits)
 	[ ${#edits[@]} -gt 0 ] || die "series: nothing in $SRC was edited"
@@ -259,7 +275,8 @@ save_edits() { # NUMBER
 	i=0
 	while read -r dir; do
 		i=$((i + 1))
-		[ ! -e "$dir/edits.diff" ] || write_edits "$dir" "${COMMITS[i - 1]}" "${COMMITS[i]}"
+		[ ! -e "$dir/edits.diff" ] || { ! pinned && [[ $dir != */linux-*/* ]]; } ||
+			write_edits "$dir" "${COMMITS[i - 1]}" "${COMMITS[i]}"
 	done < <(series_dirs)
 	printf '%s\0' "${edits[@]}" | kgit update-index --add --remove -z --stdin
 	echo "${COMMITS[-1]}" >"$K/moving"

@@ -63,7 +63,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--help names every command and option" {
 	door --help
 	[ "$status" -eq 0 ]
-	for word in demo test doctor devbox deps fetch patch build kunit selftest bench shell series clean --check --tree --jobs --accel --debug; do
+	for word in demo test doctor devbox deps fetch patch build kunit matrix selftest bench shell series clean --check --tree --jobs --accel --debug; do
 		[[ $output == *"$word"* ]]
 	done
 }
@@ -82,7 +82,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--tree of the wrong version" {
 	kernel 6.12.1
 	door --tree "$LINUX" fetch
-	refused "Linux 6.12.1; the series is for 7.3.y"
+	refused "Linux 6.12.1; the series is for 7.2.y and 7.3.y"
 }
 
 @test "a cache that cannot be written" {
@@ -278,6 +278,66 @@ gone() {
 	(cd "$LINUX" && git init -q && git add -A -f && git -c user.name=a -c user.email=a@b commit -qm x &&
 		git -c user.name=a -c user.email=a@b am -q "$DOOR"/patches/*.patch)
 	diff -r --exclude=.git "$LINUX" "$(tree)"
+}
+
+@test "another kernel: what it lacks comes first, and the series is the same" {
+	kernel 7.3.4
+	sed -i '/^5$/i half' "$LINUX/samples/rust/Kconfig"
+	door --tree "$LINUX" patch
+	sed -i 's/^7$/seven/' "$(tree)/samples/rust/Kconfig"
+	door --tree "$LINUX" series --save 0001
+	door --tree "$LINUX" series
+	[ "$status" -eq 0 ]
+	cp -r "$DOOR/patches" "$HERE/pinned"
+	cp -r "$DOOR/series/0001-one" "$HERE/one"
+
+	# Two lines away from the edit, the older kernel has another text.
+	kernel 7.2.1
+	mkdir -p "$DOOR/series/linux-7.2/0000-zero"
+	printf 'samples: zero\n\nFor Linux 7.2 only.\n' >"$DOOR/series/linux-7.2/0000-zero/message"
+	door --tree "$LINUX" patch
+	refused "0000-zero changes nothing"
+	cat >"$DOOR/series/linux-7.2/0000-zero/edits.diff" <<-'END'
+	diff --git a/kernel/a.c b/kernel/a.c
+	--- a/kernel/a.c
+	+++ b/kernel/a.c
+	@@ -1 +1,2 @@
+	 int a;
+	+int b;
+	END
+	door --tree "$LINUX" series
+	[ "$status" -eq 0 ]
+	[ "$(ls "$DOOR/patches/linux-7.2")" = 0000-samples-zero.patch ]
+	door --tree "$LINUX" patch
+	[ "$(sed -n '/^seven$/=' "$(tree)/samples/rust/Kconfig")" = 7 ]
+
+	# Edits there are saved only where they belong.
+	sed -i 's/^9$/nine/' "$(tree)/samples/rust/Kconfig"
+	door --tree "$LINUX" series --save 0001
+	refused "save in one of series/linux-7.2/"
+	door --tree "$LINUX" series --save 0000
+	echo "$output"
+	[ "$status" -eq 0 ]
+	grep -q '^+nine$' "$DOOR/series/linux-7.2/0000-zero/edits.diff"
+	diff -r "$HERE/one" "$DOOR/series/0001-one"
+	door --tree "$LINUX" series
+	diff -r --exclude=linux-7.2 "$HERE/pinned" "$DOOR/patches"
+
+	cp -r "$(tree)" "$HERE/patched"
+	(cd "$LINUX" && git init -q && git add -A -f && git -c user.name=a -c user.email=a@b commit -qm x &&
+		git -c user.name=a -c user.email=a@b am -q "$DOOR"/patches/linux-7.2/*.patch &&
+		git -c user.name=a -c user.email=a@b am -q -C1 "$DOOR"/patches/*.patch)
+	diff -r --exclude=.git "$LINUX" "$HERE/patched"
+}
+
+@test "kunit: compilers that are none" {
+	door --tree "$LINUX" fetch
+	door --tree "$LINUX" kunit 1.85
+	refused "kunit takes no argument, or two"
+	door --tree "$LINUX" kunit 1.2 gcc
+	refused "not one of the compilers"
+	door --tree "$LINUX" kunit 1.85 tcc
+	refused "llvm or gcc"
 }
 
 @test "a file that is in no patch" {

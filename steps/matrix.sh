@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Other compilers and other kernels: each a kernel of its own for UML, built and its KUnit run.
+
+# The kernel's minimum, and the pinned one.
+RUSTCS='1.85 1.96'
+COMPILERS='llvm gcc'
+
+# use_compilers RUSTC COMPILER: how kunit is to build, in a folder of its own.
+use_compilers() {
+	local rust
+	case " $RUSTCS " in *" $1 "*) ;; *) die "kunit $1: not one of the compilers $RUSTCS" ;; esac
+	case " $COMPILERS " in *" ${2-} "*) ;; *) die "kunit $1 ${2-}: then comes what compiles C: llvm or gcc" ;; esac
+	find_rust "$1"
+	KUNIT_OBJECTS=um-$1-$2
+	KUNIT_MAKE=(KRUSTFLAGS=-Dwarnings "RUSTC=$rust/rustc" "HOSTRUSTC=$rust/rustc" "RUSTDOC=$rust/rustdoc")
+	case $2 in
+	llvm) KUNIT_MAKE+=(LLVM=-19); COMPILED_BY="rustc $1, LLVM 19" ;;
+	gcc) KUNIT_MAKE+=(CC=gcc); COMPILED_BY="rustc $1, gcc $(gcc -dumpversion)" ;;
+	esac
+}
+
+# Sets rust: the folder of that rustc and its rustdoc.
+find_rust() { # X.Y
+	rust=/usr/bin
+	! "$rust/rustc" --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]" || return 0
+	rust=$CACHE/tools/rust-$1
+	[ ! -x "$rust/rustc" ] || return 0
+	rm -rf "$rust.new"
+	must "kunit: rustc $1" matrix-rustc.log "is the network up?" unpack_rust "$1" "$rust.new"
+	mv "$rust.new" "$rust"
+}
+
+# The system has room for one of Debian's versions; another is unpacked beside it.
+unpack_rust() { # X.Y FOLDER
+	local version package tool
+	version=$(apt-cache madison rustc-web | awk -v series="$1." 'index($3, series) == 1 { print $3; exit }')
+	[ -n "$version" ] || { echo "apt knows no rustc-web $1"; return 1; }
+	mkdir -p "$2" && cd "$2" &&
+		apt-get -q -o "APT::Sandbox::User=$(id -un)" download "rustc-web=$version" "libstd-rust-web-dev=$version" \
+			"rust-web-src=$version" "libstd-rust-web-$1=$version" || return
+	for package in *.deb; do
+		dpkg-deb -x "$package" . && rm "$package" || return
+	done
+	for tool in rustc rustdoc; do
+		cat >"$tool" <<-'END'
+			#!/bin/sh
+			here=$(dirname "$(readlink -f "$0")")
+			LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/bin/$(basename "$0")" "$@"
+		END
+		chmod +x "$tool" && "./$tool" --version || return
+	done
+}
+
+do_matrix() {
+	local from=$SECONDS start rust_version compiler tree log status failed=0 row rows=()
+	local trees=()
+	# The pinned kernel first. With --tree, that tree alone.
+	if [ -n "$TREE" ]; then trees=("$TREE"); else mapfile -t trees < <(tr ' ' '\n' <<<"$TREES" | sort -rV); fi
+	for tree in "${trees[@]}"; do
+		for rust_version in $RUSTCS; do
+			for compiler in $COMPILERS; do
+				start=$SECONDS status=0
+				log=$LOGS/matrix-$(basename "$tree")-$rust_version-$compiler.log
+				matrix_one "$tree" "$rust_version" "$compiler" "$log" || status=$?
+				row=$(sed -n 's/^kunit: \([0-9]* passed.*\)$/\1/p' "$log" | tail -n 1)
+				if [ $status -ne 0 ]; then
+					failed=$((failed + 1))
+					row="FAILED ${row:-$(sed -n 's/^build-kernel.sh: //p' "$log" | tail -n 1)}"
+				fi
+				rows+=("$(printf '%-9s %-8s %-9s %-14s %s' "$(sed -n 's/^fetch: Linux \([0-9.]*\) in .*/\1/p' "$log")" \
+					"$rust_version" "$compiler" "$(span $((SECONDS - start)))" "$row")")
+				say "matrix: ${rows[-1]}"
+			done
+		done
+	done
+	printf '\n%-9s %-8s %-9s %-14s %s\n' Linux rustc C took KUnit
+	printf '%s\n' "${rows[@]}"
+	[ $failed -eq 0 ] || die "matrix: $failed of ${#rows[@]} did not pass (logs: $LOGS/matrix-*.log)"
+	done_step matrix "$from" "${#rows[@]} kernels built, all their tests passed"
+}
+
+# As a run of its own, as the test step has them.
+matrix_one() { # TREE RUSTC COMPILER LOG
+	local step
+	: >"$4"
+	for step in fetch patch "kunit $2 $3"; do
+		set -m
+		# shellcheck disable=SC2086
+		"$ROOT/build-kernel.sh" --jobs "$JOBS" --tree "$1" $step </dev/null >>"$4" 2>&1 &
+		CHILD=$!
+		set +m
+		wait "$CHILD" || { CHILD=; return 1; }
+		CHILD=
+	done
+}
