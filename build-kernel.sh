@@ -42,6 +42,8 @@ TREE=''
 . "$ROOT/steps/devbox.sh"
 # shellcheck source=steps/devbox_test.sh
 . "$ROOT/steps/devbox_test.sh"
+# shellcheck source=steps/deb.sh
+. "$ROOT/steps/deb.sh"
 # shellcheck source=steps/doctor.sh
 . "$ROOT/steps/doctor.sh"
 
@@ -62,6 +64,9 @@ usage() {
 	  fetch       get the kernel source
 	  patch       apply the series to it
 	  build       build the kernel, the module and the kselftests into build/
+	  deb         the kernel and its headers as Debian packages, in build/deb/
+	              --config small|running|distro: whose configuration (default: small, that of build);
+	              --test: also install and boot it in a Debian of its own
 	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built by that rustc and C compiler
 	  matrix      that with each of these compilers, on Linux 7.3 and 7.2; a table at the end
 	  selftest    run the kselftests in the booted kernel
@@ -100,7 +105,7 @@ while [ $# -gt 0 ]; do
 	--debug) DEBUG=1 ;;
 	-*)
 		case $command in
-		series | clean | devbox) args+=("$1") ;;
+		series | clean | devbox | deb) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
@@ -119,7 +124,7 @@ deps | fetch | patch | build | matrix | selftest | bench | demo | test | host | 
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-shell | series | clean | devbox) ;;
+shell | series | clean | devbox | deb) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 

@@ -50,6 +50,11 @@ dkms_trouble() {
 	dkms_here
 }
 
+packages_trouble() {
+	emulator_trouble
+	deb_tools
+}
+
 hacker_trouble() {
 	emulator_trouble
 	command -v bats >/dev/null && command -v shellcheck >/dev/null && command -v cargo >/dev/null ||
@@ -68,6 +73,6 @@ do_doctor() {
 	diagnose "try it in an emulator" "./build-kernel.sh" emulator_trouble
 	diagnose "load it on this box" "sudo ./build-kernel.sh devbox --load" devbox_trouble
 	diagnose "... and keep it" "sudo ./build-kernel.sh devbox --dkms" dkms_trouble
-	diagnose "build the kernel" "./build-kernel.sh build" emulator_trouble
+	diagnose "the kernel as packages" "./build-kernel.sh deb" packages_trouble
 	diagnose "hack on it" "./build-kernel.sh test" hacker_trouble
 }

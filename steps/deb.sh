@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The patched kernel as Debian packages, by the kernel's own bindeb-pkg: they install beside the
+# distribution's kernel. What bindeb-pkg leaves out of the headers, Rust metadata, is added.
+
+do_deb() {
+	local config=small test='' from=$SECONDS release
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--test) test=1 ;;
+		--config=*) config=${1#*=} ;;
+		--config) value "$@"; config=$2; shift ;;
+		*) die "deb: unknown argument $1; it takes --config running, distro or small, and --test" ;;
+		esac
+		shift
+	done
+	case $config in running | distro | small) ;; *) die "deb --config $config: not one of running, distro, small" ;; esac
+	deb_tools
+	[ -z "$test" ] || box_needs "deb --test"
+	need_tree
+	[ -e "$SRC/samples/rust/rust_vfifo.rs" ] || die "deb: the kernel tree has no series in it; run ./build-kernel.sh patch"
+	O=$K/deb-$config/objects
+	case $config in
+	small) need_space 2500 "a third set of objects, and the packages" ;;
+	*) need_space 25000 "a distribution's configuration, with all of its modules" ;;
+	esac
+	deb_objects "$config"
+	must "deb: configuration" deb-config.log "see the log" deb_configure "$config"
+	rm -f "$K/deb-$config"/*.deb
+	must "deb: packages" deb.log "the first error is in the log" \
+		kmake bindeb-pkg DPKG_FLAGS=-d KDEB_CHANGELOG_DIST=unstable
+	release=$(cat "$O/include/config/kernel.release")
+	must "deb: Rust metadata into the headers" deb-headers.log "see the log" deb_metadata "$K/deb-$config" "$release"
+	mkdir -p "$OUT/deb"
+	rm -f "$OUT/deb"/*.deb
+	# Not linux-libc-dev: it would take the place of the distribution's, and nothing needs it.
+	mv "$K/deb-$config"/linux-{image,headers}-"$release"_*.deb "$OUT/deb/"
+	rm -f "$K/deb-$config"/linux-*
+	done_step deb "$from" "$(cd "$OUT" && echo deb/linux-*.deb) are kernel $release; install them with: sudo apt-get install $OUT/deb/linux-*.deb"
+	[ -z "$test" ] || deb_test "$release"
+}
+
+# The packages beside Debian's own kernel in a Debian 13, and that kernel booted with it.
+deb_test() { # RELEASE
+	local from=$SECONDS stock work
+	[ "$ACCEL" != auto ] || ACCEL=tcg
+	scratch work
+	box_new
+	stock=$(box_release amd64)
+	mkdir -p "$BOX/root/deb" "$work/system/etc" "$work/system/lib/modules/$1"
+	cp "$OUT"/deb/*.deb "$BOX/root/deb/"
+	check "they install" box root "apt-get install -y --no-install-recommends ~/deb/*.deb"
+	check "beside Debian's kernel" test -s "$BOX/boot/vmlinuz-$1" -a -s "$BOX/boot/vmlinuz-$stock"
+
+	# What compiles modules for this kernel is here, not in that Debian.
+	cp "$BOX/etc/os-release" "$work/system/etc/"
+	ln -s "$BOX/usr/src/linux-headers-$1" "$work/system/lib/modules/$1/build"
+	check "the module builds with the headers" env VFIFO_SYSTEM="$work/system" "$ROOT/build-kernel.sh" devbox --kernel "$1"
+	cp "$OUT/devbox/$1/rust_vfifo.ko" "$BOX/root/"
+	cp -r "$ROOT/steps" "$BOX/root/steps"
+	BOX_FILES=9p
+	box_guest "modprobe, and the tour with its own module" 300 "$1" "" "
+		set -e
+		modprobe rust_vfifo
+		echo hello >/dev/vfifo0
+		[ \"\$(head -n 1 /dev/vfifo0)\" = hello ]
+		rmmod rust_vfifo
+		bash ~/steps/tour.sh /lib/modules/$1/kernel/samples/rust/rust_vfifo.ko ~/steps"
+	box_guest "the tour with the module built outside" 300 "$1" "" "bash ~/steps/tour.sh ~/rust_vfifo.ko ~/steps"
+	BOX_FILES=virtiofs
+	box_guest "Debian's kernel boots as before" 120 "$stock" "" "[ \"\$(uname -r)\" = $stock ]"
+	check "they go again" box root "apt-get remove -y linux-image-$1 linux-headers-$1"
+	check "nothing is left" test ! -e "$BOX/boot/vmlinuz-$1" -a ! -e "$BOX/lib/modules/$1"
+	[ $CHECKS_FAILED -eq 0 ] || die "deb --test: not everything held, as shown above"
+	rm -rf "$BOX"
+	done_step "deb --test" "$from" "kernel $1 beside $stock in a Debian 13"
+}
+
+deb_tools() {
+	local tool missing=()
+	for tool in dpkg-buildpackage:dpkg-dev dh_prep:debhelper rsync:rsync kmod:kmod; do
+		command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
+	done
+	[ ${#missing[@]} -eq 0 ] ||
+		die "deb: packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
+}
+
+# The small kernel is that of "build", of which most can be taken over.
+deb_objects() { # CONFIG
+	[ ! -e "$O" ] || return 0
+	mkdir -p "$(dirname "$O")"
+	if [ "$1" = small ] && [ -e "$K/x86/vmlinux" ]; then
+		cp -a "$K/x86" "$O.new" && rm -rf "$O.new/kselftest-installed" && mv "$O.new" "$O"
+	else
+		mkdir "$O"
+	fi
+}
+
+deb_configure() { # CONFIG
+	local option
+	case $1 in
+	small) cp "$ROOT/defconfig" "$O/.config.new" ;;
+	running) running_config >"$O/.config.new" ;;
+	distro) distro_config >"$O/.config.new" ;;
+	esac || return
+	if [ "$1" != small ]; then
+		# Their keys are theirs; modules are signed by a key that is made for this build. Debug
+		# information would be ten times all the rest.
+		"$SRC/scripts/config" --file "$O/.config.new" --set-str LOCALVERSION -vfifo --disable LOCALVERSION_AUTO \
+			--set-str SYSTEM_TRUSTED_KEYS '' --set-str SYSTEM_REVOCATION_KEYS '' --set-str BUILD_SALT '' \
+			--set-str MODULE_SIG_KEY certs/signing_key.pem --enable DEBUG_INFO_NONE \
+			--disable DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT --disable DEBUG_INFO_DWARF4 --disable DEBUG_INFO_DWARF5 &&
+			(cd "$SRC" && scripts/kconfig/merge_config.sh -m -O "$O" "$O/.config.new" "$ROOT/Kconfig.fragment") || return
+	else
+		mv "$O/.config.new" "$O/.config"
+	fi
+	kmake olddefconfig || return
+	while read -r option; do
+		grep -qxF "$option" "$O/.config" || { echo "$option is not met in this configuration"; return 1; }
+	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
+}
+
+running_config() {
+	local release
+	release=$(uname -r)
+	cat "$SYSTEM/boot/config-$release" 2>/dev/null || zcat "$SYSTEM/proc/config.gz" 2>/dev/null ||
+		{ echo "the configuration of the running kernel is neither in /boot/config-$release nor in /proc/config.gz" >&2; return 1; }
+}
+
+# Debian's, of the same version, from a package of its own.
+distro_config() {
+	local work
+	work=$K/deb-distro/config
+	rm -rf "$work" && mkdir -p "$work" && download "$work" "linux-config-${PIN%.*}" >&2 &&
+		dpkg-deb -x "$work"/linux-config-*.deb "$work/x" &&
+		xz -dc "$work/x/usr/src/linux-config-${PIN%.*}/config.amd64_none_amd64.xz"
+}
+
+# Repacks the headers with what an external module in Rust needs.
+deb_metadata() { # FOLDER RELEASE
+	local deb work=$1/headers target
+	deb=$(find "$1" -maxdepth 1 -name "linux-headers-$2_*.deb") && [ -n "$deb" ] || return
+	rm -rf "$work" && dpkg-deb --raw-extract "$deb" "$work" || return
+	target=$work/usr/src/linux-headers-$2
+	(cd "$O" && find rust \( -name '*.rmeta' -o -name '*.so' -o -name 'generated_*.rs' -o -name 'helpers*.bc' \) -print0 |
+		tar c --null -T -) | tar x -C "$target" &&
+		[ -e "$target/rust/libkernel.rmeta" ] &&
+		cp "$O/.config" "$target/.config" &&
+		(cd "$work" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums) &&
+		dpkg-deb --root-owner-group --build "$work" "$deb" && rm -r "$work"
+}
