@@ -819,7 +819,9 @@ TEST_F(dyndbg, sites)
 	lineno = site("\"vfifo{}: cleared {} bytes\\n\"", file, function, flags);
 	ASSERT_NE(0U, lineno);
 	EXPECT_STREQ("_", flags);
-	EXPECT_STREQ(MODULE "::fifo", function);
+	/* Built outside of the kernel tree, the driver is within another crate. */
+	p = strstr(function, MODULE "::");
+	EXPECT_STREQ(MODULE "::fifo", p ? p : function);
 	p = strrchr(file, '/');
 	EXPECT_STREQ("/fifo.rs", p ? p : file);
 
@@ -832,7 +834,7 @@ TEST_F(dyndbg, sites)
 	ASSERT_EQ(0, file_store(CONTROL, text("file %s line %u -p", file, lineno)));
 	change(&self->dev);
 	EXPECT_EQ(0, MESSAGES("vfifo"));
-	ASSERT_EQ(0, file_store(CONTROL, "func " MODULE "::generator +p"));
+	ASSERT_EQ(0, file_store(CONTROL, "func *" MODULE "::generator +p"));
 	change(&self->dev);
 	EXPECT_EQ(4, MESSAGES("vfifo"));
 	ASSERT_EQ(0, file_store(CONTROL, "file generator.rs =_"));
