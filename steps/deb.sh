@@ -131,9 +131,9 @@ running_config() {
 distro_config() {
 	local work
 	work=$K/deb-distro/config
-	rm -rf "$work" && mkdir -p "$work" && download "$work" "linux-config-${PIN%.*}" >&2 &&
+	rm -rf "$work" && mkdir -p "$work" && download "$work" "linux-config-$(tree_series)" >&2 &&
 		dpkg-deb -x "$work"/linux-config-*.deb "$work/x" &&
-		xz -dc "$work/x/usr/src/linux-config-${PIN%.*}/config.amd64_none_amd64.xz"
+		xz -dc "$work/x/usr/src/linux-config-$(tree_series)/config.amd64_none_amd64.xz"
 }
 
 # Repacks the headers with what an external module in Rust needs.
