@@ -332,7 +332,7 @@ static int run_out(struct end *out, int records)
 /* A child that is traced, and begins and ends together with another one. */
 static pid_t start_traced(bool producer, bool mapped, int records, int *ready)
 {
-	pid_t pid = child_start(2 * DEADLINE);
+	pid_t pid = child_start(5 * DEADLINE);
 	struct end end;
 	int err;
 
