@@ -32,7 +32,7 @@ guest() {
 	choose_accel
 	new_guest "$2"
 	launch "$GUEST/console" boot "$1" "$ACCEL"
-	tail -f --pid="$CHILD" -s 0.2 "$GUEST/output" 2>/dev/null &
+	tail -f --pid="$CHILD" -s 0.2 "$GUEST/output" 2>/dev/null 9>&- &
 	shown=$!
 	wait "$CHILD" || true
 	CHILD=
