@@ -81,10 +81,12 @@ usage() {
 	  --tree DIR              use this source of Linux 7.3.y or 7.2.y (it is only read); --tree 7.2: Debian's
 	  --jobs N                compile N files at once (default: $JOBS)
 	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm where it really works)
-	  --debug                 a kernel with sanitizers and lock checking
+	  --debug                 a kernel that checks itself: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug"
+	                          runs the kselftests in it
+	  --kcsan                 the same for a kernel with KCSAN, which finds data races
 	  --help                  this text
 
-	Downloads and objects are kept in $CACHE (VFIFO_CACHE).
+	Downloads and objects are kept in $CACHE (VFIFO_CACHE). VFIFO_SCALE=N gives the guest N times as long.
 	TEXT
 }
 
@@ -102,7 +104,7 @@ while [ $# -gt 0 ]; do
 		value "$@"; TREE=$2; shift ;;
 	--jobs) value "$@"; JOBS=$2; shift ;;
 	--accel) value "$@"; ACCEL=$2; shift ;;
-	--debug) DEBUG=1 ;;
+	--debug | --kcsan) DEBUG=${1#--} ;;
 	-*)
 		case $command in
 		series | clean | devbox | deb) args+=("$1") ;;
@@ -118,6 +120,7 @@ done
 command=${command:-demo}
 
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
+[[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
 deps | fetch | patch | build | matrix | selftest | bench | demo | test | host | doctor)
@@ -128,7 +131,8 @@ shell | series | clean | devbox | deb) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 
-OUT=$ROOT/build${DEBUG:+/debug}
+OUT=$ROOT/build${DEBUG:+/$DEBUG}
+[ -z "$DEBUG" ] || slow_guest
 LOGS=$OUT/log
 
 start

@@ -12,7 +12,7 @@ DIR=$(dirname "$(readlink -f "$0")")
 
 module=${VFIFO_MODULE:-rust_vfifo}
 class=/sys/class/vfifo
-DEADLINE=20
+DEADLINE=$((20 * ${VFIFO_SCALE:-1}))
 
 # helper NAME: where that program is, perhaps built elsewhere and not installed.
 helper()

@@ -16,7 +16,7 @@ sys=/sys/class/vfifo/$name
 LEN=600011
 
 # Seconds after which a program that should have ended is ended.
-DEADLINE=30
+DEADLINE=$((30 * ${VFIFO_SCALE:-1}))
 
 # The functions below are called by name, which shellcheck can't see.
 # shellcheck disable=SC2317

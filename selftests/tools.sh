@@ -12,7 +12,7 @@ dev=/dev/$name
 sys=/sys/class/vfifo/$name
 
 # Seconds after which a program that should have ended is ended.
-DEADLINE=20
+DEADLINE=$((20 * ${VFIFO_SCALE:-1}))
 
 # Built elsewhere than here, and not installed.
 bin=$DIR

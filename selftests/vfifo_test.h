@@ -5,6 +5,7 @@
  * The tests use /dev/vfifo0, or the device that VFIFO_NAME names. Whatever is
  * queued there is lost; mode, period and capacity are put back. An option
  * "-s seed", before any other, repeats the random choices of an earlier run.
+ * VFIFO_SCALE=N gives everything N times as long.
  */
 #ifndef VFIFO_TEST_H
 #define VFIFO_TEST_H
@@ -33,11 +34,23 @@
 #define VFIFO_CLASS	"/sys/class/vfifo"
 
 /*
+ * VFIFO_SCALE multiplies all deadlines, also those of the harness: for kernels
+ * that sanitizers make slow.
+ */
+static inline int vfifo_scale(void)
+{
+	const char *text = getenv("VFIFO_SCALE");
+	int scale = text ? atoi(text) : 1;
+
+	return scale < 1 ? 1 : scale;
+}
+
+/*
  * Seconds that anything may take which should happen at once: generous, for
  * emulated processors, but below the harness's 30 so that a test which meets it
  * still says what failed and cleans up.
  */
-#define DEADLINE	10
+#define DEADLINE	(10 * vfifo_scale())
 
 /* The result of a system call in one value: what it returned, or -errno. */
 static inline long res(long ret)
@@ -385,6 +398,12 @@ static inline long switches(pid_t pid)
 
 static inline int vfifo_main(int argc, char **argv)
 {
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+
+	for (f = __fixture_list; f; f = f->next)
+		for (t = f->tests; t; t = t->next)
+			t->timeout *= vfifo_scale();
 	if (argc > 2 && !strcmp(argv[1], "-s")) {
 		vfifo_seed = strtoull(argv[2], NULL, 0);
 		argv[2] = argv[0];

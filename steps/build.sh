@@ -10,12 +10,12 @@ kmake() {
 		make -C "$SRC" "O=$O" LLVM=-19 RUSTC=/usr/bin/rustc -j "$JOBS" "$@"
 }
 
-use_objects() { O=$K/x86${DEBUG:+-debug}; }
+use_objects() { O=$K/x86${DEBUG:+-$DEBUG}; }
 
 configure() {
 	local wanted=$O/.vfifo-defconfig
 	mkdir -p "$O"
-	cat "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/debug.config"} >"$wanted.new"
+	cat "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/$DEBUG.config"} >"$wanted.new"
 	if [ -e "$O/.config" ] && cmp -s "$wanted.new" "$wanted"; then rm "$wanted.new"; return; fi
 	cp "$wanted.new" "$O/.config"
 	must "build: configuration" build-config.log "see the log" kmake olddefconfig
@@ -38,6 +38,7 @@ do_build() {
 	need_tree
 	use_objects
 	local from=$SECONDS module=$O/samples/rust/rust_vfifo.ko
+	recover_tree
 	[ -e "$O/arch/x86/boot/bzImage" ] || need_space 1500 "the objects of the kernel"
 	configure
 	must "build: kernel and module" build.log "the first error is in the log" kmake
@@ -46,7 +47,7 @@ do_build() {
 	ln -sfn "$O/arch/x86/boot/bzImage" "$OUT/bzImage"
 	ln -sfn "$module" "$OUT/rust_vfifo.ko"
 	ln -sfn "$O/kselftest-installed" "$OUT/kselftest"
-	done_step build "$from" "build/${DEBUG:+debug/}bzImage, rust_vfifo.ko and kselftest/"
+	done_step build "$from" "build/${DEBUG:+$DEBUG/}bzImage, rust_vfifo.ko and kselftest/"
 }
 
 do_clean() {

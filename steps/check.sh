@@ -64,7 +64,7 @@ rust_formatted() {
 no_unsafe() { python3 "$ROOT/steps/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
 
 scripts_clean() {
-	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/tour.sh steps/bench.sh steps/dkms.sh .ci/run tests/*.bats
+	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/{tour,bench,dkms,audit}.sh .ci/run tests/*.bats
 }
 
 manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }

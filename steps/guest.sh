@@ -8,11 +8,27 @@ QEMU=qemu-system-x86_64
 GUEST=
 GUEST_END=
 CONSOLE=console.log
-TROUBLE='Kernel panic|BUG:|WARNING:|Oops|general protection fault|KASAN:|UBSAN:|KFENCE:|INFO: task .* blocked|rcu: INFO:|possible circular locking|DEBUG_LOCKS|Unable to handle|detected stall'
+# What a kernel says that has something to complain about. "BUG kmalloc-64 (…)" is SLUB's way.
+TROUBLE='Kernel panic|BUG:|BUG [^ ]+ \(|kernel BUG at|panicked at|WARNING:|Oops|general protection fault|KASAN:|UBSAN:|KFENCE:|ODEBUG:|corruption|INFO: task .* blocked|INFO: trying to register|rcu: INFO:|possible circular locking|DEBUG_LOCKS|locking correctness validator|Unable to handle|detected stall|leak detector disabled'
+# How much longer everything may take (VFIFO_SCALE=3 for a busy machine), and what else the kernel is
+# told: an emulated timer on a busy machine may be late when the kernel tries it, which is a panic.
+SCALE=${VFIFO_SCALE:-1}
+MEMORY=1G
+KERNEL_OPTIONS=(root=/dev/root oops=panic log_buf_len=1M no_timer_check)
+
+# For kernels with sanitizers: they take time and memory, and a processor that is emulated on a busy
+# machine may well do nothing for as long as one that is stuck.
+slow_guest() {
+	SCALE=$((6 * SCALE))
+	MEMORY=2G
+	KERNEL_OPTIONS+=(page_poison=1 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=200)
+}
 
 vng_options() { # ACCEL
-	VNG=(vng --run "$O/arch/x86/boot/bzImage" --user root --disable-microvm --force-9p --cpus 2 --memory 1G
-		--name vfifo --append root=/dev/root --append oops=panic --append log_buf_len=1M)
+	local option
+	VNG=(vng --run "$O/arch/x86/boot/bzImage" --user root --disable-microvm --force-9p --cpus 2 --memory "$MEMORY"
+		--name vfifo)
+	for option in "${KERNEL_OPTIONS[@]}"; do VNG+=(--append "$option"); done
 	[ "$1" = kvm ] || VNG+=(--disable-kvm)
 }
 
@@ -27,10 +43,7 @@ boot() { # SECONDS ACCEL: runs $GUEST/command; console in $GUEST/console
 # in $GUEST/output, the console in $GUEST/console.
 guest() {
 	local from=$SECONDS shown=
-	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run ./build-kernel.sh build first"
-	command -v "$QEMU" >/dev/null || die "QEMU ($QEMU) is missing; run ./build-kernel.sh deps as root"
-	choose_accel
-	new_guest "$2"
+	prepare_guest "$2"
 	launch "$GUEST/console" boot "$1" "$ACCEL"
 	tail -f --pid="$CHILD" -s 0.2 "$GUEST/output" 2>/dev/null 9>&- &
 	shown=$!
@@ -39,6 +52,28 @@ guest() {
 	wait "$shown" || true
 	judge "$1"
 	GUEST_SECONDS=$((SECONDS - from))
+}
+
+# guest_logged LABEL LOG SECONDS COMMAND: the same for what takes long. The output goes to the log,
+# and what is shown is how far it is: the last line of the output that matches GUEST_AT.
+guest_logged() {
+	local from=$SECONDS PROGRESS=guest_at
+	prepare_guest "$4"
+	logged "$1" "$CONSOLE" boot "$3" "$ACCEL" || true
+	cp "$LOGS/$CONSOLE" "$GUEST/console"
+	cp "$GUEST/output" "$LOGS/$2"
+	judge "$3"
+	GUEST_SECONDS=$((SECONDS - from))
+}
+
+GUEST_AT='s/^# selftests: vfifo: ([^ ]+)$/\1, /p'
+guest_at() { sed -nE "$GUEST_AT" "$GUEST/output" | tail -n 1; }
+
+prepare_guest() { # COMMAND
+	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run ./build-kernel.sh build first"
+	command -v "$QEMU" >/dev/null || die "QEMU ($QEMU) is missing; run ./build-kernel.sh deps as root"
+	choose_accel
+	new_guest "$1"
 }
 
 new_guest() { # COMMAND
@@ -75,13 +110,32 @@ judge() { # SECONDS
 # What a person should hear about the last guest, or nothing when all is well.
 guest_trouble() {
 	local line
-	line=$(grep -aoE "($TROUBLE).*" "$LOGS/$CONSOLE" | tr -d '\r' | head -n 1 || true)
+	line=$(complaints | grep -aoE "($TROUBLE).*" | head -n 1 || true)
 	case $GUEST_END in
 	crash) echo "the guest kernel crashed: ${line:-it ended without a word} (log: $LOGS/$CONSOLE)" ;;
 	hang) echo "the guest hung and was ended: ${line:-no answer within its time} (log: $LOGS/$CONSOLE)" ;;
 	unbooted) echo "the guest did not boot within its time: ${line:-QEMU said: $(tail -n 1 "$LOGS/$CONSOLE" | tr -d '\r')} (log: $LOGS/$CONSOLE)" ;;
 	*) [ -z "$line" ] || echo "the guest kernel complained: $line (log: $LOGS/$CONSOLE)" ;;
 	esac
+}
+
+# What the last guest complained of, in its own words: each complaint with what follows it, up to the
+# end of its call trace. KCSAN watches the whole kernel; only what it says of the driver counts.
+complaints() {
+	TROUBLE=$TROUBLE awk '
+		function flush() {
+			if (kcsan && block !~ /vfifo/) block = ""
+			printf "%s", block
+			block = ""; left = 0; kcsan = 0
+		}
+		{ gsub(/\r|\033\[[0-9;]*m/, "") }
+		!left && $0 ~ ENVIRON["TROUBLE"] { left = 50; kcsan = /BUG: KCSAN:/ }
+		left {
+			block = block $0 "\n"
+			if (--left == 0 || /---\[ end (trace|Kernel panic)/ || /\] =====*$/) flush()
+		}
+		END { flush() }
+	' "$LOGS/$CONSOLE"
 }
 
 # /dev/kvm may open and then never run the guest, so only a boot with a deadline counts. The

@@ -91,10 +91,13 @@ launch() {
 }
 
 progress() { # LABEL LOG ELAPSED
+	printf '%s: %s%s' "$1" "$(${PROGRESS:-steps_made} "$2" 2>/dev/null || true)" "$(span "$3")"
+}
+
+steps_made() { # LOG
 	local steps
-	steps=$(grep -cE '^ +[A-Z][A-Z0-9]* ' "$2" 2>/dev/null || true)
-	if [ "${steps:-0}" -gt 0 ]; then steps="$steps steps, "; else steps=; fi
-	printf '%s: %s%s' "$1" "$steps" "$(span "$3")"
+	steps=$(grep -cE '^ +[A-Z][A-Z0-9]* ' "$1" || true)
+	[ "${steps:-0}" -eq 0 ] || printf '%s steps, ' "$steps"
 }
 
 # logged LABEL LOG COMMAND...: returns the command's status.

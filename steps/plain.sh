@@ -13,8 +13,9 @@ plain_guest() {
 	root=$GUEST/root
 	plain_root "$root" "$@" || die "selftest: the initramfs can't be made; the disk may be full"
 	[ "$ACCEL" = tcg ] || cpu=host
-	launch "$GUEST/console" timeout --kill-after=5 "$deadline" "$QEMU" -accel "$ACCEL" -cpu "$cpu" -smp 2 -m 2G \
-		-kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" -append "console=ttyS0 oops=panic panic=-1" \
+	launch "$GUEST/console" timeout --kill-after=5 "$deadline" "$QEMU" -accel "$ACCEL" -cpu "$cpu" -smp 2 \
+		-m "$((2 * ${MEMORY%G}))G" -kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" \
+		-append "console=ttyS0 panic=-1 ${KERNEL_OPTIONS[*]:1}" \
 		-nodefaults -display none -no-reboot -serial stdio -serial "file:$GUEST/output"
 	wait "$CHILD" || true
 	CHILD=
@@ -36,6 +37,7 @@ plain_root() { # FOLDER PROGRAM...
 		done
 	done
 	printf '%s\n' "$@" >"$root/programs"
+	echo "export VFIFO_SCALE=$SCALE" >"$root/environment"
 	cat >"$root/init" <<-'END'
 		#!/bin/busybox sh
 		busybox=/bin/busybox
@@ -43,6 +45,7 @@ plain_root() { # FOLDER PROGRAM...
 		$busybox mount -t sysfs sysfs /sys
 		$busybox mount -t devtmpfs devtmpfs /dev
 		exec >/dev/ttyS1 2>&1 </dev/null
+		. /environment
 		status=0
 		$busybox insmod /rust_vfifo.ko || status=1
 		while read -r program; do

@@ -8,7 +8,7 @@ part() { # NAME COMMAND...: a part that fails without a failed test is a failure
 	before=$(totals)
 	say "== $name"
 	set -m
-	"$ROOT/build-kernel.sh" --jobs "$JOBS" --accel "$ACCEL" ${DEBUG:+--debug} ${TREE:+--tree "$TREE"} "$@" </dev/null &
+	"$ROOT/build-kernel.sh" --jobs "$JOBS" --accel "$ACCEL" ${DEBUG:+"--$DEBUG"} ${TREE:+--tree "$TREE"} "$@" </dev/null &
 	CHILD=$!
 	set +m
 	wait "$CHILD" || status=$?
@@ -25,7 +25,7 @@ part() { # NAME COMMAND...: a part that fails without a failed test is a failure
 totals() { awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$VFIFO_RESULTS"; }
 
 do_test() {
-	local from=$SECONDS work passed failed skipped step ready=1
+	local from=$SECONDS work step ready=1
 	scratch work
 	export VFIFO_RESULTS=$work/results
 	: >"$VFIFO_RESULTS"
@@ -33,13 +33,19 @@ do_test() {
 		COUNTED=0 part "$step" "$step" || { ready=; break; }
 	done
 	if [ -n "$ready" ]; then
-		part series series --check || true
+		[ -n "$DEBUG" ] || part series series --check || true
 		part selftest selftest || true
-		part kunit kunit || true
+		[ -n "$DEBUG" ] || part kunit kunit || true
 	fi
-	part host host || true
+	# The rest is the same whatever the kernel.
+	[ -n "$DEBUG" ] || part host host || true
+	summary test "$from"
+}
+
+summary() { # STEP START
+	local passed failed skipped
 	read -r passed failed skipped < <(totals)
-	say "test: took $(span $((SECONDS - from))); logs in $LOGS"
+	say "$1: took $(span $((SECONDS - $2))); logs in $LOGS"
 	say "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The door itself, on a copy of it with a kernel tree of a few files: what it refuses and how it
 # says so, and that the series comes out the same.
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
 
@@ -63,7 +63,8 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--help names every command and option" {
 	door --help
 	[ "$status" -eq 0 ]
-	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest bench shell series clean --check --tree --jobs --accel --debug; do
+	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest bench shell series clean \
+		--check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
 }
@@ -73,6 +74,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "an option without its value" { door --jobs; refused "--jobs needs a value"; }
 @test "a number of jobs that is none" { door --jobs many build; refused "--jobs many"; }
 @test "an accelerator that is none" { door --accel=warp build; refused "--accel warp"; }
+@test "a scale that is none" { VFIFO_SCALE=0.5 door build; refused "VFIFO_SCALE=0.5: not a number"; }
 @test "an argument too many" { door build this; refused "build takes no argument"; }
 @test "an unknown argument of series" { door --tree "$LINUX" series --nonsense; refused "unknown argument --nonsense"; }
 @test "--tree that is not there" { door --tree "$HERE/no" fetch; refused "no such folder"; }
@@ -175,6 +177,60 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	booted_by 'sh "$g/wrapper"; echo "WARNING: mm/x.c:1 at y"; echo "reboot: Power down"'
 	door --tree "$LINUX" --accel tcg shell true
 	refused "the guest kernel complained: WARNING: mm/x.c"
+}
+
+# splat LINE...: the console of a guest, with these lines in the middle.
+splat() {
+	export CACHE=$VFIFO_CACHE ROOT=$DOOR LOGS=$HERE DEBUG=debug
+	# shellcheck source=/dev/null
+	. "$REAL/steps/guest.sh"
+	printf '[    1.000000] %s\r\n' "rust_vfifo: loaded" "$@" "rust_vfifo: unloaded" >"$LOGS/console.log"
+}
+
+@test "what the kernel complains of is shown to its end" {
+	splat "WARNING: mm/x.c:1 at y+0x1/0x2" "Call Trace:" " z+0x3/0x4" "---[ end trace 0000000000000000 ]---" "free"
+	[ "$(complaints | cut -c 16-)" = $'WARNING: mm/x.c:1 at y+0x1/0x2\nCall Trace:\n z+0x3/0x4\n---[ end trace 0000000000000000 ]---' ]
+	splat "=====================" "BUG kmalloc-64 (Tainted: G    B): Poison overwritten" "-----" "======================"
+	[ "$(complaints | grep -c .)" -eq 3 ]
+	splat "nothing at all" "..MP-BIOS bug: 8254 timer not connected to IO-APIC" "rcu: INFORMATION"
+	[ -z "$(complaints)" ]
+}
+
+@test "every kind of complaint is one" {
+	local line
+	for line in "BUG: KASAN: slab-use-after-free in a+0x1/0x2" "UBSAN: array-index-out-of-bounds in a.c:1:2" \
+		"WARNING: possible circular locking dependency detected" "BUG: sleeping function called from invalid context at a.c:1" \
+		"ODEBUG: free active (active state 0) object: 1 object type: hrtimer hint: a" "list_del corruption. prev->next" \
+		"INFO: task a:1 blocked for more than 120 seconds." "rust_kernel: panicked at rust/kernel/a.rs:1:2:" \
+		"pagealloc: memory corruption" "kernel BUG at a.c:1!" "Oops: general protection fault" \
+		"turning off the locking correctness validator." "kmemleak: Kernel memory leak detector disabled"; do
+		splat "$line"
+		echo "$line"
+		[ -n "$(complaints)" ]
+	done
+}
+
+@test "KCSAN counts where it names the driver" {
+	splat ======== "BUG: KCSAN: data-race in a / b" "read to 1 by task 2 on cpu 0:" " a+0x1/0x2" ======== \
+		======== "BUG: KCSAN: data-race in c / d" "read to 1 by task 2 on cpu 0:" " d+0x1/0x2 [rust_vfifo]" ========
+	[ "$(complaints | grep -c 'BUG: KCSAN: data-race in c / d')" -eq 1 ]
+	[ "$(complaints | grep -c 'BUG: KCSAN')" -eq 1 ]
+}
+
+# parts_of ARGUMENT...: what the door would run, if each part took no time.
+parts_of() {
+	printf 'part() { echo "part $DEBUG: ${*:2}"; result 1 0 0; }\n' >>"$DOOR/steps/test.sh"
+	door --tree "$LINUX" fetch
+	door --tree "$LINUX" "$@"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	parts=$(sed -n 's/^part //p' <<<"$output" | paste -sd ,)
+}
+
+@test "test --debug runs what the kernel makes a difference to" {
+	parts_of test --debug
+	[ "$parts" = "debug: deps,debug: fetch,debug: patch,debug: build,debug: selftest" ]
+	[[ $output == *$'\n5 passed, 0 failed' ]]
 }
 
 @test "a guest that hangs" {

@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# In the guest: what the kernel knows and no test asks it.
+#   audit.sh before FOLDER            notes how things are; the driver is not loaded yet
+#   audit.sh after FOLDER [CHECK]...  unloads it, and says in TAP whether they still are so
+# Each CHECK (kmemleak, lockdep, objects) is one that this kernel must be able to make.
+set -uo pipefail
+
+when=$1 folder=$2
+shift 2
+wanted=$*
+debugfs=/sys/kernel/debug
+leaks=$debugfs/kmemleak
+objects=$debugfs/debug_objects/stats
+
+object_warnings() { sed -nE 's/^warnings *: *([0-9]+).*/\1/p' "$objects"; }
+
+if [ "$when" = before ]; then
+	mkdir -p "$folder"
+	mountpoint -q "$debugfs" || mount -t debugfs debugfs "$debugfs"
+	cat /proc/sys/kernel/tainted >"$folder/tainted"
+	if [ -e "$objects" ]; then object_warnings >"$folder/objects"; fi
+	# What was lost while booting is no concern of ours.
+	if [ -e "$leaks" ]; then echo scan >"$leaks" && echo clear >"$leaks"; fi
+	exit 0
+fi
+
+number=0
+verdict() { # NAME TROUBLE: nothing, or what there is to say
+	number=$((number + 1))
+	if [ -z "$2" ]; then echo "ok $number $1"; return; fi
+	printf '%s\n' "$2" | sed 's/^/# /'
+	echo "not ok $number $1"
+}
+
+can() { # CHECK FILE: whether to make it
+	[ ! -e "$2" ] || return 0
+	[[ " $wanted " != *" $1 "* ]] || verdict "this kernel has $1" "there is no $2"
+	return 1
+}
+
+# Twice, because one scan may miss what is being moved, and nothing younger than 5 s is called lost.
+lost() { # WHEN
+	local found
+	sleep 6
+	echo scan >"$leaks"
+	sleep 1
+	echo scan >"$leaks"
+	found=$(cat "$leaks")
+	[ -z "$found" ] || printf '%s:\n%s\n' "$1" "$found"
+}
+
+loaded() { grep -q '^rust_vfifo ' /proc/modules; }
+
+unloading() {
+	local end=$((SECONDS + 20 * ${VFIFO_SCALE:-1})) said=
+	while loaded; do
+		said=$(rmmod rust_vfifo 2>&1)
+		[ "$SECONDS" -lt "$end" ] || break
+		sleep 0.2
+	done
+	if loaded; then
+		echo "rmmod: $said"
+		grep '^rust_vfifo ' /proc/modules
+		grep -l vfifo /proc/[0-9]*/maps 2>/dev/null
+	fi
+	ls -d /sys/class/vfifo /dev/vfifo* 2>/dev/null
+	grep vfifo /proc/devices
+}
+
+# Who waits in a way that no signal ends, now and later.
+stuck() {
+	local first
+	first=$(ps -eo pid=,stat=,comm= | awk '$2 ~ /^D/ { print $1, $3 }' | sort)
+	[ -n "$first" ] || return 0
+	sleep $((5 * ${VFIFO_SCALE:-1}))
+	comm -12 <(echo "$first") <(ps -eo pid=,stat=,comm= | awk '$2 ~ /^D/ { print $1, $3 }' | sort)
+}
+
+# Not the two bits that say that a module was built elsewhere, and is not signed.
+newly_tainted() {
+	local was now new bit letters=PFSRMBUDAWCIOELKXTNJ
+	was=$(cat "$folder/tainted") now=$(cat /proc/sys/kernel/tainted)
+	new=$((now & ~was & ~0x3000))
+	for ((bit = 0; bit < ${#letters}; bit++)); do
+		((new >> bit & 1)) && echo "now $now, was $was: ${letters:bit:1}, see admin-guide/tainted-kernels.rst"
+	done
+}
+
+echo "TAP version 13"
+# With the module there, which gives names to addresses; then without.
+found=
+if [ -e "$leaks" ]; then found=$(lost "with the driver loaded"); fi
+verdict "the driver unloads and leaves nothing" "$(unloading)"
+if can kmemleak "$leaks"; then
+	[ -n "$found" ] || found=$(lost "with the driver unloaded")
+	verdict "kmemleak finds nothing" "$(head -n 40 <<<"$found")"
+fi
+if can lockdep /proc/lockdep_stats; then
+	verdict "lockdep still checks" "$(grep 'debug_locks:' /proc/lockdep_stats | grep -vE ' 1$')"
+fi
+if can objects "$objects"; then
+	verdict "no warning about timers and work items" \
+		"$([ "$(object_warnings)" = "$(cat "$folder/objects")" ] || cat "$objects")"
+fi
+verdict "nobody is stuck in the kernel" "$(stuck)"
+verdict "the kernel is not tainted" "$(newly_tainted)"
+echo "1..$number"
