@@ -135,5 +135,9 @@ OUT=$ROOT/build${DEBUG:+/$DEBUG}
 [ -z "$DEBUG" ] || slow_guest
 LOGS=$OUT/log
 
-start
-"do_$command" ${args[@]+"${args[@]}"}
+# Read whole before it runs, so that this file may change meanwhile.
+{
+	start
+	"do_$command" ${args[@]+"${args[@]}"}
+	exit
+}
