@@ -69,7 +69,8 @@ usage() {
 	              --test: also install and boot it in a Debian of its own
 	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built by that rustc and C compiler
 	  matrix      that with each of these compilers, on Linux 7.3 and 7.2; a table at the end
-	  selftest    run the kselftests in the booted kernel
+	  selftest [PROGRAM]...
+	              run the kselftests in the booted kernel, or those of them
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
@@ -123,11 +124,11 @@ command=${command:-demo}
 [[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | matrix | selftest | bench | demo | test | host | doctor)
+deps | fetch | patch | build | matrix | bench | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-shell | series | clean | devbox | deb) ;;
+selftest | shell | series | clean | devbox | deb) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 
