@@ -17,8 +17,8 @@
 
 #include "vfifo_module.h"
 
-#define MIB		(1L << 20)
-#define MAX_CAPACITY	(1L << 30)
+#define MIB		1048576L
+#define MAX_CAPACITY	(1024 * MIB)
 #define MAX_DEVICES	256
 #define MANY		1000	/* open files, sleepers */
 #define SOME		200
@@ -28,7 +28,7 @@ static int rounds = 1;
 
 /* Seconds for what is a thousand times something. */
 #define LONG_TEST	600
-#define LONG_WAIT	120
+#define LONG_WAIT	(120 * vfifo_scale())
 
 #define eventually_long(cond) ({					\
 	__s64 __end = now_ms() + LONG_WAIT * 1000;			\
@@ -136,7 +136,7 @@ static void use_all(struct __test_metadata *_metadata, long cap)
 	__atomic_store_n(&own->position, start + cap - sizeof(buf),
 			 __ATOMIC_RELEASE);
 	munmap(own, sysconf(_SC_PAGESIZE));
-	EXPECT_EQ(sizeof(buf), read(fd, buf, sizeof(buf)));
+	EXPECT_EQ((ssize_t)sizeof(buf), read(fd, buf, sizeof(buf)));
 	EXPECT_TRUE(stream_equal(buf, sizeof(buf), 0));
 	EXPECT_EQ(-EAGAIN, res(read(fd, buf, 1)));
 	munmap(data, 2 * cap);
@@ -272,9 +272,8 @@ TEST_F_TIMEOUT(limits, most_devices, LONG_TEST)
 		EXPECT_EQ(i, (int)minor(st.st_rdev));
 		/* The odd ones only. */
 		c = i;
-		if (i & 1) {
+		if (i & 1)
 			EXPECT_EQ(1, write(fd[i], &c, 1));
-		}
 		pfd[i].fd = fd[i];
 		pfd[i].events = POLLIN;
 	}
@@ -457,25 +456,78 @@ FIXTURE_VARIANT(sleepers)
 	bool many;		/* in every run */
 };
 
-#define SLEEPERS(name, ...)						\
-	FIXTURE_VARIANT_ADD(sleepers, name) { __VA_ARGS__ }
+FIXTURE_VARIANT_ADD(sleepers, readers_one_write)
+{
+	.sleep = READS,
+	.wake = BY_ONE_CALL,
+	.result = 1,
+	.many = true,
+};
 
-SLEEPERS(readers_one_write, .sleep = READS, .wake = BY_ONE_CALL, .result = 1,
-	 .many = true);
-SLEEPERS(readers_writes, .sleep = READS, .wake = BY_MANY_CALLS, .result = 1);
-SLEEPERS(readers_claim, .sleep = READS, .wake = BY_CLAIM, .result = -EBUSY);
-SLEEPERS(readers_signal, .sleep = READS, .wake = BY_SIGNAL, .result = -EINTR);
-SLEEPERS(writers_one_read, .sleep = WRITES_A_BYTE, .wake = BY_ONE_CALL,
-	 .result = 1, .many = true);
-SLEEPERS(writers_reads, .sleep = WRITES_A_BYTE, .wake = BY_MANY_CALLS,
-	 .result = 1);
-SLEEPERS(writers_clear, .sleep = WRITES_A_BYTE, .wake = BY_CLEAR, .result = 1);
-SLEEPERS(writers_claim, .sleep = WRITES_A_BYTE, .wake = BY_CLAIM,
-	 .result = -EBUSY);
-SLEEPERS(large_writers_reads, .sleep = WRITES_A_LOT, .wake = BY_MANY_CALLS,
-	 .result = PIPE_BUF);
-SLEEPERS(pollers, .sleep = POLLS, .wake = BY_ONE_CALL, .result = 1,
-	 .many = true);
+FIXTURE_VARIANT_ADD(sleepers, readers_writes)
+{
+	.sleep = READS,
+	.wake = BY_MANY_CALLS,
+	.result = 1,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, readers_claim)
+{
+	.sleep = READS,
+	.wake = BY_CLAIM,
+	.result = -EBUSY,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, readers_signal)
+{
+	.sleep = READS,
+	.wake = BY_SIGNAL,
+	.result = -EINTR,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, writers_one_read)
+{
+	.sleep = WRITES_A_BYTE,
+	.wake = BY_ONE_CALL,
+	.result = 1,
+	.many = true,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, writers_reads)
+{
+	.sleep = WRITES_A_BYTE,
+	.wake = BY_MANY_CALLS,
+	.result = 1,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, writers_clear)
+{
+	.sleep = WRITES_A_BYTE,
+	.wake = BY_CLEAR,
+	.result = 1,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, writers_claim)
+{
+	.sleep = WRITES_A_BYTE,
+	.wake = BY_CLAIM,
+	.result = -EBUSY,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, large_writers_reads)
+{
+	.sleep = WRITES_A_LOT,
+	.wake = BY_MANY_CALLS,
+	.result = PIPE_BUF,
+};
+
+FIXTURE_VARIANT_ADD(sleepers, pollers)
+{
+	.sleep = POLLS,
+	.wake = BY_ONE_CALL,
+	.result = 1,
+	.many = true,
+};
 
 FIXTURE_SETUP(sleepers)
 {
@@ -577,9 +629,8 @@ TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
 
 	sigaction(SIGUSR1, &action, NULL);
 	ASSERT_EQ(0, ioctl(self->fd, VFIFO_GET_INFO, &info));
-	for (i = 0; writes && i < self->cap; i += PIPE_BUF) {
+	for (i = 0; writes && i < self->cap; i += PIPE_BUF)
 		ASSERT_EQ(PIPE_BUF, write(self->fd, buf, PIPE_BUF));
-	}
 	dormitory.fd = self->sleeper;
 	dormitory.sleep = variant->sleep;
 	pthread_attr_init(&attr);
@@ -595,11 +646,9 @@ TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
 	start = now_ms();
 	switch (variant->wake) {
 	case BY_ONE_CALL:
-		if (writes) {
-			EXPECT_EQ(self->cap, read(self->fd, buf, self->cap));
-		} else {
-			EXPECT_EQ(many, write(self->fd, buf, many));
-		}
+		i = writes ? read(self->fd, buf, self->cap) :
+			     write(self->fd, buf, many);
+		EXPECT_EQ(writes ? self->cap : many, i);
 		break;
 	case BY_MANY_CALLS:
 		/* Each makes one of them go on, and not more. */
@@ -647,8 +696,8 @@ TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
 /* A group that may have 32 MiB; NULL if there can't be one. */
 static const char *memory_group(void)
 {
-	static char dir[] = "/tmp/vfifo-XXXXXX", group[64];
-	char path[128];
+	char dir[32] = "/tmp/vfifo-XXXXXX", path[128];
+	static char group[64];
 
 	if (!mkdtemp(dir))
 		return NULL;
@@ -710,9 +759,8 @@ FIXTURE(memory)
 FIXTURE_SETUP(memory)
 {
 	health_begin(&self->health);
-	if (access(VFIFO_CLASS, F_OK)) {
+	if (access(VFIFO_CLASS, F_OK))
 		ASSERT_EQ(0, module_load("devices=1"));
-	}
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->info.size = sizeof(self->info);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));

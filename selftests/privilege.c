@@ -114,7 +114,7 @@ TEST_F(privilege, without_permission)
 
 	/* As devtmpfs makes it. */
 	ASSERT_EQ(0, stat(self->path, &st));
-	EXPECT_EQ(0600, st.st_mode & 0777);
+	EXPECT_EQ(0600U, st.st_mode & 0777);
 	pid = nobody_start();
 	if (!pid) {
 		NOBODY_EXPECT(EACCES, vfifo_open(O_RDONLY));
@@ -419,6 +419,9 @@ static int look_through(struct __test_metadata *_metadata, const char *path)
 			count += look_through(_metadata, name);
 		} else if (entry->d_type == DT_REG) {
 			count++;
+			/* Positions are what their owners said, so any number. */
+			if (!strncmp(entry->d_name, "bytes_", 6))
+				continue;
 			EXPECT_FALSE(has_address(path_text(name))) {
 				TH_LOG("%s: %s", name, path_text(name));
 			}
@@ -478,7 +481,7 @@ TEST_F(privilege, no_addresses)
 
 /* ---- nor other memory of the kernel's ---- */
 
-static bool all_zero(const volatile char *p, size_t len)
+static bool all_zero(const char *p, size_t len)
 {
 	size_t i;
 

@@ -88,7 +88,7 @@ static bool more(unsigned long done, __s64 start)
 /* Lets a little time pass, never the same. */
 static void jitter(__u64 *random)
 {
-	volatile unsigned long spin = rnd(random) % 3000;
+	unsigned long spin = rnd(random) % 3000;
 
 	switch (rnd(random) % 4) {
 	case 0:
@@ -98,8 +98,8 @@ static void jitter(__u64 *random)
 		usleep(rnd(random) % 500);
 		break;
 	default:
-		while (spin)
-			spin--;
+		while (spin--)
+			asm volatile("" : : : "memory");
 	}
 }
 
@@ -175,8 +175,8 @@ static int maps(int self, __u64 *random)
 	struct vfifo_info info = { .size = sizeof(info) };
 	int fd = device_open(rnd(random)), kind = rnd(random) % 4;
 	size_t len = sysconf(_SC_PAGESIZE);
-	volatile char *p;
 	__u64 offset;
+	char *p;
 
 	(void)self;
 	if (fd < 0)
@@ -203,9 +203,9 @@ static int maps(int self, __u64 *random)
 		fd = -1;
 	}
 	if (kind > 1)
-		p[len - 1] = 1;
-	(void)p[0];
-	munmap((void *)p, len);
+		STORE(p[len - 1], 1);
+	(void)LOAD(p[0]);
+	munmap(p, len);
 	if (fd >= 0)
 		close(fd);
 	return 1;
@@ -415,7 +415,7 @@ TEST_F_TIMEOUT(load_unload, against, FOREVER)
 		}
 		self->pid[i] = 0;
 		steps += race->steps[i];
-		EXPECT_LT(0, race->good[i]);
+		EXPECT_LT(0UL, race->good[i]);
 	}
 	TH_LOG("%lu rounds, %lu steps, of which %lu found a device", done,
 	       steps, found());
@@ -491,46 +491,46 @@ FIXTURE_TEARDOWN(last)
 }
 
 /* Takes hold of the device, says so, and lets go when told to. */
-static void hold(const FIXTURE_VARIANT(last) *variant, __u64 *random,
+static void hold(bool maps_data, bool claims_end, enum how how, __u64 *random,
 		 unsigned int turn)
 {
 	struct vfifo_info info = { .size = sizeof(info) };
 	long page = sysconf(_SC_PAGESIZE);
-	volatile char *data = NULL, *own = NULL;
+	char *data = NULL, *own = NULL;
 	int fd = device_open(1);
 
 	if (fd < 0 || ioctl(fd, VFIFO_GET_INFO, &info))
 		_exit(10);
-	if (variant->data) {
+	if (maps_data) {
 		data = mmap(NULL, 2 * info.capacity, PROT_READ | PROT_WRITE,
 			    MAP_SHARED, fd, info.data_offset);
 		if (data == MAP_FAILED)
 			_exit(11);
-		data[info.capacity] = 1;
+		STORE(data[info.capacity], 1);
 	}
-	if (variant->claim) {
+	if (claims_end) {
 		own = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			   rnd(random) % 2 ? info.producer_offset :
 					     info.consumer_offset);
 		if (own == MAP_FAILED)
 			_exit(12);
-		(void)own[0];
+		(void)LOAD(own[0]);
 	}
-	if (variant->how != BY_CLOSE)
+	if (how != BY_CLOSE)
 		close(fd);
 	ADD(race->turn, 1);
 	while (LOAD(race->turn) != turn + 2)
 		sched_yield();
 	jitter(random);
-	switch (variant->how) {
+	switch (how) {
 	case BY_CLOSE:
 		close(fd);
 		break;
 	case BY_MUNMAP:
 		if (own)
-			munmap((void *)own, page);
+			munmap(own, page);
 		if (data)
-			munmap((void *)data, 2 * info.capacity);
+			munmap(data, 2 * info.capacity);
 		break;
 	case BY_EXEC:
 		execl("/bin/true", "true", NULL);
@@ -558,7 +558,8 @@ TEST_F_TIMEOUT(last, against_unload, FOREVER)
 		self->pid = child_start(3 * MODULE_DEADLINE);
 		if (!self->pid) {
 			random += done;
-			hold(variant, &random, turn);
+			hold(variant->data, variant->claim,
+			     variant->how, &random, turn);
 			_exit(0);
 		}
 		ASSERT_TRUE(eventually(LOAD(race->turn) == turn + 1));
@@ -723,7 +724,7 @@ TEST_F_TIMEOUT(resize, against_reads_and_writes, FOREVER)
 	}
 	TH_LOG("%lu rounds, %lu resized, %lu writes, %lu reads", done, resized,
 	       race->steps[0], race->steps[1]);
-	EXPECT_LT(0, resized);
+	EXPECT_LT(0UL, resized);
 	EXPECT_HEALTHY(&self->health);
 }
 
@@ -732,9 +733,9 @@ static int maps_all(int self, __u64 *random)
 {
 	struct vfifo_info info = { .size = sizeof(info) }, again;
 	long page = sysconf(_SC_PAGESIZE);
-	volatile char *data;
 	static int fd = -1;
 	size_t len, i;
+	char *data;
 	int ret;
 
 	(void)self;
@@ -755,12 +756,12 @@ static int maps_all(int self, __u64 *random)
 	if (ret != -EBUSY)
 		return WRONG("resized while mapped: %d", ret);
 	for (i = 0; i < len; i += page)
-		data[i + rnd(random) % page] = i / page;
+		STORE(data[i + rnd(random) % page], i / page);
 	/* Both appearances are one. */
-	data[0] = 17;
-	if (2 * again.capacity == len && data[len / 2] != 17)
+	STORE(data[0], 17);
+	if (2 * again.capacity == len && LOAD(data[len / 2]) != 17)
 		return WRONG("the second half is another one");
-	munmap((void *)data, len);
+	munmap(data, len);
 	return 1;
 }
 
@@ -789,11 +790,11 @@ TEST_F_TIMEOUT(resize, against_mappings, FOREVER)
 			TH_LOG("%s", race->wrong);
 		}
 		self->pid[ret] = 0;
-		EXPECT_LT(0, race->good[ret]);
+		EXPECT_LT(0UL, race->good[ret]);
 	}
 	TH_LOG("%lu rounds, %lu resized, %lu mappings", done, resized,
 	       found());
-	EXPECT_LT(0, resized);
+	EXPECT_LT(0UL, resized);
 	/* Nothing is mapped any more, so nothing is in the way. */
 	EXPECT_EQ(0, attr_set("capacity", self->dev.capacity));
 	EXPECT_HEALTHY(&self->health);
@@ -900,7 +901,7 @@ TEST_F_TIMEOUT(resize, against_claims, FOREVER)
 			TH_LOG("%s", race->wrong);
 		}
 		self->pid[i] = 0;
-		EXPECT_LT(0, race->good[i]);
+		EXPECT_LT(0UL, race->good[i]);
 	}
 	TH_LOG("%lu rounds, %lu resized, %lu times produced, %lu consumed, %lu read",
 	       done, resized, race->good[0], race->good[1], race->good[2]);
@@ -932,7 +933,7 @@ TEST_F_TIMEOUT(resize, claims_against_claims, FOREVER)
 			TH_LOG("%s", race->wrong);
 		}
 		self->pid[i] = 0;
-		EXPECT_LT(0, race->good[i]);
+		EXPECT_LT(0UL, race->good[i]);
 	}
 	TH_LOG("%lu claims that moved bytes", found());
 	EXPECT_EQ(0, attr_get("producer_claimed"));
@@ -1004,9 +1005,8 @@ TEST_F_TIMEOUT(resize, close_against_signals, FOREVER)
 		ASSERT_LE(0, fd);
 		ASSERT_EQ(0, fcntl(fd, F_SETOWN_EX, &owner));
 		ASSERT_EQ(0, fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK));
-		if (rnd(&random) % 2) {
+		if (rnd(&random) % 2)
 			EXPECT_TRUE(eventually(LOAD(signals)));
-		}
 		jitter(&random);
 		async_off(fd, rnd(&random) % 3, null);
 		/*
@@ -1021,8 +1021,8 @@ TEST_F_TIMEOUT(resize, close_against_signals, FOREVER)
 			late += LOAD(signals) - before;
 		}
 	}
-	EXPECT_EQ(0, late);
-	EXPECT_LT(0, total);
+	EXPECT_EQ(0UL, late);
+	EXPECT_LT(0U, total);
 	TH_LOG("%lu rounds, %u signals, %lu pieces of news", done, total,
 	       found());
 	close(null);

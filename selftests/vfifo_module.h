@@ -17,7 +17,7 @@
 #include "vfifo_test.h"
 
 /* Seconds that a module may take to be loaded, or to be let go. */
-#define MODULE_DEADLINE	60
+#define MODULE_DEADLINE	(60 * vfifo_scale())
 
 /* Takes "@name value" out of the arguments: the value, or NULL. */
 static inline const char *take_option(int *argc, char **argv, const char *name)
@@ -87,7 +87,7 @@ static inline long file_number(const char *path, const char *name)
 /* ---- what the kernel has to say ---- */
 
 /* A bad page, a dead kernel, a warning, a lockup. */
-#define TAINTS	(1 << 5 | 1 << 7 | 1 << 9 | 1 << 14)
+#define TAINTS	(0x20 | 0x80 | 0x200 | 0x4000)
 
 struct health {
 	long tainted;
@@ -95,14 +95,14 @@ struct health {
 	char line[1024];
 };
 
-static inline long tainted(void)
+static inline long taint_bits(void)
 {
 	return strtol(path_text("/proc/sys/kernel/tainted"), NULL, 10) & TAINTS;
 }
 
 static inline void health_begin(struct health *health)
 {
-	health->tainted = tainted();
+	health->tainted = taint_bits();
 	health->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (health->kmsg >= 0)
 		lseek(health->kmsg, 0, SEEK_END);
@@ -120,7 +120,7 @@ static inline const char *health_trouble(struct health *health)
 		"detected stall", "refcount_t:", "Bad page", "soft lockup",
 	};
 	const char *found = NULL, *text;
-	long now = tainted();
+	long now = taint_bits();
 	ssize_t len;
 	size_t i;
 
@@ -140,7 +140,7 @@ static inline const char *health_trouble(struct health *health)
 		for (i = 0; text && !found && i < ARRAY_SIZE(words); i++) {
 			if (!strstr(text, words[i]))
 				continue;
-			strcpy(health->line, text + 1);
+			memcpy(health->line, text + 1, strlen(text));
 			health->line[strcspn(health->line, "\n")] = '\0';
 			found = health->line;
 		}
