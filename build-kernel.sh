@@ -30,6 +30,8 @@ TREE=''
 . "$ROOT/steps/matrix.sh"
 # shellcheck source=steps/selftest.sh
 . "$ROOT/steps/selftest.sh"
+# shellcheck source=steps/shutdown.sh
+. "$ROOT/steps/shutdown.sh"
 # shellcheck source=steps/check.sh
 . "$ROOT/steps/check.sh"
 # shellcheck source=steps/demo.sh
@@ -71,6 +73,7 @@ usage() {
 	  matrix      that with each of these compilers, on Linux 7.3 and 7.2; a table at the end
 	  selftest [PROGRAM]...
 	              run the kselftests in the booted kernel, or those of them
+	  shutdown    end systems whose devices are busy, in every way there is
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
@@ -124,7 +127,7 @@ command=${command:-demo}
 [[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | matrix | bench | demo | test | host | doctor)
+deps | fetch | patch | build | matrix | shutdown | bench | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;

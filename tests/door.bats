@@ -63,7 +63,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--help names every command and option" {
 	door --help
 	[ "$status" -eq 0 ]
-	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest bench shell series clean \
+	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest shutdown bench shell series clean \
 		--check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
