@@ -48,6 +48,8 @@ TREE=''
 . "$ROOT/steps/deb.sh"
 # shellcheck source=steps/doctor.sh
 . "$ROOT/steps/doctor.sh"
+# shellcheck source=steps/mutants.sh
+. "$ROOT/steps/mutants.sh"
 
 usage() {
 	cat <<-TEXT
@@ -74,6 +76,8 @@ usage() {
 	  selftest [PROGRAM]...
 	              run the kselftests in the booted kernel, or those of them
 	  shutdown    end systems whose devices are busy, in every way there is
+	  mutants [NAME]...
+	              put the bugs of tests/mutants/ in, one at a time: which test catches each, and which survived
 	  bench       measure vfifo against a pipe in the booted kernel
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
@@ -131,7 +135,7 @@ deps | fetch | patch | build | matrix | shutdown | bench | demo | test | host | 
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-selftest | shell | series | clean | devbox | deb) ;;
+selftest | shell | series | clean | devbox | deb | mutants) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 

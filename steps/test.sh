@@ -32,13 +32,17 @@ do_test() {
 	for step in deps fetch patch build; do
 		COUNTED=0 part "$step" "$step" || { ready=; break; }
 	done
-	if [ -n "$ready" ]; then
-		[ -n "$DEBUG" ] || part series series --check || true
-		part selftest selftest || true
-		[ -n "$DEBUG" ] || part kunit kunit || true
+	if [ -n "$DEBUG" ]; then
+		# The rest is the same whatever the kernel.
+		[ -z "$ready" ] || part selftest selftest || true
+	else
+		if [ -n "$ready" ]; then
+			part series series --check || true
+			part selftest selftest || true
+			part kunit kunit || true
+		fi
+		part host host || true
 	fi
-	# The rest is the same whatever the kernel.
-	[ -n "$DEBUG" ] || part host host || true
 	summary test "$from"
 }
 
@@ -55,6 +59,7 @@ do_host() {
 	local from=$SECONDS work
 	scratch work
 	check "shellcheck" scripts_clean
+	check "tests/mutants/ apply" mutants_apply
 	check "mandoc" manual_clean
 	if find_tree; then check "Kconfig.fragment merges, nothing unmet" fragment_merges "$work"; fi
 	use_objects

@@ -63,7 +63,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--help names every command and option" {
 	door --help
 	[ "$status" -eq 0 ]
-	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest shutdown bench shell series clean \
+	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest shutdown mutants bench shell series clean \
 		--check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
@@ -77,6 +77,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "a scale that is none" { VFIFO_SCALE=0.5 door build; refused "VFIFO_SCALE=0.5: not a number"; }
 @test "an argument too many" { door build this; refused "build takes no argument"; }
 @test "an unknown argument of series" { door --tree "$LINUX" series --nonsense; refused "unknown argument --nonsense"; }
+@test "mutants for KCSAN" { door --kcsan mutants; refused "there are none for --kcsan"; }
 @test "--tree that is not there" { door --tree "$HERE/no" fetch; refused "no such folder"; }
 @test "--tree that is no kernel" { mkdir "$HERE/x"; door --tree "$HERE/x" fetch; refused "not a Linux source tree"; }
 @test "no kernel tree yet" { door series --check; refused "build-kernel.sh fetch"; }
@@ -231,6 +232,43 @@ parts_of() {
 	parts_of test --debug
 	[ "$parts" = "debug: deps,debug: fetch,debug: patch,debug: build,debug: selftest" ]
 	[[ $output == *$'\n5 passed, 0 failed' ]]
+}
+
+# a_mutant SED-SCRIPT: a patch with one bug, made by that.
+a_mutant() {
+	mkdir -p "$DOOR/tests/mutants"
+	sed "$1" "$DOOR/code/a.rs" >"$HERE/bad"
+	{ printf 'A bug.\n\nKernel: plain\nTest: a\n\n'
+		diff -u --label a/code/a.rs --label b/code/a.rs "$DOOR/code/a.rs" "$HERE/bad" || true
+	} >"$DOOR/tests/mutants/one.patch"
+}
+
+@test "mutants that are not there, and without a kernel" {
+	a_mutant s/first/second/
+	door mutants
+	refused "run ./build-kernel.sh fetch first"
+	door --tree "$LINUX" patch
+	door --tree "$LINUX" mutants
+	refused "run ./build-kernel.sh build first"
+	door --tree "$LINUX" mutants two
+	refused "there is no two in tests/mutants/"
+}
+
+@test "a mutant that does not fit the sources any more" {
+	a_mutant s/first/second/
+	export ROOT=$DOOR
+	# shellcheck source=/dev/null
+	. "$REAL/steps/mutants.sh"
+	mutants_apply
+	echo changed >"$DOOR/code/a.rs"
+	run mutants_apply
+	[ "$status" -ne 0 ]
+	[[ $output == *"one: does not apply"* ]]
+	a_mutant s/changed/second/
+	sed -i '/^Test/d' "$DOOR/tests/mutants/one.patch"
+	run mutants_apply
+	[ "$status" -ne 0 ]
+	[[ $output == *"one: does not say"* ]]
 }
 
 @test "a guest that hangs" {
