@@ -48,6 +48,8 @@ TREE=''
 . "$ROOT/steps/deb.sh"
 # shellcheck source=steps/doctor.sh
 . "$ROOT/steps/doctor.sh"
+# shellcheck source=steps/soak.sh
+. "$ROOT/steps/soak.sh"
 # shellcheck source=steps/mutants.sh
 . "$ROOT/steps/mutants.sh"
 
@@ -57,6 +59,9 @@ usage() {
 
 	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
 	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
+	  soak [MINUTES]
+	              what takes longer: the debug kernel under stress-ng and trinity (10 minutes each by default),
+	              long modes of the kselftests, the mutants, "series --build"; one summary line
 
 	  doctor      which of the ways to use this would work here, and what each lacks; changes nothing
 
@@ -135,7 +140,7 @@ deps | fetch | patch | build | matrix | shutdown | bench | demo | test | host | 
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-selftest | shell | series | clean | devbox | deb | mutants) ;;
+selftest | shell | series | clean | devbox | deb | soak | mutants) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 

@@ -64,7 +64,7 @@ rust_formatted() {
 no_unsafe() { python3 "$ROOT/steps/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
 
 scripts_clean() {
-	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/{tour,bench,dkms,audit}.sh .ci/run tests/*.bats
+	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/{tour,bench,dkms,audit,fire}.sh .ci/run tests/*.bats
 }
 
 manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
@@ -141,6 +141,7 @@ build_series() {
 		must "series --build: $i $subject" series-build.log "the first error is in the log" \
 			kmake KRUSTFLAGS=-Dwarnings prepare samples/rust/
 		say "  ok       $i/$((${#COMMITS[@]} - 1)) $subject"
+		result 1 0 0
 	done
 	done_step "series --build" "$from" "every patch builds"
 }

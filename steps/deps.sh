@@ -13,9 +13,9 @@ PACKAGES=(
 )
 BINDGEN=0.72.1
 
-missing_packages() {
+missing_packages() { # PACKAGE...
 	local package
-	for package in "${PACKAGES[@]}"; do
+	for package in "$@"; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
 	done
 }
@@ -34,17 +34,22 @@ install_venv() {
 		mv "$CACHE/venv.new" "$CACHE/venv"
 }
 
-do_deps() {
-	local from=$SECONDS missing
+want_packages() { # STEP PACKAGE...
+	local step=$1 missing
+	shift
 	command -v dpkg-query >/dev/null ||
-		die "deps: this is not Debian; install by hand what steps/deps.sh lists, then use the other commands"
-	mapfile -t missing < <(missing_packages)
-	if [ ${#missing[@]} -gt 0 ]; then
-		[ "$(id -u)" -eq 0 ] ||
-			die "deps: not root, and these packages are missing; install them with: sudo apt-get install --no-install-recommends ${missing[*]}"
-		need_space 3000 "installing the packages"
-		must "deps: ${#missing[@]} packages" deps-apt.log "is the network up?" install_packages "${missing[@]}"
-	fi
+		die "$step: this is not Debian; install by hand what steps/$step.sh lists, then use the other commands"
+	mapfile -t missing < <(missing_packages "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	[ "$(id -u)" -eq 0 ] ||
+		die "$step: not root, and these packages are missing; install them with: sudo apt-get install --no-install-recommends ${missing[*]}"
+	need_space 3000 "installing the packages"
+	must "$step: ${#missing[@]} packages" "$step-apt.log" "is the network up?" install_packages "${missing[@]}"
+}
+
+do_deps() {
+	local from=$SECONDS
+	want_packages deps "${PACKAGES[@]}"
 	if ! "$CACHE/tools/bin/bindgen" --version 2>/dev/null | grep -qF " $BINDGEN"; then
 		must "deps: bindgen $BINDGEN" deps-bindgen.log "is the network up?" \
 			/usr/bin/cargo install --locked bindgen-cli --version "$BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS"

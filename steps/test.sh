@@ -43,6 +43,7 @@ do_test() {
 		fi
 		part host host || true
 	fi
+	say "test: left to ./build-kernel.sh soak: $SOAK_PARTS"
 	summary test "$from"
 }
 

@@ -63,8 +63,8 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--help names every command and option" {
 	door --help
 	[ "$status" -eq 0 ]
-	for word in demo test doctor devbox deps fetch patch build deb kunit matrix selftest shutdown mutants bench shell series clean \
-		--check --tree --jobs --accel --debug --kcsan; do
+	for word in demo test soak doctor devbox deps fetch patch build deb kunit matrix selftest shutdown mutants bench \
+		shell series clean --check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
 }
@@ -77,6 +77,9 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "a scale that is none" { VFIFO_SCALE=0.5 door build; refused "VFIFO_SCALE=0.5: not a number"; }
 @test "an argument too many" { door build this; refused "build takes no argument"; }
 @test "an unknown argument of series" { door --tree "$LINUX" series --nonsense; refused "unknown argument --nonsense"; }
+@test "a time to soak that is none" { door soak long; refused "soak long: not a number of minutes"; }
+@test "an unknown part of soak" { door soak 1 everything; refused "unknown part everything"; }
+@test "an argument too many of soak" { door soak 1 stress me; refused "takes no argument me"; }
 @test "mutants for KCSAN" { door --kcsan mutants; refused "there are none for --kcsan"; }
 @test "--tree that is not there" { door --tree "$HERE/no" fetch; refused "no such folder"; }
 @test "--tree that is no kernel" { mkdir "$HERE/x"; door --tree "$HERE/x" fetch; refused "not a Linux source tree"; }
@@ -220,7 +223,7 @@ splat() {
 
 # parts_of ARGUMENT...: what the door would run, if each part took no time.
 parts_of() {
-	printf 'part() { echo "part $DEBUG: ${*:2}"; result 1 0 0; }\n' >>"$DOOR/steps/test.sh"
+	printf 'part() { echo "part $DEBUG: ${*:2}"; result 1 0 0; }\nwant_packages() { :; }\n' >>"$DOOR/steps/soak.sh"
 	door --tree "$LINUX" fetch
 	door --tree "$LINUX" "$@"
 	echo "$output"
@@ -228,10 +231,18 @@ parts_of() {
 	parts=$(sed -n 's/^part //p' <<<"$output" | paste -sd ,)
 }
 
-@test "test --debug runs what the kernel makes a difference to" {
+@test "test --debug runs what the kernel makes a difference to, and says what is left" {
 	parts_of test --debug
 	[ "$parts" = "debug: deps,debug: fetch,debug: patch,debug: build,debug: selftest" ]
+	[[ $output == *"left to ./build-kernel.sh soak: stress-ng, trinity"* ]]
 	[[ $output == *$'\n5 passed, 0 failed' ]]
+}
+
+@test "soak takes the debug kernel where it needs it" {
+	parts_of soak 3
+	[[ ,$parts, == *",: build,debug: build,kcsan: build,debug: soak 3 stress,debug: soak 3 trinity,debug: soak 3 long,"* ]]
+	[[ ,$parts, == *",: soak 3 rounds,kcsan: selftest,: mutants,: series --build,"* ]]
+	[[ $output == *" passed, 0 failed" ]]
 }
 
 # a_mutant SED-SCRIPT: a patch with one bug, made by that.

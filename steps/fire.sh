@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# In the guest: programs that know nothing of vfifo, let loose on it. Says in TAP how they ended.
+#   fire.sh stress|trinity MODULE SECONDS LOGS
+set -uo pipefail
+
+part=$1 module=$2 seconds=$3 logs=$4
+number=0 pids=()
+
+verdict() { # STATUS NAME
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then echo "ok $number $2"; else echo "not ok $number $2 # status $1"; fi
+}
+
+# begin NAME COMMAND...: its output goes to a log.
+begin() {
+	local name=$1
+	shift
+	"$@" >"$logs/$name.log" 2>&1 </dev/null &
+	pids+=("$! $name")
+}
+
+# What has begun has to end by itself, and soon after its time.
+collect() { # WHAT-A-STATUS-MAY-BE
+	local pid name status end=$((SECONDS + seconds + 120))
+	for pid in "${pids[@]}"; do
+		name=${pid#* } pid=${pid%% *}
+		while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 1; done
+		kill -KILL "$pid" 2>/dev/null
+		wait "$pid"
+		status=$?
+		[[ " $1 " != *" $status "* ]] || status=0
+		verdict "$status" "$name"
+		[ "$status" -eq 0 ] || tail -n 20 "$logs/$name.log" | sed 's/^/# /'
+	done
+	pids=()
+}
+
+# Bytes in and out of every device, so that there is something to disturb.
+traffic() {
+	local end=$((SECONDS + seconds)) i
+	while [ "$SECONDS" -lt "$end" ]; do
+		for i in 0 1; do
+			timeout 5 dd if=/dev/urandom of=/dev/vfifo$i bs=$((RANDOM % 9000 + 1)) count=20 status=none
+			timeout 5 dd if=/dev/vfifo$i of=/dev/null bs=$((RANDOM % 9000 + 1)) count=20 status=none
+		done
+	done
+	true
+}
+
+# Attributes are shown to anyone; stores, good and bad, are root's.
+stores() {
+	local end=$((SECONDS + seconds)) words=(0 1 manual auto 4096 65536 1048576 1 17 -1 '' x 99999999999999999999
+		0x10000 010 ' 1' $'1\n\n' "$(head -c 5000 /dev/zero | tr '\0' 9)")
+	local files=(/sys/class/vfifo/vfifo?/{mode,period_ms,capacity,size,stats/dropped,power/control})
+	while [ "$SECONDS" -lt "$end" ]; do
+		printf %s "${words[RANDOM % ${#words[@]}]}" 2>/dev/null >"${files[RANDOM % ${#files[@]}]}"
+	done
+	true
+}
+
+# The stressor walks all of /sys, so the devices' folder becomes that.
+only_our_sysfs() {
+	# shellcheck disable=SC2016
+	unshare -m sh -c 'mount --bind /sys/devices/virtual/vfifo /sys && exec "$@"' sh "$@"
+}
+
+part_stress() {
+	local i
+	cd /tmp || exit
+	for i in 0 1; do
+		begin "stress-ng --dev on vfifo$i" \
+			stress-ng --dev 2 --dev-file "/dev/vfifo$i" --timeout "$seconds" --metrics-brief
+	done
+	begin "stress-ng --sysfs on its attributes" \
+		only_our_sysfs stress-ng --sysfs 1 --timeout "$seconds" --metrics-brief
+	# These make their own files; they keep the machine busy beside the others.
+	begin "stress-ng --mmap --poll --splice" \
+		stress-ng --mmap 1 --mmap-bytes 16m --poll 1 --splice 1 --timeout "$seconds" --metrics-brief
+	begin "reads and writes" traffic
+	begin "stores to attributes" stores
+	collect "0"
+}
+
+# As nobody, who may use the devices: what it is to break is the driver, not the machine around it.
+# It is given nodes in a folder of its own, because it wants a folder to look for files in.
+trinity_runs() {
+	local i round=0 end=$((SECONDS + seconds)) victims=/tmp/victims numbers status
+	mkdir -p "$victims" /tmp/trinity && chmod 777 /tmp/trinity
+	for i in 0 1; do
+		IFS=: read -r -a numbers <"/sys/class/vfifo/vfifo$i/dev"
+		mknod -m 666 "$victims/vfifo$i" c "${numbers[@]}"
+	done
+	cd /tmp/trinity || return
+	while [ "$SECONDS" -lt "$end" ]; do
+		round=$((round + 1))
+		# In rounds, because one gets slow when its children have eaten what they can.
+		timeout -s INT -k 20 $((end - SECONDS < 120 ? end - SECONDS : 120)) \
+			setpriv --reuid 65534 --regid 65534 --clear-groups \
+			trinity -q -l off -C 4 -s "$round" -V "$victims" --enable-fds=pseudo,pipes,eventfd,epoll \
+			-g vfs -x kill -x tkill -x tgkill -x reboot -x syslog
+		status=$?
+		echo "round $round, seed $round: status $status"
+		# The machine is the guest's, but the nodes may have been filled.
+		for i in 0 1; do timeout 5 dd if=/dev/vfifo$i of=/dev/null iflag=nonblock status=none; done
+	done
+	[ "$round" -gt 0 ]
+}
+
+part_trinity() {
+	begin "trinity on the devices" trinity_runs
+	begin "reads and writes" traffic
+	begin "stores to attributes" stores
+	collect "0"
+}
+
+echo "TAP version 13"
+mkdir -p "$logs"
+insmod "$module" devices=2
+verdict $? "insmod"
+"part_$part"
+# Whatever was done to them, they are still what they were.
+for i in 0 1; do
+	echo 0 >/sys/class/vfifo/vfifo$i/mode
+	timeout 20 dd if=/dev/vfifo$i of=/dev/null bs=1M iflag=nonblock status=none 2>/dev/null
+	echo "hello $i" >/dev/vfifo$i
+	[ "$(timeout 20 head -n 1 /dev/vfifo$i)" = "hello $i" ]
+	verdict $? "vfifo$i still carries bytes"
+done
+grep -h '^stress-ng: metrc' "$logs"/*.log | sed 's/^/# /'
+grep -h '^round' "$logs"/*.log | sed 's/^/# /'
+echo "1..$number"
