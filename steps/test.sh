@@ -40,11 +40,22 @@ do_test() {
 			part series series --check || true
 			part selftest selftest || true
 			part kunit kunit || true
+			test_debug
 		fi
 		part host host || true
 	fi
 	say "test: left to ./build-kernel.sh soak: $SOAK_PARTS"
 	summary test "$from"
+}
+
+# The kselftests that every run has in the debug kernel, too: what locks, maps, dies, is unloaded, is
+# hostile or has allocations fail. All of them take that kernel half an hour.
+DEBUG_PROGRAMS=(ioctl mmap claim privilege inject fuzz)
+
+test_debug() {
+	DEBUG=debug COUNTED=0 part "build --debug" build || return 0
+	DEBUG=debug part "selftest --debug" selftest "${DEBUG_PROGRAMS[@]}" || true
+	say "test: left to ./build-kernel.sh test --debug: in that kernel, all kselftests but ${DEBUG_PROGRAMS[*]}"
 }
 
 summary() { # STEP START

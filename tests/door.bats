@@ -238,6 +238,13 @@ parts_of() {
 	[[ $output == *$'\n5 passed, 0 failed' ]]
 }
 
+@test "test has some of the kselftests run in the debug kernel, and says what is left" {
+	parts_of test
+	[[ ,$parts, == *",: selftest,: kunit,debug: build,debug: selftest ioctl "*",: host,"* ]]
+	[[ $output == *"left to ./build-kernel.sh test --debug: in that kernel, all kselftests but ioctl "* ]]
+	[[ $output == *"left to ./build-kernel.sh soak: stress-ng, trinity"* ]]
+}
+
 @test "soak takes the debug kernel where it needs it" {
 	parts_of soak 3
 	[[ ,$parts, == *",: build,debug: build,kcsan: build,debug: soak 3 stress,debug: soak 3 trinity,debug: soak 3 long,"* ]]
