@@ -289,6 +289,15 @@ a_mutant() {
 	[[ $output == *"one: does not say"* ]]
 }
 
+@test "the tests that SECURITY.md names are there" {
+	local name program
+	while IFS=: read -r program name; do
+		echo "$program:$name"
+		[ -e "$REAL/selftests/$program.c" ] || [ -x "$REAL/selftests/$program" ]
+		[ -z "$name" ] || grep -qE "\b${name# }\b" "$REAL/selftests/$program"*
+	done < <(grep '^|' "$REAL/SECURITY.md" | grep -oE '`[a-z_.]+(: [a-z_]+)?`' | tr -d '`' | grep -vx 'program\|soak')
+}
+
 @test "a guest that hangs" {
 	booted_by 'echo 1 >"$g/booted"; sleep 60'
 	VFIFO_DEADLINE=1 door --tree "$LINUX" --accel tcg shell true
