@@ -1020,7 +1020,8 @@ TEST_F_TIMEOUT(inject, partial_copies, LONG_TEST)
 			EXPECT_EQ(COPIES, c->faults);
 			EXPECT_TRUE(!in && put(&s.dev, 5000, 0));
 			in = 5000;
-		} else {
+		} else if (!strcmp(percent[i], "4")) {
+			/* Of fewer nothing is seen, as the driver tries again. */
 			EXPECT_LT(0U, c->faults + c->partial);
 		}
 		memset(c, 0, sizeof(*c));
@@ -1048,7 +1049,8 @@ TEST_F_TIMEOUT(inject, nothing_leaks, LONG_TEST)
 	const char *leaks = DEBUGFS "kmemleak", *text, *found;
 	int i;
 
-	if (access(leaks, W_OK))
+	/* Refused if it was disabled. */
+	if (file_store(leaks, "scan"))
 		SKIP(return, "no kmemleak");
 	ASSERT_EQ(0, module_unload());
 	/* The second look finds what the first could not be sure of. */
@@ -1077,9 +1079,19 @@ static void clean_up(void)
 
 int main(int argc, char **argv)
 {
-	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
+	const char *n, *why;
 	size_t i;
 
+	/*
+	 * A restartable sequence is copied whenever this task was preempted. If
+	 * that copy is the one that fails, the task gets SIGSEGV.
+	 */
+	if (!getenv("GLIBC_TUNABLES")) {
+		setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+		execv("/proc/self/exe", argv);
+	}
+	n = take_option(&argc, argv, "-n");
+	why = module_setup();
 	every_point = n && atoi(n) == 1;
 	if (!why && access("/sys/kernel/debug/failslab", F_OK))
 		why = "no failslab in debugfs: no CONFIG_FAULT_INJECTION";
