@@ -17,11 +17,12 @@ MEMORY=1G
 KERNEL_OPTIONS=(root=/dev/root oops=panic log_buf_len=1M no_timer_check)
 
 # For kernels with sanitizers: they take time and memory, and a processor that is emulated on a busy
-# machine may well do nothing for as long as one that is stuck.
+# machine may well do nothing for as long as one that is stuck. Who allocated what is known to KASAN; to
+# have SLUB keep that as well (U) takes several times as long.
 slow_guest() {
 	SCALE=$((6 * SCALE))
 	MEMORY=2G
-	KERNEL_OPTIONS+=(page_poison=1 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=200)
+	KERNEL_OPTIONS+=(page_poison=1 slab_debug=FZP watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=200)
 }
 
 vng_options() { # ACCEL
