@@ -17,12 +17,13 @@ MEMORY=1G
 KERNEL_OPTIONS=(root=/dev/root oops=panic log_buf_len=1M no_timer_check)
 
 # For kernels with sanitizers: they take time and memory, and a processor that is emulated on a busy
-# machine may well do nothing for as long as one that is stuck. Who allocated what is known to KASAN; to
-# have SLUB keep that as well (U) takes several times as long.
+# machine may well do nothing for as long as one that is stuck. Stacks are dear: KASAN keeps those of
+# allocations, so that SLUB need not (no U), and VFIFO_KMEMLEAK=off does without those of kmemleak.
 slow_guest() {
 	SCALE=$((6 * SCALE))
 	MEMORY=2G
 	KERNEL_OPTIONS+=(page_poison=1 slab_debug=FZP watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=200)
+	[ "${VFIFO_KMEMLEAK:-on}" != off ] || KERNEL_OPTIONS+=(kmemleak=off)
 }
 
 vng_options() { # ACCEL

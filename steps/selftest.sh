@@ -44,7 +44,8 @@ overridden() { [ "$SCALE" -eq 1 ] || echo " -o $((300 * SCALE))"; }
 # audited COMMAND: that command between the two halves of the audit, for the guest.
 audited() {
 	local checks=
-	[ "$DEBUG" != debug ] || checks="kmemleak lockdep objects"
+	[ "$DEBUG" != debug ] || checks="lockdep objects"
+	[ "$DEBUG" != debug ] || [ "${VFIFO_KMEMLEAK:-on}" = off ] || checks+=" kmemleak"
 	cat <<-END
 		bash '$ROOT/steps/audit.sh' before audit
 		$1
