@@ -161,7 +161,7 @@ mutant() {
 run_tests() {
 	local installed=$O/kselftest-installed/vfifo module=$O/samples/rust/rust_vfifo.ko checks=''
 	local O=$2
-	[ -z "$DEBUG" ] || checks="kmemleak lockdep objects"
+	checks=$(debug_checks)
 	guest_logged "mutants: $1" "mutant-$1.log" "$((SCALE * (120 + 120 * $(grep -c . <<<"$3"))))" "
 		export VFIFO_MODULE=$module VFIFO_SCALE=$SCALE
 		folder=\$PWD number=0

@@ -41,11 +41,16 @@ do_selftest() { # [PROGRAM]...
 # The limit in the tests' own settings is for kernels that are not slowed down.
 overridden() { [ "$SCALE" -eq 1 ] || echo " -o $((300 * SCALE))"; }
 
+# What the audit must be able to check in this kernel.
+debug_checks() {
+	[ "$DEBUG" = debug ] || return 0
+	echo "lockdep objects$([ "${VFIFO_KMEMLEAK:-on}" = off ] || echo " kmemleak")"
+}
+
 # audited COMMAND: that command between the two halves of the audit, for the guest.
 audited() {
-	local checks=
-	[ "$DEBUG" != debug ] || checks="lockdep objects"
-	[ "$DEBUG" != debug ] || [ "${VFIFO_KMEMLEAK:-on}" = off ] || checks+=" kmemleak"
+	local checks
+	checks=$(debug_checks)
 	cat <<-END
 		bash '$ROOT/steps/audit.sh' before audit
 		$1
