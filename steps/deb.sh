@@ -4,7 +4,7 @@
 # distribution's kernel. What bindeb-pkg leaves out of the headers, Rust metadata, is added.
 
 do_deb() {
-	local config=small test='' from=$SECONDS release
+	local config=small test='' from=$SECONDS release folder
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--test) test=1 ;;
@@ -19,23 +19,28 @@ do_deb() {
 	[ -z "$test" ] || box_needs "deb --test"
 	need_tree
 	[ -e "$SRC/samples/rust/rust_vfifo.rs" ] || die "deb: the kernel tree has no series in it; run ./build-kernel.sh patch"
-	O=$K/deb-$config/objects
-	case $config in
-	small) need_space 2500 "a third set of objects, and the packages" ;;
-	*) need_space 25000 "a distribution's configuration, with all of its modules" ;;
-	esac
-	deb_objects "$config"
-	must "deb: configuration" deb-config.log "see the log" deb_configure "$config"
-	rm -f "$K/deb-$config"/*.deb
+	# The small kernel is that of "build", and so are its objects. Packages are left beside those.
+	use_objects
+	if [ "$config" = small ]; then
+		need_space 2500 "the objects of the kernel, and the packages"
+		configure
+	else
+		O=$K/deb-$config/objects
+		mkdir -p "$O"
+		need_space 25000 "a distribution's configuration, with all of its modules"
+		must "deb: configuration" deb-config.log "see the log" deb_configure "$config"
+	fi
+	folder=$(dirname "$O")
+	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
 	must "deb: packages" deb.log "the first error is in the log" \
 		kmake bindeb-pkg DPKG_FLAGS=-d KDEB_CHANGELOG_DIST=unstable
 	release=$(cat "$O/include/config/kernel.release")
-	must "deb: Rust metadata into the headers" deb-headers.log "see the log" deb_metadata "$K/deb-$config" "$release"
+	must "deb: Rust metadata into the headers" deb-headers.log "see the log" deb_metadata "$folder" "$release"
 	mkdir -p "$OUT/deb"
 	rm -f "$OUT/deb"/*.deb
 	# Not linux-libc-dev: it would take the place of the distribution's, and nothing needs it.
-	mv "$K/deb-$config"/linux-{image,headers}-"$release"_*.deb "$OUT/deb/"
-	rm -f "$K/deb-$config"/linux-*
+	mv "$folder"/linux-{image,headers}-"$release"_*.deb "$OUT/deb/"
+	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
 	done_step deb "$from" "$(cd "$OUT" && echo deb/linux-*.deb) are kernel $release; install them with: sudo apt-get install $OUT/deb/linux-*.deb"
 	[ -z "$test" ] || deb_test "$release"
 }
@@ -85,36 +90,17 @@ deb_tools() {
 		die "deb: packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
 }
 
-# The small kernel is that of "build", of which most can be taken over.
-deb_objects() { # CONFIG
-	[ ! -e "$O" ] || return 0
-	mkdir -p "$(dirname "$O")"
-	if [ "$1" = small ] && [ -e "$K/x86/vmlinux" ]; then
-		cp -a "$K/x86" "$O.new" && rm -rf "$O.new/kselftest-installed" && mv "$O.new" "$O"
-	else
-		mkdir "$O"
-	fi
-}
-
+# Somebody else's, with what vfifo needs. Their keys are theirs: modules are signed by a key that is made for this build.
+# Debug information would be ten times all the rest.
 deb_configure() { # CONFIG
 	local option
-	case $1 in
-	small) cp "$ROOT/defconfig" "$O/.config.new" ;;
-	running) running_config >"$O/.config.new" ;;
-	distro) distro_config >"$O/.config.new" ;;
-	esac || return
-	if [ "$1" != small ]; then
-		# Their keys are theirs; modules are signed by a key that is made for this build. Debug
-		# information would be ten times all the rest.
+	"$1_config" >"$O/.config.new" &&
 		"$SRC/scripts/config" --file "$O/.config.new" --set-str LOCALVERSION -vfifo --disable LOCALVERSION_AUTO \
 			--set-str SYSTEM_TRUSTED_KEYS '' --set-str SYSTEM_REVOCATION_KEYS '' --set-str BUILD_SALT '' \
 			--set-str MODULE_SIG_KEY certs/signing_key.pem --enable DEBUG_INFO_NONE \
 			--disable DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT --disable DEBUG_INFO_DWARF4 --disable DEBUG_INFO_DWARF5 &&
-			(cd "$SRC" && scripts/kconfig/merge_config.sh -m -O "$O" "$O/.config.new" "$ROOT/Kconfig.fragment") || return
-	else
-		mv "$O/.config.new" "$O/.config"
-	fi
-	kmake olddefconfig || return
+		(cd "$SRC" && scripts/kconfig/merge_config.sh -m -O "$O" "$O/.config.new" "$ROOT/Kconfig.fragment") &&
+		kmake olddefconfig || return
 	while read -r option; do
 		grep -qxF "$option" "$O/.config" || { echo "$option is not met in this configuration"; return 1; }
 	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
