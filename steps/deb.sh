@@ -33,7 +33,7 @@ do_deb() {
 	folder=$(dirname "$O")
 	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
 	must "deb: packages" deb.log "the first error is in the log" \
-		kmake bindeb-pkg DPKG_FLAGS=-d KDEB_CHANGELOG_DIST=unstable
+		kmake bindeb-pkg DPKG_FLAGS=-d KDEB_CHANGELOG_DIST=unstable KDEB_COMPRESS=zstd
 	release=$(cat "$O/include/config/kernel.release")
 	must "deb: Rust metadata into the headers" deb-headers.log "see the log" deb_metadata "$folder" "$release"
 	mkdir -p "$OUT/deb"
@@ -133,5 +133,5 @@ deb_metadata() { # FOLDER RELEASE
 		[ -e "$target/rust/libkernel.rmeta" ] &&
 		cp "$O/.config" "$target/.config" &&
 		(cd "$work" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums) &&
-		dpkg-deb --root-owner-group --build "$work" "$deb" && rm -r "$work"
+		dpkg-deb --root-owner-group -Zzstd --build "$work" "$deb" && rm -r "$work"
 }
