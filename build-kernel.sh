@@ -36,6 +36,8 @@ TREE=''
 . "$ROOT/steps/check.sh"
 # shellcheck source=steps/demo.sh
 . "$ROOT/steps/demo.sh"
+# shellcheck source=steps/bench.sh
+. "$ROOT/steps/bench.sh"
 # shellcheck source=steps/test.sh
 . "$ROOT/steps/test.sh"
 # shellcheck source=steps/kdir.sh
@@ -83,7 +85,9 @@ usage() {
 	  shutdown    end systems whose devices are busy, in every way there is
 	  mutants [NAME]...
 	              put the bugs of tests/mutants/ in, one at a time: which test catches each, and which survived
-	  bench       measure vfifo against a pipe in the booted kernel
+	  bench       measure vfifo against a pipe and others, 10 min on two quiet processors
+	              --quick: a few figures; --check: instructions are no more than in bench/baseline.json;
+	              --baseline: write that; --profile: instructions of a write and a read by function
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
 	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone
@@ -120,7 +124,7 @@ while [ $# -gt 0 ]; do
 	--debug | --kcsan) DEBUG=${1#--} ;;
 	-*)
 		case $command in
-		series | clean | devbox | deb) args+=("$1") ;;
+		series | clean | devbox | deb | bench) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
@@ -136,11 +140,11 @@ command=${command:-demo}
 [[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | matrix | shutdown | bench | demo | test | host | doctor)
+deps | fetch | patch | build | matrix | shutdown | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-selftest | shell | series | clean | devbox | deb | soak | mutants) ;;
+selftest | shell | series | clean | devbox | deb | soak | mutants | bench) ;;
 *) die "unknown command $command; see --help" ;;
 esac
 

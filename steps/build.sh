@@ -55,7 +55,8 @@ do_clean() {
 	'') rm -rf "$ROOT/build"; say "clean: build/ is gone" ;;
 	--all)
 		[ -z "$(find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-*' ! -name 'tree-*' ! -name 'tmp.*' \
-			! -name tools ! -name venv ! -name lock ! -name 'kvm-*' ! -name 'devbox*' -print -quit)" ] ||
+			! -name tools ! -name 'venv*' ! -name host ! -name clients-rust ! -name bench-native ! -name lock ! -name 'kvm-*' ! -name 'devbox*' \
+			-print -quit)" ] ||
 			die "clean: $CACHE holds things that are not ours; remove it by hand"
 		rm -rf "$ROOT/build" "$CACHE"
 		say "clean: build/ and $CACHE are gone" ;;

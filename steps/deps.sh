@@ -25,13 +25,13 @@ install_packages() {
 	apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
 }
 
-install_venv() {
-	rm -rf "$CACHE/venv.new" "$CACHE/venv" &&
-		python3 -m venv "$CACHE/venv.new" &&
-		"$CACHE/venv.new/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$ROOT/steps/requirements.txt" &&
-		sed -i "1s,$CACHE/venv.new/,$CACHE/venv/," "$CACHE"/venv.new/bin/* &&
-		cp "$ROOT/steps/requirements.txt" "$CACHE/venv.new/" &&
-		mv "$CACHE/venv.new" "$CACHE/venv"
+install_venv() { # FOLDER REQUIREMENTS
+	rm -rf "$1.new" "$1" &&
+		python3 -m venv "$1.new" &&
+		"$1.new/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$2" &&
+		sed -i "1s,$1.new/,$1/," "$1".new/bin/* &&
+		cp "$2" "$1.new/requirements.txt" &&
+		mv "$1.new" "$1"
 }
 
 want_packages() { # STEP PACKAGE...
@@ -55,7 +55,7 @@ do_deps() {
 			/usr/bin/cargo install --locked bindgen-cli --version "$BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS"
 	fi
 	if ! cmp -s "$ROOT/steps/requirements.txt" "$CACHE/venv/requirements.txt"; then
-		must "deps: virtme-ng" deps-venv.log "is the network up?" install_venv
+		must "deps: virtme-ng" deps-venv.log "is the network up?" install_venv "$CACHE/venv" "$ROOT/steps/requirements.txt"
 	fi
 	done_step deps "$from" "packages, bindgen $BINDGEN and virtme-ng are there"
 }

@@ -32,6 +32,7 @@ vng_options() { # ACCEL
 		--name vfifo)
 	for option in "${KERNEL_OPTIONS[@]}"; do VNG+=(--append "$option"); done
 	[ "$1" = kvm ] || VNG+=(--disable-kvm)
+	VNG+=(${GUEST_OPTIONS[@]+"${GUEST_OPTIONS[@]}"})
 }
 
 boot() { # SECONDS ACCEL: runs $GUEST/command; console in $GUEST/console

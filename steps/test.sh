@@ -40,6 +40,7 @@ do_test() {
 			part series series --check || true
 			part selftest selftest || true
 			part kunit kunit || true
+			part instructions bench --check || true
 			test_debug
 		fi
 		part host host || true
@@ -73,6 +74,7 @@ do_host() {
 	check "shellcheck" scripts_clean
 	check "tests/mutants/ apply" mutants_apply
 	check "mandoc" manual_clean
+	check "the arithmetic of the benchmark" python3 "$ROOT/bench/test_bench.py"
 	if find_tree; then check "Kconfig.fragment merges, nothing unmet" fragment_merges "$work"; fi
 	use_objects
 	if [ -e "$O/rust/libkernel.rmeta" ]; then check "the external module builds" external_builds "$work"; fi

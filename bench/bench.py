@@ -1,0 +1,421 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the samples of the benchmark say: medians, their spread, ratios, and the bars.
+
+bench.py report FOLDER ACCELERATOR   reads what a run left in FOLDER, prints tables, writes results.json
+bench.py quick FOLDER ACCELERATOR    the same for a short run: one table
+bench.py check FOLDER BASELINE       fails if an instruction ratio is worse than in the baseline
+bench.py baseline FOLDER BASELINE    writes that
+bench.py profile FOLDER              instructions of a write and a read by function
+"""
+
+import bisect
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+
+PAGE = 4096
+SIZES = [1, 64, 512, 4096, 65536, 1048576]
+# How much worse than in the baseline a ratio may be. Instructions are counted, not timed, so all
+# that this lets pass is another compiler.
+TOLERANCE = 0.05
+# A time that is this near counts as the same, if the instructions agree.
+NOISE = 0.97
+
+
+def read_samples(lines):
+    """{(measure, way, parameter, quantity): [value, ...]}, in the order in which they came."""
+    samples = {}
+    for line in lines:
+        measure, way, parameter, quantity, value = line.rstrip("\n").split("\t")
+        samples.setdefault((measure, way, int(parameter), quantity), []).append(float(value))
+    return samples
+
+
+def summary(values):
+    """The median, and between what the middle half of the values lies."""
+    values = sorted(values)
+    if len(values) < 2:
+        low = high = values[0]
+    else:
+        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {"median": statistics.median(values), "low": low, "high": high, "samples": len(values)}
+
+
+class Results:
+    """Summaries by (measure, way, parameter, quantity)."""
+
+    def __init__(self, samples):
+        self.summaries = {key: summary(values) for key, values in samples.items()}
+
+    def median(self, measure, way, parameter, quantity):
+        """The median, or None if there are no such samples."""
+        found = self.summaries.get((measure, way, parameter, quantity))
+        return found["median"] if found else None
+
+    def parameters(self, measure):
+        return sorted({key[2] for key in self.summaries if key[0] == measure})
+
+    def ways(self, measure):
+        return list(dict.fromkeys(key[1] for key in self.summaries if key[0] == measure))
+
+
+def ratio(ours, theirs):
+    """ours / theirs, or None if either is missing."""
+    return None if ours is None or not theirs else ours / theirs
+
+
+def size_name(size):
+    """4096: 4 KiB."""
+    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size >= unit and size % unit == 0:
+            return f"{size // unit} {name}"
+    return f"{size} B"
+
+
+# ---- bars ----
+
+
+def part(name, value, ours, theirs, unit, note=""):
+    return {"of": name, "value": value, "ours": ours, "theirs": theirs, "unit": unit, "note": note}
+
+
+def bar(text, wanted, parts, met=None):
+    """A row of the table. `wanted` is (">=" or "<=", number); a part meets it, or has `met` say so."""
+    sign, limit = wanted
+    parts = [one for one in parts if one["value"] is not None]
+    for one in parts:
+        good = one["value"] >= limit if sign == ">=" else one["value"] <= limit
+        one["met"] = good or bool(met and met(one))
+    worst = (min if sign == ">=" else max)(parts, key=lambda one: one["value"], default=None)
+    verdict = "not measured" if not parts else "met" if all(one["met"] for one in parts) else "missed"
+    return {"bar": text, "wanted": f"{sign} {limit:g}", "worst": worst, "parts": parts, "verdict": verdict}
+
+
+def rates(results, way, other, sizes, measure="throughput"):
+    parts = []
+    for size in sizes:
+        ours = results.median(measure, way, size, "MB/s")
+        theirs = results.median(measure, other, size, "MB/s")
+        parts.append(part(size_name(size), ratio(ours, theirs), ours, theirs, "MB/s"))
+    return parts
+
+
+def fewer_instructions(results, other, sizes):
+    """How many times the instructions of vfifo the other takes for a write and a read."""
+    parts = []
+    for size in sizes:
+        ours = results.median("instructions", "vfifo", size, "both")
+        theirs = results.median("instructions", other, size, "both")
+        parts.append(part(f"{size_name(size)}, instructions", ratio(theirs, ours), ours, theirs, "instructions"))
+    return parts
+
+
+def twin_bar(results, twin, text):
+    instructions = fewer_instructions(results, twin, SIZES)
+    worst = min((one["value"] for one in instructions if one["value"]), default=0)
+    times = rates(results, "vfifo", twin, SIZES)
+    for size in results.parameters("pair"):
+        ours, theirs = (results.median("pair", way, size, "ns") for way in ("vfifo", twin))
+        times.append(part(f"{size_name(size)}, one thread", ratio(theirs, ours), ours, theirs, "ns"))
+    return bar(text, (">=", 1.0), times + instructions,
+               lambda one: one["unit"] != "instructions" and one["value"] >= NOISE and worst >= 1.0)
+
+
+def wake_parts(results):
+    parts = []
+    for other in ("pipe", "eventfd"):
+        for cpus in (1, 2):
+            ours, theirs = (results.median("wake", way, cpus, "ns") for way in ("vfifo", other))
+            name = f"{other}, {'one CPU' if cpus == 1 else 'two CPUs'}"
+            parts.append(part(name, ratio(ours, theirs), ours, theirs, "ns"))
+    return parts
+
+
+def capacity_parts(results):
+    """How far the rates from 64 KiB on are from the first, whichever way."""
+    parts = []
+    first = results.median("capacity", "vfifo", 65536, "MB/s")
+    for capacity in results.parameters("capacity"):
+        if capacity > 65536:
+            rate = results.median("capacity", "vfifo", capacity, "MB/s")
+            parts.append(part(size_name(capacity), ratio(rate, first), rate, first, "MB/s"))
+    return parts
+
+
+def bars(results, per_device):
+    busy = SIZES[1:]
+    near = [64, 512, 4096, 65536]
+    mapped = rates(results, "mapped", "pipe", [4096, 65536])
+    mixed = [dict(one, of=f"{name}, {one['of']}") for name, way in
+             (("write→mapped", "write-mapped"), ("mapped→read", "mapped-read"))
+             for one in rates(results, way, "pipe", busy)]
+    one = results.median("devices", "vfifo", 1, "MB/s")
+    many = results.median("devices", "vfifo", 64, "MB/s")
+    return [
+        bar("write→read against pipe", (">=", 1.0), rates(results, "vfifo", "pipe", busy)),
+        twin_bar(results, "iter", "write→read against the C twin with the same calls, time and instructions"),
+        twin_bar(results, "twin", "write→read against the C twin with read and write only"),
+        bar("write→read against a byte at a time", (">=", 20), rates(results, "vfifo", "bytewise", [4096])),
+        bar("mapped→mapped against a ring in shared memory", (">=", 0.95), rates(results, "mapped", "ring", near)),
+        bar("mapped→mapped against pipe", (">=", 5), mapped),
+        bar("one end mapped, against pipe", (">=", 1.5), mixed),
+        bar("wake-up round trip against pipe and eventfd", ("<=", 1.0), wake_parts(results)),
+        bar("capacity up to 64 MiB against 64 KiB", (">=", 0.9), capacity_parts(results)),
+        bar("64 devices against one, in all", (">=", 0.9), [part("64 devices", ratio(many, one), many, one, "MB/s")]),
+        bar("memory beyond the capacity, per device", ("<=", 3 * PAGE + 2048),
+            [part("64 devices", per_device, per_device, None, "bytes")]),
+    ]
+
+
+# ---- memory ----
+
+
+def slab_bytes(text):
+    """What the objects in /proc/slabinfo take."""
+    total = 0
+    for line in text.splitlines()[2:]:
+        fields = line.split()
+        total += int(fields[1]) * int(fields[3])
+    return total
+
+
+def vmalloc_bytes(text):
+    """What the pages in /proc/vmallocinfo take."""
+    return PAGE * sum(int(pages) for pages in re.findall(r" pages=(\d+) vmalloc", text))
+
+
+def per_device(folder, module, capacity):
+    """Bytes that a device takes beyond its capacity, from how it was with one and with 65 of them."""
+    totals = []
+    for devices in (1, 65):
+        total = 0
+        for name, count in (("slabinfo", slab_bytes), ("vmallocinfo", vmalloc_bytes)):
+            with open(os.path.join(folder, f"{name}.{module}.{devices}"), encoding="ascii") as file:
+                total += count(file.read())
+        totals.append(total)
+    return (totals[1] - totals[0]) / 64 - capacity
+
+
+# ---- what people read ----
+
+
+def number(value):
+    """Three digits that count."""
+    if value is None:
+        return "-"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
+def table(title, head, rows):
+    widths = [max(len(row[i]) for row in [head] + rows) for i in range(len(head))]
+    print(f"\n{title}\n")
+    for row in [head] + rows:
+        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        print("  " + "  ".join(cells).rstrip())
+
+
+def grid(results, measure, quantity, title, names):
+    """Ways down, parameters across."""
+    if not results.ways(measure):
+        return
+    parameters = results.parameters(measure)
+    rows = []
+    for way in results.ways(measure):
+        row = [way]
+        for parameter in parameters:
+            found = results.summaries.get((measure, way, parameter, quantity))
+            if not found:
+                row.append("-")
+                continue
+            spread = (found["high"] - found["low"]) / 2 / found["median"] if found["median"] else 0
+            row.append(number(found["median"]) + (f" ±{100 * spread:.0f}%" if found["samples"] > 1 else ""))
+        rows.append(row)
+    table(title, [""] + [names(parameter) for parameter in parameters], rows)
+
+
+def print_results(results, accelerator):
+    by = f"by {accelerator}; the median, ± half of what the middle half of the samples spans"
+    grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, both ends busy, 64 KiB of buffer, {by}", size_name)
+    grid(results, "throughput", "cpu-us/MiB", "CPU time, µs per MiB, both ends", size_name)
+    grid(results, "throughput", "calls/MiB", "System calls per MiB, both ends", size_name)
+    grid(results, "pair", "ns", "A write and a read by one thread, ns", size_name)
+    grid(results, "wake", "ns", "Round trip between two that sleep, ns", lambda cpus: f"{cpus} CPU")
+    grid(results, "capacity", "MB/s", "Throughput by capacity, MB/s, 4 KiB blocks", size_name)
+    grid(results, "devices", "MB/s", "Throughput of many at once, MB/s in all, 4 KiB blocks", lambda n: f"{n} devices")
+    grid(results, "writers", "MB/s", "Throughput of many writers, MB/s, 512 B blocks", lambda n: f"{n} writers")
+    grid(results, "load", "us", "Loading the module, µs", lambda n: f"{n} device")
+    grid(results, "module", "bytes", "The module in memory, bytes", lambda n: f"{n} device")
+    grid(results, "instructions", "both", "Instructions of a write and a read, -icount", size_name)
+    grid(results, "instructions", "in", "Instructions of a write", size_name)
+    grid(results, "instructions", "out", "Instructions of a read", size_name)
+    grid(results, "wake-instructions", "trip", "Instructions of a round trip, one CPU", size_name)
+    grid(results, "native", "MB/s", "On the host, with no guest: MB/s by block", size_name)
+
+
+def print_bars(rows):
+    lines = []
+    for row in rows:
+        worst = row["worst"]
+        lines.append([row["bar"], row["wanted"], number(worst["value"]) if worst else "-", row["verdict"],
+                      worst["of"] if worst else ""])
+    width = max(len(line[4]) for line in lines)
+    for line in lines:
+        line[4] = line[4].ljust(width)
+    table("Bars, each with the part that does worst", ["", "wanted", "is", "", "at".ljust(width)], lines)
+    for row in rows:
+        missed = [one for one in row["parts"] if not one["met"]]
+        if missed and len(row["parts"]) > 1:
+            print(f"\n  missed: {row['bar']}")
+            for one in missed:
+                print(f"    {one['of']}: {number(one['value'])}"
+                      f" ({number(one['ours'])} against {number(one['theirs'])} {one['unit']})")
+
+
+def write_json(path, content):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def host_cpu():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def load(folder):
+    with open(os.path.join(folder, "samples"), encoding="utf-8") as file:
+        return Results(read_samples(file))
+
+
+def report(folder, accelerator, output):
+    results = load(folder)
+    memory = {module: per_device(folder, module, 65536) for module in ("rust_vfifo",)}
+    rows = bars(results, memory["rust_vfifo"])
+    print_results(results, accelerator)
+    print_bars(rows)
+    with open(os.path.join(folder, "kernel"), encoding="utf-8") as file:
+        kernel = file.read().strip()
+    write_json(output, {
+        "accelerator": accelerator, "host": host_cpu(), "guest": "2 CPUs, 1 GiB", "kernel": kernel,
+        "memory per device": memory,
+        "bars": rows,
+        "results": [dict(zip(("measure", "way", "parameter", "quantity"), key), **values)
+                    for key, values in results.summaries.items()],
+    })
+
+
+# ---- instructions, which can be held to a baseline ----
+
+# Of the smallest block, and of a page.
+HELD = [(way, other, size) for way, other in (("vfifo", "pipe"), ("vfifo", "iter"), ("vfifo", "twin"), ("mapped", "ring"))
+        for size in (1, 4096)]
+
+
+def held_ratios(results):
+    """How many times our instructions the other takes: more is better."""
+    ratios = {}
+    for way, other, size in HELD:
+        ours, theirs = (results.median("instructions", one, size, "both") for one in (way, other))
+        ratios[f"{way} against {other}, {size_name(size)}"] = ratio(theirs, ours)
+    return ratios
+
+
+def fallen(ratios, baseline):
+    """[(name, is, was)] of those that are worse than the baseline allows, or are gone."""
+    return [(name, ratios.get(name), was) for name, was in baseline.items()
+            if ratios.get(name) is None or ratios[name] < was * (1 - TOLERANCE)]
+
+
+def check(folder, path):
+    ratios = held_ratios(load(folder))
+    with open(path, encoding="utf-8") as file:
+        baseline = json.load(file)
+    bad = {name for name, _, _ in fallen(ratios, baseline)}
+    for name, was in baseline.items():
+        verdict = "FAILED " if name in bad else "ok     "
+        print(f"  {verdict}  instructions, {name}: {number(ratios.get(name))} times as few (was {number(was)})")
+    return 1 if bad else 0
+
+
+# ---- where the instructions go ----
+
+
+def read_symbols(lines):
+    """[(address, name), ...] of /proc/kallsyms, by address; what user space runs is before all of them."""
+    symbols = [(0, "user space")]
+    for line in lines:
+        address, _, name = line.split("\t")[0].split(maxsplit=2)
+        symbols.append((int(address, 16), name.strip()))
+    return sorted(symbols)
+
+
+def by_function(counts, symbols, times):
+    """{name: instructions a time}, from "ADDRESS COUNT" lines, the most first."""
+    addresses = [address for address, _ in symbols]
+    totals = {}
+    for line in counts:
+        address, count = line.split()
+        name = symbols[bisect.bisect_right(addresses, int(address, 16)) - 1][1]
+        totals[name] = totals.get(name, 0) + int(count) / times
+    return dict(sorted(totals.items(), key=lambda item: -item[1]))
+
+
+def demangle(names):
+    """What people call them: Rust's paths without their crates and types' parameters."""
+    plain = subprocess.run(["llvm-cxxfilt-19"], input="\n".join(names), capture_output=True, text=True, check=True)
+    return dict(zip(names, plain.stdout.splitlines()))
+
+
+def profile(folder):
+    with open(os.path.join(folder, "symbols"), encoding="ascii") as file:
+        symbols = read_symbols(file)
+    runs = {}
+    with open(os.path.join(folder, "runs"), encoding="ascii") as file:
+        for index, line in enumerate(file):
+            way, size, times = line.split()
+            with open(os.path.join(folder, f"counts.{index}"), encoding="ascii") as counts:
+                runs.setdefault(int(size), {})[way] = by_function(counts, symbols, int(times))
+    for size, ways in runs.items():
+        names = list(dict.fromkeys(name for functions in ways.values() for name in functions))
+        names.sort(key=lambda name: -max(functions.get(name, 0) for functions in ways.values()))
+        plain = demangle(names)
+        rows = [["all"] + [number(sum(functions.values())) for functions in ways.values()]]
+        for name in names:
+            row = [functions.get(name, 0) for functions in ways.values()]
+            # Less is from interrupts.
+            if max(row) >= 1:
+                rows.append([plain[name]] + [f"{count:.0f}" if count >= 0.5 else "" for count in row])
+        what = f"a write and a read of {size_name(size)}" if size else "a round trip of two that sleep, one CPU"
+        table(f"Instructions of {what}, by function", [""] + list(ways), rows)
+
+
+def main(arguments):
+    command, *rest = arguments or [""]
+    if command == "report" and len(rest) == 3:
+        report(*rest)
+    elif command == "quick" and len(rest) == 2:
+        results = load(rest[0])
+        grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, 64 KiB of buffer, by {rest[1]}", size_name)
+    elif command == "profile" and len(rest) == 1:
+        profile(*rest)
+    elif command == "check" and len(rest) == 2:
+        return check(*rest)
+    elif command == "baseline" and len(rest) == 2:
+        write_json(rest[1], {name: round(value, 4) for name, value in held_ratios(load(rest[0])).items()})
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# In the guest: guest.sh full|quick|instructions|profile VFIFO.KO BENCH-FOLDER. Leaves its samples in this folder.
+set -euo pipefail
+what=$1 vfifo=$2 bench=$3/bench twin=$3/twin/twin.ko
+
+# What the kernel's objects and pages come to with so many devices.
+memory() { # MODULE FILE DEVICES
+	insmod "$2" "devices=$3"
+	# What /dev is asked for by others comes and goes.
+	sleep 1
+	echo 3 >/proc/sys/vm/drop_caches
+	cat /proc/slabinfo >"slabinfo.$1.$3"
+	cat /proc/vmallocinfo >"vmallocinfo.$1.$3"
+	size=$(cat "/sys/module/$1/coresize")
+	rmmod "$1"
+}
+
+uname -r >kernel
+case $what in
+full)
+	for module in "$vfifo" "$twin"; do
+		"$bench" load "$module" 9 samples
+		# The first ones leave things behind that stay.
+		name=$(basename "$module" .ko)
+		for devices in 65 1 65; do memory "$name" "$module" $devices; done
+		printf 'module\t%s\t1\tbytes\t%s\n' "$name" "$size" >>samples
+	done
+	insmod "$vfifo" devices=64
+	insmod "$twin"
+	"$bench" full "${ROUNDS:-9}" "${MILLISECONDS:-100}" samples
+	;;
+quick)
+	insmod "$vfifo"
+	"$bench" quick 3 50 samples
+	;;
+instructions)
+	insmod "$vfifo" devices=2
+	insmod "$twin"
+	"$bench" instructions samples
+	;;
+profile)
+	insmod "$vfifo" devices=2
+	insmod "$twin"
+	grep -v ' [Aa] ' /proc/kallsyms >symbols
+	run() { # BYTES WAY...: of 0 bytes: round trips
+		for way in "${@:2}"; do
+			"$bench" profile "$way" "$1" 1000
+			echo "$way $1 1000" >>runs
+		done
+	}
+	run 64 vfifo pipe twin iter
+	run 4096 vfifo pipe twin iter
+	run 0 vfifo pipe twin iter eventfd
+	;;
+esac

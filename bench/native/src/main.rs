@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `ring.rs` over the host's atomics and shared memory, against other ways to move bytes from one
+//! process to another, and against `rtrb`, which moves them from one thread to another.
+//!
+//! `vfifo-bench ROUNDS MILLISECONDS FILE` appends samples as `bench.c` does. As there, both ends
+//! are pinned, each way has its turn in each round, and the parent only looks at a counter twice.
+
+#[path = "../../../samples-rust-vfifo/rust_vfifo/ring.rs"]
+#[allow(dead_code)]
+mod ring;
+
+use iceoryx2::prelude::*;
+use ring::{Cursor, End, Fence, Memory, Ring};
+use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{fence, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const CAPACITY: usize = 64 * 1024;
+const SIZES: [usize; 4] = [64, 512, 4096, 65536];
+
+/// No more is copied at once, so that both ends of a block that fills the buffer are busy.
+const PIECE: usize = CAPACITY / 4;
+
+/// A line of the cache, or two, which some processors fetch together.
+#[repr(align(128))]
+struct Line<T>(T);
+
+struct SharedEnd {
+    position: AtomicU64,
+    waiting: AtomicU32,
+}
+
+impl End for Line<SharedEnd> {
+    #[inline]
+    fn load_acquire(&self) -> u64 {
+        self.0.position.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn store_release(&self, position: u64) {
+        self.0.position.store(position, Ordering::Release);
+    }
+
+    #[inline]
+    fn is_waiting(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) != 0
+    }
+
+    #[inline]
+    fn set_waiting(&self, waiting: bool) {
+        self.0.waiting.store(waiting.into(), Ordering::Relaxed);
+    }
+}
+
+struct SharedMemory;
+
+impl Memory for SharedMemory {
+    type Producer = Line<SharedEnd>;
+    type Consumer = Line<SharedEnd>;
+
+    #[inline]
+    fn fence(_: Fence) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// What the processes of a sample share. All zero is a valid one.
+struct Shared {
+    ring: Ring<SharedMemory>,
+    stop: Line<AtomicBool>,
+    done: Line<AtomicU64>,
+    data: [u8; CAPACITY],
+}
+
+impl Shared {
+    /// One that children share, which stays for as long as the program runs.
+    fn new() -> &'static Self {
+        // SAFETY: A new mapping overlaps nothing.
+        let memory = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size_of::<Self>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(memory, libc::MAP_FAILED, "mmap");
+        // SAFETY: It is large enough, page aligned and zeroed. What is in it changes by atomics
+        // and by copies through raw pointers only.
+        unsafe { &*memory.cast() }
+    }
+
+    fn reset(&self) {
+        self.ring.producer.store_release(0);
+        self.ring.consumer.store_release(0);
+        self.stop.0.store(false, Ordering::Relaxed);
+        self.done.0.store(0, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn stopped(&self) -> bool {
+        self.stop.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn count(&self, bytes: usize) {
+        let done = self.done.0.load(Ordering::Relaxed);
+        self.done.0.store(done + bytes as u64, Ordering::Relaxed);
+    }
+
+    fn data(&self) -> *mut u8 {
+        (&raw const self.data).cast_mut().cast()
+    }
+}
+
+/// Waits a little for the other end, the longer the more often it has.
+#[inline]
+fn spin(spins: &mut u32) {
+    *spins += 1;
+    if *spins % 1024 == 0 {
+        thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
+
+/// What an end does until it is told to stop, with its block of memory.
+type Work = Box<dyn FnOnce(&Shared, &mut [u8]) + Send>;
+
+/// A way that bytes take.
+struct Way {
+    name: &'static str,
+    /// As threads of one process.
+    threads: bool,
+    produce: Work,
+    consume: Work,
+}
+
+/// The protocol of the driver whole: with the fences, and the looks at who waits.
+fn ring_way() -> Way {
+    let produce = |shared: &Shared, block: &mut [u8]| {
+        let mut cursor = Cursor::new(CAPACITY as u64, 0);
+        let mut spins = 0;
+        while !shared.stopped() {
+            for part in block.chunks(PIECE) {
+                let len = part.len() as u64;
+                while shared.ring.free(&mut cursor, len).expect("its tail") < len {
+                    if shared.stopped() {
+                        return;
+                    }
+                    spin(&mut spins);
+                }
+                let mut from = part.as_ptr();
+                for piece in ring::pieces(cursor.position, len, CAPACITY as u64) {
+                    // SAFETY: The ring says that the consumer is done with these bytes.
+                    unsafe {
+                        let to = shared.data().add(piece.offset);
+                        to.copy_from_nonoverlapping(from, piece.len);
+                        from = from.add(piece.len);
+                    }
+                }
+                shared.ring.produce(&mut cursor, len);
+                assert!(!shared.ring.consumer_waits(), "nobody sleeps here");
+            }
+        }
+    };
+    let consume = |shared: &Shared, block: &mut [u8]| {
+        let mut cursor = Cursor::new(CAPACITY as u64, 0);
+        let mut spins = 0;
+        while !shared.stopped() {
+            let used = shared.ring.used(&mut cursor, 1).expect("its head") as usize;
+            if used == 0 {
+                spin(&mut spins);
+                continue;
+            }
+            let len = used.min(block.len()).min(PIECE);
+            let mut to = block.as_mut_ptr();
+            for piece in ring::pieces(cursor.position, len as u64, CAPACITY as u64) {
+                // SAFETY: The ring says that the producer is done with these bytes.
+                unsafe {
+                    let from = shared.data().add(piece.offset);
+                    to.copy_from_nonoverlapping(from, piece.len);
+                    to = to.add(piece.len);
+                }
+            }
+            shared.ring.consume(&mut cursor, len as u64);
+            assert!(!shared.ring.producer_waits(), "nobody sleeps here");
+            shared.count(len);
+        }
+    };
+    Way {
+        name: "ring.rs",
+        threads: false,
+        produce: Box::new(produce),
+        consume: Box::new(consume),
+    }
+}
+
+fn rtrb_way() -> Way {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<u8>::new(CAPACITY);
+    let produce = move |shared: &Shared, block: &mut [u8]| {
+        let mut spins = 0;
+        while !shared.stopped() {
+            for part in block.chunks(PIECE) {
+                while producer.push_entire_slice(part).is_err() {
+                    if shared.stopped() {
+                        return;
+                    }
+                    spin(&mut spins);
+                }
+            }
+        }
+    };
+    let consume = move |shared: &Shared, block: &mut [u8]| {
+        let most = block.len().min(PIECE);
+        let mut spins = 0;
+        while !shared.stopped() {
+            let (done, _) = consumer.pop_partial_slice(&mut block[..most]);
+            match done.len() {
+                0 => spin(&mut spins),
+                len => shared.count(len),
+            }
+        }
+    };
+    Way {
+        name: "rtrb",
+        threads: true,
+        produce: Box::new(produce),
+        consume: Box::new(consume),
+    }
+}
+
+/// Samples of a block each, as many as fit in the capacity, made in place as all others copy.
+fn iceoryx2_way(number: u32) -> Way {
+    type Service = iceoryx2::service::port_factory::publish_subscribe::PortFactory<
+        ipc::Service,
+        [u8],
+        (),
+    >;
+
+    fn service(size: usize, number: u32) -> Result<Service, Box<dyn Error>> {
+        let node = NodeBuilder::new().create::<ipc::Service>()?;
+        let name = format!("vfifo-bench/{}/{number}", std::os::unix::process::parent_id());
+        let service = node
+            .service_builder(&name.as_str().try_into()?)
+            .publish_subscribe::<[u8]>()
+            .enable_safe_overflow(false)
+            .history_size(0)
+            .max_publishers(1)
+            .max_subscribers(1)
+            .subscriber_max_buffer_size((CAPACITY / size).max(2))
+            .open_or_create()?;
+        Ok(service)
+    }
+
+    fn produce(shared: &Shared, block: &[u8], number: u32) -> Result<(), Box<dyn Error>> {
+        let publisher = service(block.len(), number)?
+            .publisher_builder()
+            .initial_max_slice_len(block.len())
+            // Else a consumer that is gone would be waited for, too.
+            .backpressure_strategy(BackpressureStrategy::DiscardData)
+            .create()?;
+        let mut spins = 0;
+        while !shared.stopped() {
+            let sample = publisher.loan_slice_uninit(block.len())?;
+            if sample.write_from_slice(block).send()? == 0 {
+                spin(&mut spins);
+            }
+        }
+        Ok(())
+    }
+
+    fn consume(shared: &Shared, block: &mut [u8], number: u32) -> Result<(), Box<dyn Error>> {
+        let subscriber = service(block.len(), number)?.subscriber_builder().create()?;
+        let mut spins = 0;
+        while !shared.stopped() {
+            match subscriber.receive()? {
+                Some(sample) => {
+                    block.copy_from_slice(sample.payload());
+                    shared.count(block.len());
+                }
+                None => spin(&mut spins),
+            }
+        }
+        Ok(())
+    }
+
+    Way {
+        name: "iceoryx2",
+        threads: false,
+        produce: Box::new(move |shared, block| produce(shared, block, number).expect("iceoryx2")),
+        consume: Box::new(move |shared, block| consume(shared, block, number).expect("iceoryx2")),
+    }
+}
+
+/// Whatever is a file.
+fn file_way(
+    name: &'static str,
+    mut from: impl Read + Send + 'static,
+    mut to: impl Write + Send + 'static,
+) -> Way {
+    let produce = move |shared: &Shared, block: &mut [u8]| {
+        while !shared.stopped() {
+            to.write_all(block).expect(name);
+        }
+    };
+    let consume = move |shared: &Shared, block: &mut [u8]| {
+        while !shared.stopped() {
+            shared.count(from.read(block).expect(name));
+        }
+    };
+    Way {
+        name,
+        threads: false,
+        produce: Box::new(produce),
+        consume: Box::new(consume),
+    }
+}
+
+fn pipe_way() -> Way {
+    let (from, to) = std::io::pipe().expect("pipe");
+    // SAFETY: Nothing but a number is passed.
+    let size = unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETPIPE_SZ, CAPACITY as libc::c_int) };
+    assert_eq!(size, CAPACITY as libc::c_int, "F_SETPIPE_SZ");
+    file_way("pipe", from, to)
+}
+
+fn unix_way() -> Way {
+    let (from, to) = UnixStream::pair().expect("socketpair");
+    let size = CAPACITY as libc::c_int;
+    // SAFETY: The value is a valid integer of the length said.
+    let status = unsafe {
+        libc::setsockopt(
+            to.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            (&raw const size).cast(),
+            size_of_val(&size) as libc::socklen_t,
+        )
+    };
+    assert_eq!(status, 0, "SO_SNDBUF");
+    file_way("unix", from, to)
+}
+
+/// Way number `index` of those compared, or [`None`] past the last.
+fn way(index: usize, number: u32) -> Option<Way> {
+    Some(match index {
+        0 => ring_way(),
+        1 => rtrb_way(),
+        2 => iceoryx2_way(number),
+        3 => pipe_way(),
+        4 => unix_way(),
+        _ => return None,
+    })
+}
+
+const WAYS: usize = 5;
+
+fn pin(cpu: usize) {
+    // SAFETY: All zero is an empty set; the set is valid during the call.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set);
+    }
+}
+
+/// Runs `work` in a child, which ends with it.
+fn child(work: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: There is one thread, so the child may do as it likes.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        // SAFETY: Nothing but numbers is passed.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        work();
+        // SAFETY: It is never wrong to end. Nothing of the parent's is flushed or dropped.
+        unsafe { libc::_exit(0) };
+    }
+    pid
+}
+
+fn work_at(cpu: usize, size: usize, shared: &Shared, work: Work) {
+    pin(cpu);
+    work(shared, &mut vec![b'x'; size]);
+}
+
+/// MB/s of one way, during `time`.
+fn sample(way: Way, size: usize, shared: &'static Shared, time: Duration) -> f64 {
+    let Way {
+        name,
+        threads,
+        produce,
+        consume,
+    } = way;
+    shared.reset();
+    let children: Vec<_> = if threads {
+        vec![child(move || {
+            let producer = thread::spawn(move || work_at(0, size, shared, produce));
+            work_at(1, size, shared, consume);
+            let _ = producer.join();
+        })]
+    } else {
+        // One after the other, so that each has only its own end, and the other is seen to go.
+        let first = child(|| work_at(0, size, shared, produce));
+        vec![first, child(|| work_at(1, size, shared, consume))]
+    };
+
+    let look = || (Instant::now(), shared.done.0.load(Ordering::Relaxed));
+    let patience = Instant::now();
+    while look().1 == 0 {
+        assert!(patience.elapsed() < Duration::from_secs(20), "{name}, {size} bytes: it hangs");
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_millis(5));
+    let (from, before) = look();
+    thread::sleep(time);
+    let (to, after) = look();
+    shared.stop.0.store(true, Ordering::Relaxed);
+
+    // Some sleep in a system call, and need to be told by other means.
+    thread::sleep(Duration::from_millis(5));
+    for pid in children {
+        let mut status = 0;
+        for attempt in 0.. {
+            // SAFETY: `status` is valid; the child is ours and not waited for yet.
+            unsafe {
+                if libc::waitpid(pid, &mut status, libc::WNOHANG) == pid {
+                    break;
+                }
+                let files = matches!(name, "pipe" | "unix");
+                if files || attempt > 2000 {
+                    libc::kill(pid, libc::SIGKILL);
+                }
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        let well = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
+        assert!(well || libc::WIFSIGNALED(status), "{name}, {size} bytes: it failed");
+    }
+    (after - before) as f64 / (to - from).as_secs_f64() / 1e6
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [rounds, milliseconds, file] = arguments.as_slice() else {
+        return Err("usage: vfifo-bench ROUNDS MILLISECONDS FILE".into());
+    };
+    let (rounds, time) = (rounds.parse()?, Duration::from_millis(milliseconds.parse()?));
+    let mut samples = OpenOptions::new().append(true).create(true).open(file)?;
+    let shared = Shared::new();
+    let mut number = 0;
+    for round in 0..rounds {
+        for size in SIZES {
+            for turn in 0..WAYS {
+                number += 1;
+                let way = way((turn + round) % WAYS, number).expect("there are so many");
+                let name = way.name;
+                let rate = sample(way, size, shared, time);
+                writeln!(samples, "native\t{name}\t{size}\tMB/s\t{rate:.6}")?;
+            }
+        }
+        println!("  round {} of {rounds}", round + 1);
+    }
+    Ok(())
+}
