@@ -289,6 +289,7 @@ impl Signals {
         !unsafe { ptr::read_volatile(self.0.get()) }.is_null()
     }
 
+    #[cold]
     fn send(&self, reason: u32) {
         // SAFETY: The list is valid; it is read under RCU.
         unsafe { bindings::kill_fasync(self.0.get(), bindings::SIGIO as c_int, reason as c_int) };
@@ -318,6 +319,7 @@ pub trait KiocbExt {
 }
 
 impl<T: ForeignOwnable> KiocbExt for Kiocb<'_, T> {
+    #[inline]
     fn nonblocking(&self) -> bool {
         let kiocb = self.as_raw();
         // SAFETY: The kiocb is valid, and so is its file. `f_flags` may change at any time

@@ -102,7 +102,7 @@ impl FaultIn for IovIterDest<'_> {
         unsafe { bindings::fault_in_iov_iter_writeable(self.as_raw(), count) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
         // SAFETY: The iterator is valid. It owns nothing, so that there may be a copy.
         let before = unsafe { ptr::read(self.as_raw()) };
@@ -122,7 +122,7 @@ impl FaultIn for IovIterSource<'_> {
         unsafe { bindings::fault_in_iov_iter_readable(self.as_raw(), count) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
         // SAFETY: The iterator is valid. It owns nothing, so that there may be a copy.
         let before = unsafe { ptr::read(self.as_raw()) };

@@ -130,6 +130,27 @@ pub(crate) fn round_capacity(bytes: u64) -> Result<u64> {
 /// can be had is taken.
 const ATTEMPTS: usize = 8;
 
+/// How many of the `len` bytes of a write must go in at once.
+#[inline]
+fn needed(len: usize) -> u64 {
+    match len as u64 {
+        len @ ..=PIPE_BUF => len,
+        _ => 1,
+    }
+}
+
+/// What came of trying to move bytes.
+enum Step {
+    /// So many were moved.
+    Moved(usize),
+    /// There are no bytes, or there is not enough room.
+    NotYet,
+    /// So many could be moved, but to access that user memory takes a page fault.
+    Missing(usize),
+    /// None can be.
+    Failed(Error),
+}
+
 /// Which end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -232,6 +253,30 @@ struct End {
     buffer: Arc<PageBuffer>,
     // Stale while the end is claimed.
     cursor: Cursor,
+    // What its flag in the FIFO says to those without the lock.
+    claimed: bool,
+}
+
+impl End {
+    fn new(buffer: Arc<PageBuffer>) -> Self {
+        Self {
+            cursor: Cursor::new(buffer.len() as u64, 0),
+            buffer,
+            claimed: false,
+        }
+    }
+
+    /// Has `copy` copy the pieces of the `len` bytes from the position on, one after the other,
+    /// until it copies less than a whole one. Returns how many bytes it copied.
+    #[inline]
+    fn copy(&self, len: usize, mut copy: impl FnMut(&PageBuffer, Piece) -> usize) -> usize {
+        let [first, second] = ring::pieces(self.cursor.position, len as u64, self.cursor.capacity);
+        let done = copy(&self.buffer, first);
+        if second.len == 0 || done < first.len {
+            return done;
+        }
+        done + copy(&self.buffer, second)
+    }
 }
 
 /// What mapping and resizing are about.
@@ -281,15 +326,14 @@ impl Fifo {
             producer: EndPage::new()?,
             consumer: EndPage::new()?,
         };
-        let cursor = Cursor::new(capacity, 0);
         Arc::pin_init(
             pin_init!(Self {
                 index,
                 waiters,
                 ring,
                 capacity: Atomic::new(capacity),
-                reader <- new_mutex!(End { buffer: buffer.clone(), cursor }, "Fifo::reader"),
-                writer <- new_mutex!(End { buffer: buffer.clone(), cursor }, "Fifo::writer"),
+                reader <- new_mutex!(End::new(buffer.clone()), "Fifo::reader"),
+                writer <- new_mutex!(End::new(buffer.clone()), "Fifo::writer"),
                 geometry <- new_mutex!(Geometry { buffer, mapped: 0 }, "Fifo::geometry"),
                 producer_claimed: Atomic::new(false),
                 consumer_claimed: Atomic::new(false),
@@ -384,14 +428,14 @@ impl Fifo {
         self.is_claimed(side) || self.is_broken()
     }
 
-    /// To be called with the lock of an end held: that its calls may go on.
+    /// That the calls of an end may go on.
     ///
     /// # Errors
     ///
     /// [`EBUSY`] if it is claimed, [`EIO`] if the FIFO is broken.
     #[inline]
-    fn check_order(&self, side: Side) -> Result {
-        if self.is_claimed(side) {
+    fn check_order(&self, end: &End) -> Result {
+        if end.claimed {
             Err(EBUSY)
         } else if self.is_broken() {
             Err(EIO)
@@ -461,7 +505,7 @@ impl Fifo {
     }
 
     /// Has another reader go on if there are bytes left: one that was woken may have taken only
-    /// some, and it is up to whoever takes some that nobody sleeps on what is left.
+    /// some, and it is up to whoever was woken that nobody sleeps on what is left.
     ///
     /// No fence is needed: whoever says later that it waits will see what is left.
     #[inline]
@@ -471,7 +515,9 @@ impl Fifo {
         }
     }
 
-    /// As [`Fifo::pass_bytes_on`], for writers and room.
+    /// As [`Fifo::pass_bytes_on`], for writers and room. By writers that did not sleep as well: one
+    /// that was woken may find less room than it needs because of them, and sleep on, when there is
+    /// enough for another.
     #[inline]
     fn pass_room_on(&self) {
         if self.ring.producer.is_waiting() && self.waiters.writers.has_sleepers() {
@@ -503,17 +549,45 @@ impl Fifo {
     ///
     /// [`EAGAIN`], [`ERESTARTSYS`]; [`EFAULT`] if not one byte could be copied, and then none is
     /// lost; [`EBUSY`] if the consumer's end is claimed, [`EIO`] if the FIFO is broken.
-    pub(crate) fn read(&self, to: &mut IovIterDest<'_>, nonblocking: bool) -> Result<usize> {
-        if to.is_empty() {
+    #[inline]
+    pub(crate) fn read(
+        &self,
+        to: &mut IovIterDest<'_>,
+        nonblocking: impl FnOnce() -> bool,
+    ) -> Result<usize> {
+        let len = to.len();
+        if len == 0 {
             return Ok(0);
         }
-        loop {
-            if let Some(result) = self.try_read(to) {
-                if result.is_ok() {
+        match self.read_once::<true>(to, len, false) {
+            Step::Moved(done) => {
+                self.room_came();
+                Ok(done)
+            }
+            step => self.read_on(to, step, nonblocking()),
+        }
+    }
+
+    /// Goes on with a read that is not done with its first `step`.
+    #[cold]
+    fn read_on(
+        &self,
+        to: &mut IovIterDest<'_>,
+        mut step: Step,
+        nonblocking: bool,
+    ) -> Result<usize> {
+        let mut slept = false;
+        let result = loop {
+            if let Step::Missing(wanted) = step {
+                step = self.read_after_faults(to, wanted);
+            }
+            match step {
+                Step::Moved(done) => {
                     self.room_came();
+                    break Ok(done);
                 }
-                self.pass_bytes_on();
-                return result;
+                Step::Failed(error) => break Err(error),
+                Step::NotYet | Step::Missing(_) => {}
             }
             if nonblocking {
                 return Err(EAGAIN);
@@ -524,70 +598,74 @@ impl Fifo {
                 self.ring.consumer_will_wait();
                 self.has_bytes() || self.is_out_of_order(Side::Consumer)
             })?;
+            slept = true;
+            step = self.read_again(to, to.len(), false);
+        };
+        if slept {
+            self.pass_bytes_on();
         }
+        result
     }
 
-    /// Has `copy` copy the pieces of the `len` bytes from the position of `cursor` on, one after
-    /// the other, until it copies less than a whole one. Returns how many bytes it copied.
-    #[inline]
-    fn copy(cursor: &Cursor, len: u64, mut copy: impl FnMut(Piece) -> usize) -> usize {
-        let mut done = 0;
-        for piece in ring::pieces(cursor.position, len, cursor.capacity) {
-            if piece.len == 0 {
-                break;
-            }
-            let copied = copy(piece);
-            done += copied;
-            if copied < piece.len {
-                break;
-            }
-        }
-        done
-    }
-
-    /// As [`Fifo::read`], or [`None`] while there are no bytes.
-    fn try_read(&self, to: &mut IovIterDest<'_>) -> Option<Result<usize>> {
-        let mut reachable = to.len();
-        for attempt in 0..=ATTEMPTS {
-            let mut guard = self.reader.lock();
-            let end = &mut *guard;
-            if let Err(error) = self.check_order(Side::Consumer) {
-                return Some(Err(error));
-            }
-            let queued = match self.ring.used(&mut end.cursor, u64::MAX) {
-                Ok(0) => return None,
-                Ok(queued) => queued,
-                Err(Broken) => return Some(Err(self.found_broken())),
-            };
-
-            let wanted = queued.min(reachable as u64);
-            let copied = to.attempt(|to| {
-                let done = without_page_faults(|| {
-                    Self::copy(&end.cursor, wanted, |piece| {
-                        end.buffer.copy_to_iter(piece.offset, piece.len, to)
-                    })
-                });
-                let enough = done as u64 == wanted || (attempt == ATTEMPTS && done > 0);
-                enough.then_some(done)
-            });
-            if let Some(done) = copied {
-                trace::consume(self.index, end.cursor.position, done as u64, By::Read);
-                self.ring.consume(&mut end.cursor, done as u64);
-                return Some(Ok(done));
-            }
-            drop(guard);
-
-            // `wanted` is no more than `to` has, so it fits.
-            let missing = to.fault_in(wanted as usize);
-            reachable = (wanted as usize).saturating_sub(missing);
+    /// Reads to user memory of which not all of the first `wanted` bytes were there.
+    fn read_after_faults(&self, to: &mut IovIterDest<'_>, mut wanted: usize) -> Step {
+        for attempt in 1..=ATTEMPTS {
+            let reachable = wanted.saturating_sub(to.fault_in(wanted));
             if reachable == 0 {
                 break;
             }
             if current!().signal_pending() {
-                return Some(Err(ERESTARTSYS));
+                return Step::Failed(ERESTARTSYS);
+            }
+            match self.read_again(to, reachable, attempt == ATTEMPTS) {
+                Step::Missing(again) => wanted = again,
+                step => return step,
             }
         }
-        Some(Err(EFAULT))
+        Step::Failed(EFAULT)
+    }
+
+    #[inline(never)]
+    fn read_again(&self, to: &mut IovIterDest<'_>, most: usize, partly: bool) -> Step {
+        self.read_once::<false>(to, most, partly)
+    }
+
+    /// Moves queued bytes to at most the first `most` of `to`. If not all memory is there for what
+    /// can be moved nothing is, unless `partly`.
+    #[inline(always)]
+    fn read_once<const FIRST: bool>(
+        &self,
+        to: &mut IovIterDest<'_>,
+        most: usize,
+        partly: bool,
+    ) -> Step {
+        let mut guard = self.reader.lock();
+        let end = &mut *guard;
+        if let Err(error) = self.check_order(end) {
+            return Step::Failed(error);
+        }
+        let queued = match self.ring.used_now(&mut end.cursor) {
+            Ok(0) => return Step::NotYet,
+            Ok(queued) => queued,
+            Err(Broken) => return Step::Failed(self.found_broken()),
+        };
+
+        // Fits, as it is no more than `most`.
+        let wanted = queued.min(most as u64) as usize;
+        let copied = to.attempt(|to| {
+            let done = without_page_faults(|| {
+                end.copy(wanted, |buffer, piece| {
+                    buffer.copy_to_iter(piece.offset, piece.len, to)
+                })
+            });
+            (done == wanted || (partly && done > 0)).then_some(done)
+        });
+        let Some(done) = copied else {
+            return Step::Missing(wanted);
+        };
+        trace::consume(self.index, end.cursor.position, done as u64, By::Read);
+        self.ring.consume(&mut end.cursor, done as u64);
+        Step::Moved(done)
     }
 
     /// Moves all of `from` into the queue, and returns how many bytes that was.
@@ -599,16 +677,44 @@ impl Fifo {
     ///
     /// What ends it early (a signal, a fault, no room, a claim) is an error only if nothing was
     /// moved: [`EAGAIN`], [`ERESTARTSYS`], [`EFAULT`], [`EBUSY`], [`EIO`].
-    pub(crate) fn write(&self, from: &mut IovIterSource<'_>, nonblocking: bool) -> Result<usize> {
-        if from.is_empty() {
+    #[inline]
+    pub(crate) fn write(
+        &self,
+        from: &mut IovIterSource<'_>,
+        nonblocking: impl FnOnce() -> bool,
+    ) -> Result<usize> {
+        let len = from.len();
+        if len == 0 {
             return Ok(0);
         }
-        let atomic = from.len() as u64 <= PIPE_BUF;
+        match self.write_once::<true>(from, needed(len), len, false) {
+            Step::Moved(done) if done == len => {
+                self.bytes_came();
+                self.pass_room_on();
+                Ok(len)
+            }
+            step => self.write_on(from, len, step, nonblocking()),
+        }
+    }
+
+    /// Goes on with a write of `len` bytes that is not done with its first `step`.
+    #[cold]
+    fn write_on(
+        &self,
+        from: &mut IovIterSource<'_>,
+        len: usize,
+        mut step: Step,
+        nonblocking: bool,
+    ) -> Result<usize> {
+        let atomic = len as u64 <= PIPE_BUF;
+        let mut needed = needed(len);
         let mut total = 0;
         let result = loop {
-            let needed = if atomic { from.len() as u64 } else { 1 };
-            match self.try_write(from, needed) {
-                Some(Ok(done)) => {
+            if let Step::Missing(wanted) = step {
+                step = self.write_after_faults(from, needed, wanted);
+            }
+            match step {
+                Step::Moved(done) => {
                     total += done;
                     self.bytes_came();
                     if from.is_empty() {
@@ -618,17 +724,23 @@ impl Fifo {
                     if current!().signal_pending() {
                         break Err(ERESTARTSYS);
                     }
-                    continue;
                 }
-                Some(Err(error)) => break Err(error),
-                None => {}
+                Step::Failed(error) => break Err(error),
+                Step::NotYet | Step::Missing(_) => {
+                    if nonblocking {
+                        break Err(EAGAIN);
+                    }
+                    let room = if atomic { needed } else { PIPE_BUF };
+                    if let Err(error) = self.wait_for_room(room) {
+                        break Err(error);
+                    }
+                }
             }
-            if nonblocking {
-                break Err(EAGAIN);
+            if atomic {
+                // Fewer than before if user memory ended.
+                needed = from.len() as u64;
             }
-            if let Err(error) = self.wait_for_room(if atomic { needed } else { PIPE_BUF }) {
-                break Err(error);
-            }
+            step = self.write_again(from, needed, from.len(), false);
         };
         self.pass_room_on();
         match result {
@@ -638,6 +750,7 @@ impl Fifo {
     }
 
     /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`].
+    #[cold]
     fn wait_for_room(&self, needed: u64) -> Result {
         self.stats.writer_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Producer, needed);
@@ -658,52 +771,77 @@ impl Fifo {
         result
     }
 
-    /// Moves bytes of `from` into the queue, if there is room for `needed` of them: else [`None`].
-    /// Returns how many were moved: fewer than there was room for if `from` ends, or user memory
-    /// does.
-    fn try_write(&self, from: &mut IovIterSource<'_>, needed: u64) -> Option<Result<usize>> {
-        let mut reachable = from.len();
-        for attempt in 0..=ATTEMPTS {
-            let mut guard = self.writer.lock();
-            let end = &mut *guard;
-            if let Err(error) = self.check_order(Side::Producer) {
-                return Some(Err(error));
-            }
-            let free = match self.ring.free(&mut end.cursor, u64::MAX) {
-                Ok(free) if free < needed => return None,
-                Ok(free) => free,
-                Err(Broken) => return Some(Err(self.found_broken())),
-            };
-
-            let wanted = free.min(reachable as u64);
-            let copied = from.attempt(|from| {
-                let done = without_page_faults(|| {
-                    Self::copy(&end.cursor, wanted, |piece| {
-                        end.buffer.copy_from_iter(piece.offset, piece.len, from)
-                    })
-                });
-                let enough =
-                    done as u64 == wanted || (attempt == ATTEMPTS && done as u64 >= needed);
-                enough.then_some(done)
-            });
-            if let Some(done) = copied {
-                trace::produce(self.index, end.cursor.position, done as u64, By::Write);
-                self.ring.produce(&mut end.cursor, done as u64);
-                return Some(Ok(done));
-            }
-            drop(guard);
-
-            // `wanted` is no more than `from` has, so it fits.
-            let missing = from.fault_in(wanted as usize);
-            reachable = (wanted as usize).saturating_sub(missing);
+    /// Writes from user memory of which not all of the first `wanted` bytes were there.
+    fn write_after_faults(
+        &self,
+        from: &mut IovIterSource<'_>,
+        needed: u64,
+        mut wanted: usize,
+    ) -> Step {
+        for attempt in 1..=ATTEMPTS {
+            let reachable = wanted.saturating_sub(from.fault_in(wanted));
             if reachable == 0 {
                 break;
             }
             if current!().signal_pending() {
-                return Some(Err(ERESTARTSYS));
+                return Step::Failed(ERESTARTSYS);
+            }
+            match self.write_again(from, needed, reachable, attempt == ATTEMPTS) {
+                Step::Missing(again) => wanted = again,
+                step => return step,
             }
         }
-        Some(Err(EFAULT))
+        Step::Failed(EFAULT)
+    }
+
+    #[inline(never)]
+    fn write_again(
+        &self,
+        from: &mut IovIterSource<'_>,
+        needed: u64,
+        most: usize,
+        partly: bool,
+    ) -> Step {
+        self.write_once::<false>(from, needed, most, partly)
+    }
+
+    /// Moves at most the first `most` bytes of `from` into the queue, if there is room for `needed`.
+    /// If not all memory is there for what can be moved nothing is, unless `partly`.
+    #[inline(always)]
+    fn write_once<const FIRST: bool>(
+        &self,
+        from: &mut IovIterSource<'_>,
+        needed: u64,
+        most: usize,
+        partly: bool,
+    ) -> Step {
+        let mut guard = self.writer.lock();
+        let end = &mut *guard;
+        if let Err(error) = self.check_order(end) {
+            return Step::Failed(error);
+        }
+        let free = match self.ring.free_now(&mut end.cursor) {
+            Ok(free) if free < needed => return Step::NotYet,
+            Ok(free) => free,
+            Err(Broken) => return Step::Failed(self.found_broken()),
+        };
+
+        // Fits, as it is no more than `most`.
+        let wanted = free.min(most as u64) as usize;
+        let copied = from.attempt(|from| {
+            let done = without_page_faults(|| {
+                end.copy(wanted, |buffer, piece| {
+                    buffer.copy_from_iter(piece.offset, piece.len, from)
+                })
+            });
+            (done == wanted || (partly && done as u64 >= needed)).then_some(done)
+        });
+        let Some(done) = copied else {
+            return Step::Missing(wanted);
+        };
+        trace::produce(self.index, end.cursor.position, done as u64, By::Write);
+        self.ring.produce(&mut end.cursor, done as u64);
+        Step::Moved(done)
     }
 
     /// Puts all of `message` into the queue if it fits and the producer's end is not claimed, else
@@ -712,7 +850,7 @@ impl Fifo {
         let len = message.len() as u64;
         let mut guard = self.writer.lock();
         let end = &mut *guard;
-        let free = match self.check_order(Side::Producer) {
+        let free = match self.check_order(end) {
             Ok(()) => self
                 .ring
                 .free(&mut end.cursor, u64::MAX)
@@ -741,7 +879,7 @@ impl Fifo {
     /// [`EBUSY`] if the consumer's end is claimed.
     pub(crate) fn clear(&self) -> Result {
         let mut end = self.reader.lock();
-        if self.is_claimed(Side::Consumer) {
+        if end.claimed {
             return Err(EBUSY);
         }
         let tail = end.cursor.position;
@@ -899,13 +1037,14 @@ impl Fifo {
         };
         let mapped = self.map(offset, len)?;
         let position = {
-            let end = match side {
+            let mut end = match side {
                 Side::Producer => self.writer.lock(),
                 Side::Consumer => self.reader.lock(),
             };
-            if self.is_claimed(side) {
+            if end.claimed {
                 return Err(EBUSY);
             }
+            end.claimed = true;
             self.claimed_flag(side).store(true, Relaxed);
             trace::claim(self.index, side, end.cursor.position);
             end.cursor.position
@@ -1040,13 +1179,15 @@ impl Drop for Claim {
         let capacity = fifo.capacity();
         let position = match self.side {
             Side::Producer => {
-                let consumer = (!fifo.is_claimed(Side::Consumer)).then_some(&reader.cursor);
+                let consumer = (!reader.claimed).then_some(&reader.cursor);
+                writer.claimed = false;
                 writer.cursor = fifo.ring.producer_left(consumer, capacity);
                 fifo.ring.produce(&mut writer.cursor, 0);
                 writer.cursor.position
             }
             Side::Consumer => {
-                let producer = (!fifo.is_claimed(Side::Producer)).then_some(&writer.cursor);
+                let producer = (!writer.claimed).then_some(&writer.cursor);
+                reader.claimed = false;
                 reader.cursor = fifo.ring.consumer_left(producer, capacity);
                 fifo.ring.consume(&mut reader.cursor, 0);
                 reader.cursor.position

@@ -66,12 +66,14 @@ impl FileOperations for VfifoFile {
         vfifo.fifo.waiters.clone()
     }
 
+    #[inline]
     fn read_iter(kiocb: Kiocb<'_, Arc<Vfifo>>, to: &mut IovIterDest<'_>) -> Result<usize> {
-        kiocb.file().fifo.read(to, kiocb.nonblocking())
+        kiocb.file().fifo.read(to, || kiocb.nonblocking())
     }
 
+    #[inline]
     fn write_iter(kiocb: Kiocb<'_, Arc<Vfifo>>, from: &mut IovIterSource<'_>) -> Result<usize> {
-        kiocb.file().fifo.write(from, kiocb.nonblocking())
+        kiocb.file().fifo.write(from, || kiocb.nonblocking())
     }
 
     fn poll(vfifo: ArcBorrow<'_, Vfifo>, file: &File, asked: Events) -> Events {

@@ -151,16 +151,23 @@ impl<M: Memory> Ring<M> {
     /// no more saves the look.
     #[inline]
     pub(crate) fn free(&self, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
+        let before = cursor.position.wrapping_sub(cursor.peer);
+        let known = cursor.capacity.saturating_sub(before);
+        if known >= enough {
+            return Ok(known);
+        }
+        self.free_now(cursor)
+    }
+
+    /// As [`Ring::free`], and looks at the consumer's position, whatever was known.
+    #[inline]
+    pub(crate) fn free_now(&self, cursor: &mut Cursor) -> Result<u64, Broken> {
         let Cursor {
             position: head,
             peer,
             capacity,
         } = *cursor;
         let before = head.wrapping_sub(peer);
-        let known = capacity.saturating_sub(before);
-        if known >= enough {
-            return Ok(known);
-        }
         let tail = self.consumer.load_acquire();
         let queued = queued(head, tail, capacity)?;
         if queued > before {
@@ -182,15 +189,22 @@ impl<M: Memory> Ring<M> {
     /// The producer's position is only looked at if fewer than `enough` were queued before.
     #[inline]
     pub(crate) fn used(&self, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
+        let known = cursor.peer.wrapping_sub(cursor.position);
+        if known >= enough {
+            return Ok(known);
+        }
+        self.used_now(cursor)
+    }
+
+    /// As [`Ring::used`], and looks at the producer's position, whatever was known.
+    #[inline]
+    pub(crate) fn used_now(&self, cursor: &mut Cursor) -> Result<u64, Broken> {
         let Cursor {
             position: tail,
             peer,
             capacity,
         } = *cursor;
         let known = peer.wrapping_sub(tail);
-        if known >= enough {
-            return Ok(known);
-        }
         let head = self.producer.load_acquire();
         let queued = queued(head, tail, capacity)?;
         if queued < known {
