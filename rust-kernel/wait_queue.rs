@@ -127,7 +127,7 @@ impl WaitQueue {
     /// wake the next one.
     ///
     /// `condition` is called with the task on the queue and in a sleeping state, so it must not
-    /// sleep itself.
+    /// sleep itself. It is not called before that: look first where it is likely to hold.
     ///
     /// # Context
     ///
@@ -138,9 +138,6 @@ impl WaitQueue {
     /// [`ERESTARTSYS`] if a signal came first.
     pub fn wait_interruptible(&self, mut condition: impl FnMut() -> bool) -> Result {
         might_sleep();
-        if condition() {
-            return Ok(());
-        }
 
         let state = (bindings::TASK_INTERRUPTIBLE | bindings::TASK_FREEZABLE) as c_int;
         let entry = Opaque::<bindings::wait_queue_entry>::uninit();
@@ -196,6 +193,18 @@ impl WaitQueue {
     #[inline]
     pub fn wake_one(&self) {
         self.wake(1);
+    }
+
+    /// As [`WaitQueue::wake_one`], by who is likely to sleep soon: the one that is woken had better
+    /// run on this CPU then. (As `wake_up_sync()` in C.)
+    ///
+    /// # Context
+    ///
+    /// Any, hard interrupts included.
+    #[inline]
+    pub fn wake_one_sync(&self) {
+        // SAFETY: The queue is initialised.
+        unsafe { bindings::__wake_up_sync(self.head.get(), bindings::TASK_NORMAL) };
     }
 
     /// Wakes all.

@@ -401,8 +401,10 @@ impl Fifo {
         }
     }
 
+    /// Whether there are bytes, or positions that make no sense.
+    #[inline]
     fn has_bytes(&self) -> bool {
-        self.queued() != Ok(0)
+        self.ring.producer.load_acquire() != self.ring.consumer.load_acquire()
     }
 
     fn has_room(&self, needed: u64) -> bool {
@@ -528,14 +530,14 @@ impl Fifo {
     fn wake_readers(&self) {
         if self.has_bytes() {
             trace::wake(self.index, Side::Consumer, Whom::One);
-            self.waiters.readers.wake_one();
+            self.waiters.readers.wake_one_sync();
         }
     }
 
     fn wake_writers(&self) {
         if self.has_room(PIPE_BUF) {
             trace::wake(self.index, Side::Producer, Whom::One);
-            self.waiters.writers.wake_one();
+            self.waiters.writers.wake_one_sync();
         } else if self.small_writers.load(Relaxed) > 0 && self.has_room(1) {
             trace::wake(self.index, Side::Producer, Whom::All);
             self.waiters.writers.wake_all();
