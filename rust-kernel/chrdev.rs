@@ -116,7 +116,8 @@ use kernel::{
     fs::{
         file::flags,
         File,
-        Kiocb, //
+        Kiocb,
+        LocalFile, //
     },
     iov::{
         IovIterDest,
@@ -125,6 +126,10 @@ use kernel::{
     mmap::AreaDesc,
     module::this_module,
     new_mutex,
+    page_buffer::{
+        UserDest,
+        UserSource, //
+    },
     prelude::*,
     seq_file::SeqFile,
     sync::{
@@ -136,6 +141,7 @@ use kernel::{
         ForeignOwnable,
         Opaque, //
     },
+    uaccess::UserPtr,
     wait_queue::{
         new_wait_queue,
         WaitQueue, //
@@ -334,13 +340,21 @@ impl<T: ForeignOwnable> KiocbExt for Kiocb<'_, T> {
 
 /// How a file was opened, as far as its operations may want to know.
 pub trait FileExt {
+    /// Whether its reads and writes must not sleep, as far as the file has a say: `O_NONBLOCK`. See
+    /// [`KiocbExt::nonblocking`].
+    fn nonblocking(&self) -> bool;
     /// Whether it was opened for reading.
     fn readable(&self) -> bool;
     /// Whether it was opened for writing.
     fn writable(&self) -> bool;
 }
 
-impl FileExt for File {
+impl FileExt for LocalFile {
+    #[inline]
+    fn nonblocking(&self) -> bool {
+        self.flags() & flags::O_NONBLOCK != 0
+    }
+
     fn readable(&self) -> bool {
         matches!(
             self.flags() & flags::O_ACCMODE,
@@ -407,6 +421,30 @@ pub trait FileOperations: Sized + 'static {
     ///
     /// Gives `splice` and `sendfile` to the file, too.
     fn write_iter(_kiocb: Kiocb<'_, Self::File>, _iov: &mut IovIterSource<'_>) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`FileOperations::read_iter`], for a read(2) of a stream: to one piece of user memory,
+    /// and with no other flags than those of the file. Without it, such a read goes by iterators.
+    ///
+    /// This is for drivers that move few bytes at a time, to which an iterator is a cost, as it is
+    /// to `/dev/null` and `/dev/zero` in C. All other reads still need `read_iter`. What is lost is
+    /// that other parts of the kernel can read the file by `kernel_read()`, which refuses files
+    /// that have both.
+    fn read(
+        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
+        _file: &LocalFile,
+        _to: &mut UserDest,
+    ) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`FileOperations::write_iter`], for a write(2) to a stream. See [`FileOperations::read`].
+    fn write(
+        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
+        _file: &LocalFile,
+        _from: &mut UserSource,
+    ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -665,6 +703,16 @@ impl<T: FileOperations> VTable<T> {
         owner: this_module::<T::OwnerModule>().as_ptr(),
         open: Some(Self::open),
         release: Some(Self::release),
+        read: if T::HAS_READ && T::STREAM {
+            Some(Self::read)
+        } else {
+            None
+        },
+        write: if T::HAS_WRITE && T::STREAM {
+            Some(Self::write)
+        } else {
+            None
+        },
         read_iter: if T::HAS_READ_ITER {
             Some(Self::read_iter)
         } else {
@@ -792,6 +840,43 @@ impl<T: FileOperations> VTable<T> {
         // SAFETY: `open()` has put it there, and nobody has the file any more.
         drop(unsafe { <T::File as ForeignOwnable>::from_foreign((*file).private_data) });
         0
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be an open file of a `Registration<T>`.
+    unsafe extern "C" fn read(
+        file: *mut bindings::file,
+        buf: *mut c_char,
+        len: usize,
+        _position: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: As the caller promises. If this is in an `fdget_pos()` region, that is of this
+        // task, which makes the system call.
+        let (private, file) = unsafe { (Self::private(file), LocalFile::from_raw_file(file)) };
+        let mut to = UserDest::new(UserPtr::from_ptr(buf.cast()), len);
+        match T::read(private, file, &mut to) {
+            Ok(count) => count.min(len) as isize,
+            Err(error) => error.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be an open file of a `Registration<T>`.
+    unsafe extern "C" fn write(
+        file: *mut bindings::file,
+        buf: *const c_char,
+        len: usize,
+        _position: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: As in `read()`.
+        let (private, file) = unsafe { (Self::private(file), LocalFile::from_raw_file(file)) };
+        let mut from = UserSource::new(UserPtr::from_ptr(buf.cast_mut().cast()), len);
+        match T::write(private, file, &mut from) {
+            Ok(count) => count.min(len) as isize,
+            Err(error) => error.to_errno() as isize,
+        }
     }
 
     /// # Safety

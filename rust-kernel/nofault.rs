@@ -57,6 +57,12 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
+    page_buffer::{
+        Dest,
+        Source,
+        UserDest,
+        UserSource, //
+    },
     prelude::*, //
 };
 
@@ -131,6 +137,42 @@ impl FaultIn for IovIterSource<'_> {
             // SAFETY: A state that it was in, whose memory is there for as long as its type says,
             // whatever `copy` has done to it.
             unsafe { ptr::write(self.as_raw(), before) };
+        }
+        result
+    }
+}
+
+impl FaultIn for UserDest {
+    fn fault_in(&mut self, count: usize) -> usize {
+        let start = self.start().as_const_ptr();
+        // SAFETY: It checks the address, and changes nothing that is there.
+        unsafe { bindings::fault_in_safe_writeable(start.cast(), count) }
+    }
+
+    #[inline(always)]
+    fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
+        let before = Self::new(self.start(), self.remaining());
+        let result = copy(self);
+        if result.is_none() {
+            *self = before;
+        }
+        result
+    }
+}
+
+impl FaultIn for UserSource {
+    fn fault_in(&mut self, count: usize) -> usize {
+        let start = self.start().as_const_ptr();
+        // SAFETY: It checks the address, and only reads there.
+        unsafe { bindings::fault_in_readable(start.cast(), count) }
+    }
+
+    #[inline(always)]
+    fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
+        let before = Self::new(self.start(), self.remaining());
+        let result = copy(self);
+        if result.is_none() {
+            *self = before;
         }
         result
     }

@@ -40,6 +40,7 @@
 //! ```
 
 use core::{
+    marker::PhantomData,
     mem::MaybeUninit,
     ptr::{
         self,
@@ -58,8 +59,146 @@ use kernel::{
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::atomic::Atomic, //
+    sync::atomic::Atomic,
+    uaccess::UserPtr, //
 };
+
+/// Where bytes can be copied to: several pieces of memory, or one of user memory.
+pub trait Dest {
+    /// How many bytes there is space for.
+    fn remaining(&self) -> usize;
+
+    /// Copies up to `count` bytes from byte `offset` of `buffer` on, as
+    /// [`PageBuffer::copy_to_iter`].
+    fn copy_from_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize;
+}
+
+impl Dest for IovIterDest<'_> {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn copy_from_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
+        buffer.copy_to_iter(offset, count, self)
+    }
+}
+
+/// What bytes can be copied from: several pieces of memory, or one of user memory.
+pub trait Source {
+    /// How many bytes there are.
+    fn remaining(&self) -> usize;
+
+    /// Copies up to `count` bytes to byte `offset` of `buffer` on, as
+    /// [`PageBuffer::copy_from_iter`].
+    fn copy_to_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize;
+}
+
+impl Source for IovIterSource<'_> {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn copy_to_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
+        buffer.copy_from_iter(offset, count, self)
+    }
+}
+
+/// One piece of user memory, as a plain read(2) or write(2) has: what an iterator is to several.
+///
+/// Whether it is there at all is found out by copying.
+pub struct UserPiece<Direction> {
+    start: UserPtr,
+    len: usize,
+    _direction: PhantomData<Direction>,
+}
+
+/// The direction of a [`UserPiece`] that bytes are copied to.
+pub struct ToUser;
+
+/// The direction of a [`UserPiece`] that bytes are copied from.
+pub struct FromUser;
+
+/// User memory that bytes are copied to.
+pub type UserDest = UserPiece<ToUser>;
+
+/// User memory that bytes are copied from.
+pub type UserSource = UserPiece<FromUser>;
+
+impl<Direction> UserPiece<Direction> {
+    /// The `len` bytes from `start` on.
+    #[inline]
+    pub fn new(start: UserPtr, len: usize) -> Self {
+        Self {
+            start,
+            len,
+            _direction: PhantomData,
+        }
+    }
+
+    /// The address of the first byte that is left.
+    #[inline]
+    pub fn start(&self) -> UserPtr {
+        self.start
+    }
+
+    /// Leaves the first `count` bytes behind, of which there are as many.
+    #[inline]
+    fn advance(&mut self, count: usize) {
+        self.start = self.start.wrapping_byte_add(count);
+        self.len = self.len.wrapping_sub(count);
+    }
+}
+
+impl Dest for UserDest {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn copy_from_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
+        let (start, count) = buffer.span(offset, count.min(self.len));
+        // SAFETY: `start` is valid for reading `count` bytes by the type invariants of the buffer;
+        // the memory is not behind a reference. User addresses are checked by the C function.
+        let left = unsafe {
+            bindings::_copy_to_user(
+                self.start.as_mut_ptr(),
+                start.cast_const().cast(),
+                count as c_ulong,
+            )
+        };
+        // Never more is left than was to be copied.
+        let copied = count.wrapping_sub(left as usize);
+        self.advance(copied);
+        copied
+    }
+}
+
+impl Source for UserSource {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    /// Zeroes what could not be copied.
+    #[inline]
+    fn copy_to_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
+        let (start, count) = buffer.span(offset, count.min(self.len));
+        // SAFETY: `start` is valid for writing `count` bytes by the type invariants of the buffer;
+        // the memory is not behind a reference. User addresses are checked by the C function.
+        let left = unsafe {
+            bindings::_copy_from_user(start.cast(), self.start.as_const_ptr(), count as c_ulong)
+        };
+        // Never more is left than was to be copied.
+        let copied = count.wrapping_sub(left as usize);
+        self.advance(copied);
+        copied
+    }
+}
 
 /// Asserts that an atomic `T` may be at byte `offset` of a page: atomics are aligned to their size,
 /// which on machines of 32 bits can be more than what `T` is aligned to.

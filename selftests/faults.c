@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <linux/userfaultfd.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "vfifo_test.h"
 
@@ -34,6 +35,34 @@ FIXTURE(faults)
 	int fd;			/* one that blocks */
 	struct faulty f;
 };
+
+/* One piece of memory and several go different ways in the kernel. */
+FIXTURE_VARIANT(faults)
+{
+	bool pieces;
+};
+
+FIXTURE_VARIANT_ADD(faults, read_write)
+{
+	.pieces = false,
+};
+
+FIXTURE_VARIANT_ADD(faults, readv_writev)
+{
+	.pieces = true,
+};
+
+/* A read or a write, of one piece or of two. */
+static long transfer(bool pieces, bool out, int fd, char *buf, long len)
+{
+	struct iovec iov[2] = {
+		{ buf, len / 3 }, { buf + len / 3, len - len / 3 },
+	};
+
+	if (pieces)
+		return out ? writev(fd, iov, 2) : readv(fd, iov, 2);
+	return out ? write(fd, buf, len) : read(fd, buf, len);
+}
 
 static int missing(char *memory, long len, int *error)
 {
@@ -206,7 +235,8 @@ TEST_F_TIMEOUT(faults, reader_keeps_nobody, 200)
 	ASSERT_EQ(0, attr_set("period_ms", 1));
 	ASSERT_TRUE(put(&self->dev, 300, 0));
 	if (!faulty_start(&self->f, 0)) {
-		long ret = res(read(self->fd, buf, 100));
+		long ret = res(transfer(variant->pieces, false, self->fd, buf,
+					100));
 
 		_exit(ret < 1 || ret > 100 || !stream_equal(buf, ret, 7000));
 	}
@@ -242,7 +272,8 @@ TEST_F_TIMEOUT(faults, writer_keeps_nobody, 200)
 	ASSERT_EQ(0, attr_set("period_ms", 1));
 	ASSERT_TRUE(put(&self->dev, 100, 0));
 	if (!faulty_start(&self->f, 0))
-		_exit(write(self->fd, buf, PIPE_BUF) != PIPE_BUF);
+		_exit(transfer(variant->pieces, true, self->fd, buf,
+			       PIPE_BUF) != PIPE_BUF);
 	ASSERT_LE(0, self->f.monitor);
 	ASSERT_NE(0UL, fault_met(self->f.monitor));
 	EXPECT_EQ(100, queued(self->fd));
@@ -271,7 +302,8 @@ TEST_F_TIMEOUT(faults, atomic_write_across_the_fault, 200)
 	char *buf = self->f.memory;
 
 	if (!faulty_start(&self->f, 1))
-		_exit(write(self->fd, buf + page - 1000, PIPE_BUF) != PIPE_BUF);
+		_exit(transfer(variant->pieces, true, self->fd,
+			       buf + page - 1000, PIPE_BUF) != PIPE_BUF);
 	ASSERT_LE(0, self->f.monitor);
 	ASSERT_NE(0UL, fault_met(self->f.monitor));
 
@@ -295,7 +327,8 @@ TEST_F_TIMEOUT(faults, large_write_across_the_fault, 200)
 
 	ASSERT_LE(len, PAGES * page - page + 1000);
 	if (!faulty_start(&self->f, 1))
-		_exit(write(self->fd, buf + page - 1000, len) != len);
+		_exit(transfer(variant->pieces, true, self->fd,
+			       buf + page - 1000, len) != len);
 	ASSERT_LE(0, self->f.monitor);
 	ASSERT_NE(0UL, fault_met(self->f.monitor));
 	before = queued(self->fd);
@@ -323,7 +356,8 @@ TEST_F_TIMEOUT(faults, read_across_the_fault, 200)
 	*pos = -1;
 	ASSERT_TRUE(put(&self->dev, total, 0));
 	if (!faulty_start(&self->f, 1)) {
-		*ret = res(read(self->fd, buf + page - 100, total));
+		*ret = res(transfer(variant->pieces, false, self->fd,
+				    buf + page - 100, total));
 		/* Where in the stream that begins. */
 		for (i = 0; i < total && *pos < 0; i++) {
 			if (*ret > 0 && stream_equal(buf + page - 100, *ret, i))
@@ -373,8 +407,8 @@ TEST_F_TIMEOUT(faults, signal_loses_nothing, 200)
 	for (out = 0; out < 2; out++) {
 		*self->f.uffd = -1;
 		if (!faulty_start(&self->f, 0)) {
-			*ret = res(out ? write(self->fd, buf, 100) :
-					 read(self->fd, buf, 100));
+			*ret = res(transfer(variant->pieces, out, self->fd, buf,
+					    100));
 			_exit(0);
 		}
 		ASSERT_LE(0, self->f.monitor);
@@ -409,8 +443,8 @@ TEST_F_TIMEOUT(faults, kill_ends_it, 200)
 	for (out = 0; out < 2; out++) {
 		*self->f.uffd = -1;
 		if (!faulty_start(&self->f, 0))
-			_exit(out ? write(self->fd, buf, 100) :
-				    read(self->fd, buf, 100));
+			_exit(transfer(variant->pieces, out, self->fd, buf,
+				       100));
 		ASSERT_LE(0, self->f.monitor);
 		ASSERT_NE(0UL, fault_met(self->f.monitor));
 		kill(self->f.pid, SIGKILL);

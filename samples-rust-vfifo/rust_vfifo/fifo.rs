@@ -76,10 +76,6 @@ use kernel::{
     },
     current,
     dynamic_debug::dynamic_pr_debug,
-    iov::{
-        IovIterDest,
-        IovIterSource, //
-    },
     new_mutex,
     nofault::{
         without_page_faults,
@@ -89,7 +85,11 @@ use kernel::{
         BorrowedPage,
         PAGE_SIZE, //
     },
-    page_buffer::PageBuffer,
+    page_buffer::{
+        Dest,
+        PageBuffer,
+        Source, //
+    },
     prelude::*,
     sync::{
         atomic::{
@@ -138,6 +138,14 @@ fn needed(len: usize) -> u64 {
         _ => 1,
     }
 }
+
+/// Memory that bytes are moved to, that may have to be faulted in.
+pub(crate) trait MoveTo: Dest + FaultIn {}
+impl<T: Dest + FaultIn> MoveTo for T {}
+
+/// Memory that bytes are moved from, that may have to be faulted in.
+pub(crate) trait MoveFrom: Source + FaultIn {}
+impl<T: Source + FaultIn> MoveFrom for T {}
 
 /// What came of trying to move bytes.
 enum Step {
@@ -275,7 +283,17 @@ impl End {
         if second.len == 0 || done < first.len {
             return done;
         }
-        done + copy(&self.buffer, second)
+        done + Self::copy_rest(&self.buffer, second, copy)
+    }
+
+    // Apart, so that what does not wrap around need not save registers for it.
+    #[cold]
+    fn copy_rest(
+        buffer: &PageBuffer,
+        piece: Piece,
+        mut copy: impl FnMut(&PageBuffer, Piece) -> usize,
+    ) -> usize {
+        copy(buffer, piece)
     }
 }
 
@@ -544,7 +562,7 @@ impl Fifo {
         }
     }
 
-    /// Moves up to `to.len()` queued bytes to `to`, and returns how many; sleeps while there are
+    /// Moves as many queued bytes to `to` as fit, and returns how many; sleeps while there are
     /// none, unless `nonblocking`.
     ///
     /// # Errors
@@ -554,14 +572,14 @@ impl Fifo {
     #[inline]
     pub(crate) fn read(
         &self,
-        to: &mut IovIterDest<'_>,
+        to: &mut impl MoveTo,
         nonblocking: impl FnOnce() -> bool,
     ) -> Result<usize> {
-        let len = to.len();
+        let len = to.remaining();
         if len == 0 {
             return Ok(0);
         }
-        match self.read_once::<true>(to, len, false) {
+        match self.read_once::<true, _>(to, len, false) {
             Step::Moved(done) => {
                 self.room_came();
                 Ok(done)
@@ -572,12 +590,7 @@ impl Fifo {
 
     /// Goes on with a read that is not done with its first `step`.
     #[cold]
-    fn read_on(
-        &self,
-        to: &mut IovIterDest<'_>,
-        mut step: Step,
-        nonblocking: bool,
-    ) -> Result<usize> {
+    fn read_on(&self, to: &mut impl MoveTo, mut step: Step, nonblocking: bool) -> Result<usize> {
         let mut slept = false;
         let result = loop {
             if let Step::Missing(wanted) = step {
@@ -601,7 +614,7 @@ impl Fifo {
                 self.has_bytes() || self.is_out_of_order(Side::Consumer)
             })?;
             slept = true;
-            step = self.read_again(to, to.len(), false);
+            step = self.read_again(to, to.remaining(), false);
         };
         if slept {
             self.pass_bytes_on();
@@ -610,7 +623,7 @@ impl Fifo {
     }
 
     /// Reads to user memory of which not all of the first `wanted` bytes were there.
-    fn read_after_faults(&self, to: &mut IovIterDest<'_>, mut wanted: usize) -> Step {
+    fn read_after_faults(&self, to: &mut impl MoveTo, mut wanted: usize) -> Step {
         for attempt in 1..=ATTEMPTS {
             let reachable = wanted.saturating_sub(to.fault_in(wanted));
             if reachable == 0 {
@@ -628,16 +641,16 @@ impl Fifo {
     }
 
     #[inline(never)]
-    fn read_again(&self, to: &mut IovIterDest<'_>, most: usize, partly: bool) -> Step {
-        self.read_once::<false>(to, most, partly)
+    fn read_again(&self, to: &mut impl MoveTo, most: usize, partly: bool) -> Step {
+        self.read_once::<false, _>(to, most, partly)
     }
 
     /// Moves queued bytes to at most the first `most` of `to`. If not all memory is there for what
     /// can be moved nothing is, unless `partly`.
     #[inline(always)]
-    fn read_once<const FIRST: bool>(
+    fn read_once<const FIRST: bool, To: MoveTo>(
         &self,
-        to: &mut IovIterDest<'_>,
+        to: &mut To,
         most: usize,
         partly: bool,
     ) -> Step {
@@ -657,7 +670,7 @@ impl Fifo {
         let copied = to.attempt(|to| {
             let done = without_page_faults(|| {
                 end.copy(wanted, |buffer, piece| {
-                    buffer.copy_to_iter(piece.offset, piece.len, to)
+                    to.copy_from_buffer(buffer, piece.offset, piece.len)
                 })
             });
             (done == wanted || (partly && done > 0)).then_some(done)
@@ -682,14 +695,14 @@ impl Fifo {
     #[inline]
     pub(crate) fn write(
         &self,
-        from: &mut IovIterSource<'_>,
+        from: &mut impl MoveFrom,
         nonblocking: impl FnOnce() -> bool,
     ) -> Result<usize> {
-        let len = from.len();
+        let len = from.remaining();
         if len == 0 {
             return Ok(0);
         }
-        match self.write_once::<true>(from, needed(len), len, false) {
+        match self.write_once::<true, _>(from, needed(len), len, false) {
             Step::Moved(done) if done == len => {
                 self.bytes_came();
                 self.pass_room_on();
@@ -703,7 +716,7 @@ impl Fifo {
     #[cold]
     fn write_on(
         &self,
-        from: &mut IovIterSource<'_>,
+        from: &mut impl MoveFrom,
         len: usize,
         mut step: Step,
         nonblocking: bool,
@@ -719,7 +732,7 @@ impl Fifo {
                 Step::Moved(done) => {
                     total += done;
                     self.bytes_came();
-                    if from.is_empty() {
+                    if from.remaining() == 0 {
                         break Ok(());
                     }
                     // Room may go on coming for as long as there is something to write.
@@ -740,9 +753,9 @@ impl Fifo {
             }
             if atomic {
                 // Fewer than before if user memory ended.
-                needed = from.len() as u64;
+                needed = from.remaining() as u64;
             }
-            step = self.write_again(from, needed, from.len(), false);
+            step = self.write_again(from, needed, from.remaining(), false);
         };
         self.pass_room_on();
         match result {
@@ -774,12 +787,7 @@ impl Fifo {
     }
 
     /// Writes from user memory of which not all of the first `wanted` bytes were there.
-    fn write_after_faults(
-        &self,
-        from: &mut IovIterSource<'_>,
-        needed: u64,
-        mut wanted: usize,
-    ) -> Step {
+    fn write_after_faults(&self, from: &mut impl MoveFrom, needed: u64, mut wanted: usize) -> Step {
         for attempt in 1..=ATTEMPTS {
             let reachable = wanted.saturating_sub(from.fault_in(wanted));
             if reachable == 0 {
@@ -799,20 +807,20 @@ impl Fifo {
     #[inline(never)]
     fn write_again(
         &self,
-        from: &mut IovIterSource<'_>,
+        from: &mut impl MoveFrom,
         needed: u64,
         most: usize,
         partly: bool,
     ) -> Step {
-        self.write_once::<false>(from, needed, most, partly)
+        self.write_once::<false, _>(from, needed, most, partly)
     }
 
-    /// Moves at most the first `most` bytes of `from` into the queue, if there is room for `needed`.
-    /// If not all memory is there for what can be moved nothing is, unless `partly`.
+    /// Moves at most the first `most` bytes of `from` into the queue, if there is room for
+    /// `needed`. If not all memory is there for what can be moved nothing is, unless `partly`.
     #[inline(always)]
-    fn write_once<const FIRST: bool>(
+    fn write_once<const FIRST: bool, From: MoveFrom>(
         &self,
-        from: &mut IovIterSource<'_>,
+        from: &mut From,
         needed: u64,
         most: usize,
         partly: bool,
@@ -833,7 +841,7 @@ impl Fifo {
         let copied = from.attempt(|from| {
             let done = without_page_faults(|| {
                 end.copy(wanted, |buffer, piece| {
-                    buffer.copy_from_iter(piece.offset, piece.len, from)
+                    from.copy_to_buffer(buffer, piece.offset, piece.len)
                 })
             });
             (done == wanted || (partly && done as u64 >= needed)).then_some(done)

@@ -23,7 +23,8 @@ use kernel::{
     },
     fs::{
         File,
-        Kiocb, //
+        Kiocb,
+        LocalFile, //
     },
     iov::{
         IovIterDest,
@@ -34,7 +35,11 @@ use kernel::{
         Mapping, //
     },
     page::BorrowedPage,
-    page_buffer::PageBuffer,
+    page_buffer::{
+        PageBuffer,
+        UserDest,
+        UserSource, //
+    },
     prelude::*,
     seq_file::SeqFile,
     seq_print,
@@ -74,6 +79,20 @@ impl FileOperations for VfifoFile {
     #[inline]
     fn write_iter(kiocb: Kiocb<'_, Arc<Vfifo>>, from: &mut IovIterSource<'_>) -> Result<usize> {
         kiocb.file().fifo.write(from, || kiocb.nonblocking())
+    }
+
+    #[inline]
+    fn read(vfifo: ArcBorrow<'_, Vfifo>, file: &LocalFile, to: &mut UserDest) -> Result<usize> {
+        vfifo.fifo.read(to, || file.nonblocking())
+    }
+
+    #[inline]
+    fn write(
+        vfifo: ArcBorrow<'_, Vfifo>,
+        file: &LocalFile,
+        from: &mut UserSource,
+    ) -> Result<usize> {
+        vfifo.fifo.write(from, || file.nonblocking())
     }
 
     fn poll(vfifo: ArcBorrow<'_, Vfifo>, file: &File, asked: Events) -> Events {
