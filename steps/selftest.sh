@@ -16,7 +16,7 @@ do_selftest() { # [PROGRAM]...
 	fi
 	rm -rf "$LOGS/kselftest"
 	if [ $# -gt 0 ]; then crate=true; else build_crate_test; fi
-	guest_logged selftest selftest.log "$((900 * SCALE))" "
+	guest_logged selftest selftest.log "$((1800 * SCALE))" "
 		export VFIFO_MODULE=$O/samples/rust/rust_vfifo.ko VFIFO_SCALE=$SCALE
 		$(audited "insmod \$VFIFO_MODULE && $O/kselftest-installed/run_kselftest.sh$(overridden) $which -p \$PWD/programs
 			VFIFO_DEVICE=/dev/vfifo0 timeout $((180 * SCALE)) $crate >programs/crate 2>&1
