@@ -546,6 +546,9 @@ gone() {
 	printf 'TAP version 13\n1..3\nok 1 a\nok 2 b # SKIP why\nnot ok 3 c\n' | counted "1 1 1"
 	printf '# TAP version 13\n# 1..2\n# ok 1 a\n# ok 2 b\n' | counted "2 0 0"
 	printf '1..2\nok 1 a\nok 2 b # skip why\n' | counted "1 0 1"
+	# The plan last.
+	printf 'TAP version 13\nok 1 a\nnot ok 2 b\n1..2\n' | counted "1 1 0"
+	printf 'TAP version 13\nok 1 a\n1..2\n' | counted "1 1 0"
 	# Ended in the middle, empty, and without any test.
 	printf 'TAP version 13\n1..3\nok 1 a\n' | counted "1 2 0"
 	: | counted "0 1 0"
