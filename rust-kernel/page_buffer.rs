@@ -411,8 +411,9 @@ impl PageBuffer {
         Some(unsafe { Vmalloc::to_page(NonNull::new(start)?) })
     }
 
-    /// The number of the page frame of page number `index`, or [`None`] past the end.
-    pub(crate) fn frame(&self, index: usize) -> Option<usize> {
+    /// The number of the page frame of page number `index`, or [`None`] past the end. It is that
+    /// page's for as long as `self` lives.
+    pub fn frame(&self, index: usize) -> Option<usize> {
         let (start, count) = self.span(index.checked_mul(PAGE_SIZE)?, PAGE_SIZE);
         // SAFETY: `start` is an address within a vmalloc allocation.
         (count > 0).then(|| unsafe { bindings::vmalloc_to_pfn(start.cast()) })
