@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # What takes longer than anybody waits for: the debug kernel under fire.
 
-SOAK_PARTS="stress-ng, trinity, the long modes of the kselftests, 10,000 rounds of each race, --kcsan, the mutants, series --build"
+SOAK_PARTS="what test --debug has, stress-ng, trinity, the long modes of the kselftests, 10,000 rounds of each race, --kcsan, the mutants, series --build"
 SOAK_PACKAGES=(stress-ng trinity)
 
 do_soak() { # [MINUTES [PART]]
@@ -21,6 +21,7 @@ do_soak() { # [MINUTES [PART]]
 	: >"$VFIFO_RESULTS"
 	want_packages soak "${SOAK_PACKAGES[@]}"
 	if ready_kernels; then
+		DEBUG=debug part "selftest --debug" selftest || true
 		DEBUG=debug part stress-ng soak "$minutes" stress || true
 		DEBUG=debug part trinity soak "$minutes" trinity || true
 		DEBUG=debug part "long modes" soak "$minutes" long || true

@@ -41,22 +41,12 @@ do_test() {
 			part selftest selftest || true
 			part kunit kunit || true
 			part instructions bench --check || true
-			test_debug
 		fi
 		part host host || true
 	fi
+	[ -n "$DEBUG" ] || say "test: left to ./build-kernel.sh test --debug: the kselftests in a kernel that checks itself"
 	say "test: left to ./build-kernel.sh soak: $SOAK_PARTS"
 	summary test "$from"
-}
-
-# The kselftests that every run has in the debug kernel, too: what locks, maps, claims, is unloaded,
-# has allocations fail, and is random. All of them, with kmemleak, take that kernel an hour.
-DEBUG_PROGRAMS=(mmap claim faults privilege inject fuzz)
-
-test_debug() {
-	DEBUG=debug COUNTED=0 part "build --debug" build || return 0
-	VFIFO_KMEMLEAK=off DEBUG=debug part "selftest --debug" selftest "${DEBUG_PROGRAMS[@]}" || true
-	say "test: left to ./build-kernel.sh test --debug: in that kernel, kmemleak, and all kselftests but ${DEBUG_PROGRAMS[*]}"
 }
 
 summary() { # STEP START
