@@ -18,6 +18,7 @@ do_selftest() { # [PROGRAM]...
 	if [ $# -gt 0 ]; then crate=true; else build_crate_test; fi
 	guest_logged selftest selftest.log "$((1800 * SCALE))" "
 		export VFIFO_MODULE=$O/samples/rust/rust_vfifo.ko VFIFO_SCALE=$SCALE
+		$([ -n "$DEBUG" ] || echo "export KSELFTEST_LIMITS_ARGS='-F memory'")
 		$(audited "insmod \$VFIFO_MODULE && $O/kselftest-installed/run_kselftest.sh$(overridden) $which -p \$PWD/programs
 			VFIFO_DEVICE=/dev/vfifo0 timeout $((180 * SCALE)) $crate >programs/crate 2>&1
 			echo \$? >crate.status")
@@ -94,11 +95,15 @@ selftest_trouble() { # STEP
 # What needs a machine that can be suspended, or that has more memory than a buffer takes.
 selftest_plain() {
 	local CONSOLE=console-plain.log log=$LOGS/selftest-plain.log failed=0 seconds=$GUEST_SECONDS from=$SECONDS
-	plain_guest "$((300 * SCALE))" suspend "system -r memory.the_largest_capacity"
+	local programs=(suspend "system -r memory.the_largest_capacity")
+	# Without a memory cgroup all memory has to be used up, and then a guest whose programs come by 9P crawls.
+	[ -n "$DEBUG" ] || programs+=("limits -f memory")
+	plain_guest "$((300 * SCALE))" "${programs[@]}"
 	tr -d '\r' <"$GUEST/output" >"$log"
 	awk -v folder="$LOGS/kselftest" '/^== / { file = folder "/plain-" $2; printf "" > file; next } file { print > file }' "$log"
 	count "selftest suspend" "$LOGS/kselftest/plain-suspend" || failed=1
 	count "selftest system (2 GiB)" "$LOGS/kselftest/plain-system" || failed=1
+	[ -n "$DEBUG" ] || count "selftest limits (2 GiB)" "$LOGS/kselftest/plain-limits" || failed=1
 	selftest_trouble "selftest, plain" || failed=1
 	GUEST_SECONDS=$((seconds + SECONDS - from))
 	return $failed

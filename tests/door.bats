@@ -177,6 +177,20 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	refused "the guest kernel crashed: Kernel panic - not syncing"
 }
 
+@test "a guest whose emulator slips while it boots is begun anew, once" {
+	booted_by 'n=$(cat "$g/../n" 2>/dev/null); echo "$n." >"$g/../n"
+		[ -n "$n" ] || { echo "Oops: int3: 0000"; echo "Kernel panic - not syncing"; exit; }
+		sh "$g/wrapper"; echo "reboot: Power down"'
+	door --tree "$LINUX" --accel tcg shell 'echo hello'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *"once more"*hello* ]]
+	booted_by 'echo "Oops: int3: 0000"; echo "Kernel panic - not syncing"'
+	door --tree "$LINUX" --accel tcg shell true
+	[ "$status" -ne 0 ]
+	[[ $output == *"the guest kernel crashed"* ]]
+}
+
 @test "a guest that ends well with a warning" {
 	booted_by 'sh "$g/wrapper"; echo "WARNING: mm/x.c:1 at y"; echo "reboot: Power down"'
 	door --tree "$LINUX" --accel tcg shell true
