@@ -402,8 +402,10 @@ TEST_F_TIMEOUT(load_unload, against, FOREVER)
 	racers = i;
 	start = now_ms();
 	late = start + 6 * DEADLINE * 1000;
-	for (; (more(done, start) || (!all_found(racers) && now_ms() < late)) &&
-	       !LOAD(race->wrong[0]); done++) {
+	for (; !LOAD(race->wrong[0]); done++) {
+		if (!more(done, start) &&
+		    (all_found(racers) || now_ms() >= late))
+			break;
 		before = found();
 		ret = module_load("devices=2 buffer_size=16384");
 		ASSERT_EQ(0, ret);
