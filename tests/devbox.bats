@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # "devbox" on systems of a few files: what it looks at, what it refuses, and which command it names.
 # ./build-kernel.sh devbox --test has it work on a real one.
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
 
