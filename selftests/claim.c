@@ -197,7 +197,11 @@ TEST_F(claim, pages_show_positions)
 	bytes = (void *)head;
 	for (i = sizeof(*head); i < self->page; i++)
 		EXPECT_EQ(0, bytes[i]);
-	EXPECT_EQ(0, head->reserved);
+	for (i = 0; i < sizeof(head->reserved); i++)
+		EXPECT_EQ(0, ((unsigned char *)head->reserved)[i]);
+	EXPECT_EQ(0, head->reserved2);
+	/* Who looks at one does not fetch the other's cache line. */
+	EXPECT_EQ(128, (unsigned char *)&head->waiting - bytes);
 	unmap_end(head);
 	unmap_end(tail);
 }

@@ -1252,8 +1252,12 @@ TEST_F_TIMEOUT(zerocopy, resized_buffer_holds_no_old_byte, 60)
 				     self->page - sizeof(*p.map.own)));
 		EXPECT_EQ(0, nonzero(c.map.own + 1,
 				     self->page - sizeof(*c.map.own)));
-		EXPECT_TRUE(!p.map.own->reserved);
-		EXPECT_TRUE(!c.map.own->reserved);
+		EXPECT_EQ(0, nonzero(p.map.own->reserved,
+				     sizeof(p.map.own->reserved)));
+		EXPECT_EQ(0, nonzero(c.map.own->reserved,
+				     sizeof(c.map.own->reserved)));
+		EXPECT_TRUE(!p.map.own->reserved2);
+		EXPECT_TRUE(!c.map.own->reserved2);
 		memset(p.map.data + at + kept, 0xa5, len - kept);
 		vfifo_producer_close(&p);
 		vfifo_consumer_close(&c);

@@ -37,7 +37,9 @@ struct vfifo_info {
  *	the other. Byte p of the stream is at offset p % capacity of the data.
  * @waiting: non-zero: this end sleeps, or is about to, and who publishes
  *	something is to call VFIFO_NOTIFY
- * @reserved: leave it alone
+ * @reserved: leave it alone; so are @waiting and @reserved2 in a cache line that
+ *	nobody stores to while both ends run, and to look there costs nothing
+ * @reserved2: leave it alone
  *
  * The rest of the page reads as zero. A writable mapping of the page is the
  * claim on that end: there is one at a time (EBUSY), and it ends when it is
@@ -45,8 +47,9 @@ struct vfifo_info {
  */
 struct vfifo_end {
 	__aligned_u64 position;
+	__u64 reserved[15];
 	__u32 waiting;
-	__u32 reserved;
+	__u32 reserved2;
 };
 
 /*

@@ -54,7 +54,10 @@ const _: () = assert!(CONSUMER_OFFSET + PAGE_SIZE as u64 <= u32::MAX as u64);
 pub(crate) const END_POSITION: usize = 0;
 
 /// The offset of `waiting` in a `struct vfifo_end`, in bytes. It has 32 bits.
-pub(crate) const END_WAITING: usize = 8;
+///
+/// Two cache lines on, as some processors fetch them in pairs: who publishes looks there each time,
+/// while the position is stored to all the time.
+pub(crate) const END_WAITING: usize = 128;
 
 /// The bytes of a `struct vfifo_info` of which the caller has `size` bytes, at least
 /// [`INFO_MIN_SIZE`]. Those after them are not for the caller. `capacity` is in bytes.

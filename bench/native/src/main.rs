@@ -31,8 +31,11 @@ const PIECE: usize = CAPACITY / 4;
 #[repr(align(128))]
 struct Line<T>(T);
 
+/// As `struct vfifo_end`.
+#[repr(C)]
 struct SharedEnd {
     position: AtomicU64,
+    reserved: [AtomicU64; 15],
     waiting: AtomicU32,
 }
 

@@ -20,8 +20,9 @@ pub(crate) struct Info {
 #[repr(C)]
 pub(crate) struct EndPage {
     pub(crate) position: AtomicU64,
+    pub(crate) reserved: [AtomicU64; 15],
     pub(crate) waiting: AtomicU32,
-    pub(crate) reserved: AtomicU32,
+    pub(crate) reserved2: AtomicU32,
 }
 
 /// `_IOC()`: there are two ways to put it together, depending on the architecture.
@@ -85,12 +86,17 @@ mod tests {
             let mut offset = 0;
             let mut result = Vec::new();
             for (kind, field) in fields(name) {
-                result.push((field, offset));
-                offset += match kind {
-                    "__u32" => 4,
-                    "__u64" | "__aligned_u64" => 8,
-                    _ => panic!("{kind}"),
+                let (field, count) = match field.trim_end_matches(']').split_once('[') {
+                    Some((field, count)) => (field, count.parse().expect(count)),
+                    None => (field, 1),
                 };
+                result.push((field, offset));
+                offset += count
+                    * match kind {
+                        "__u32" => 4,
+                        "__u64" | "__aligned_u64" => 8,
+                        _ => panic!("{kind}"),
+                    };
             }
             (result, offset)
         };
@@ -113,8 +119,9 @@ mod tests {
             (
                 vec![
                     ("position", offset_of!(EndPage, position)),
-                    ("waiting", offset_of!(EndPage, waiting)),
                     ("reserved", offset_of!(EndPage, reserved)),
+                    ("waiting", offset_of!(EndPage, waiting)),
+                    ("reserved2", offset_of!(EndPage, reserved2)),
                 ],
                 size_of::<EndPage>()
             )
