@@ -127,7 +127,8 @@ impl WaitQueue {
     /// wake the next one.
     ///
     /// `condition` is called with the task on the queue and in a sleeping state, so it must not
-    /// sleep itself. It is not called before that: look first where it is likely to hold.
+    /// sleep itself, and once more whenever it was woken. It is not called before that: look first
+    /// where it is likely to hold.
     ///
     /// # Context
     ///
@@ -159,6 +160,10 @@ impl WaitQueue {
             }
             // SAFETY: Process context without locks, as the caller promises.
             unsafe { bindings::schedule() };
+            // It mostly holds now, and then need not go on the queue again.
+            if condition() {
+                break Ok(());
+            }
         };
         // SAFETY: Both are initialised. Afterwards `entry` is on no queue.
         unsafe { bindings::finish_wait(self.head.get(), entry.get()) };
@@ -200,7 +205,7 @@ impl WaitQueue {
     ///
     /// # Context
     ///
-    /// Any, hard interrupts included.
+    /// As [`WaitQueue::wake_one`].
     #[inline]
     pub fn wake_one_sync(&self) {
         // SAFETY: The queue is initialised.

@@ -43,7 +43,8 @@
 //! call [`Fifo::notify`].
 //!
 //! Nobody clears `waiting` when it goes on: whoever wakes does, and sets it again for those who
-//! sleep on or want the next signal.
+//! sleep on or want the next signal. Who is woken looks without having set it again; only when it
+//! is to sleep on does it, and looks once more.
 //!
 //! [`Generator`]: super::generator::Generator
 
@@ -69,6 +70,7 @@ use super::{
         PIPE_BUF, //
     }, //
 };
+use core::ops::Deref;
 use kernel::{
     chrdev::{
         Events,
@@ -297,6 +299,29 @@ impl End {
     }
 }
 
+/// In cache lines of its own: a reader and a writer that run at the same time would have to wait
+/// for each other's, if what they work on were in one.
+#[pin_data]
+#[repr(align(128))]
+struct Apart<T> {
+    #[pin]
+    inner: T,
+}
+
+impl<T> Apart<T> {
+    fn new(inner: impl PinInit<T>) -> impl PinInit<Self> {
+        pin_init!(Self { inner <- inner })
+    }
+}
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
 /// What mapping and resizing are about.
 struct Geometry {
     buffer: Arc<PageBuffer>,
@@ -312,9 +337,9 @@ pub(crate) struct Fifo {
     // Those of the cursors, for who holds no lock.
     capacity: Atomic<u64>,
     #[pin]
-    reader: Mutex<End>,
+    reader: Apart<Mutex<End>>,
     #[pin]
-    writer: Mutex<End>,
+    writer: Apart<Mutex<End>>,
     #[pin]
     geometry: Mutex<Geometry>,
     // Each changed with the end's lock held.
@@ -350,8 +375,8 @@ impl Fifo {
                 waiters,
                 ring,
                 capacity: Atomic::new(capacity),
-                reader <- new_mutex!(End::new(buffer.clone()), "Fifo::reader"),
-                writer <- new_mutex!(End::new(buffer.clone()), "Fifo::writer"),
+                reader <- Apart::new(new_mutex!(End::new(buffer.clone()), "Fifo::reader")),
+                writer <- Apart::new(new_mutex!(End::new(buffer.clone()), "Fifo::writer")),
                 geometry <- new_mutex!(Geometry { buffer, mapped: 0 }, "Fifo::geometry"),
                 producer_claimed: Atomic::new(false),
                 consumer_claimed: Atomic::new(false),
@@ -609,9 +634,12 @@ impl Fifo {
             }
             self.stats.reader_sleeps.fetch_add(1, Relaxed);
             trace::sleep(self.index, Side::Consumer, 1);
+            let may_go_on = || self.has_bytes() || self.is_out_of_order(Side::Consumer);
             self.waiters.readers.wait_interruptible(|| {
-                self.ring.consumer_will_wait();
-                self.has_bytes() || self.is_out_of_order(Side::Consumer)
+                may_go_on() || {
+                    self.ring.consumer_will_wait();
+                    may_go_on()
+                }
             })?;
             slept = true;
             step = self.read_again(to, to.remaining(), false);
@@ -647,6 +675,9 @@ impl Fifo {
 
     /// Moves queued bytes to at most the first `most` of `to`. If not all memory is there for what
     /// can be moved nothing is, unless `partly`.
+    ///
+    /// `FIRST` makes what is called within it another function for each of its two callers, so that
+    /// the compiler finds one call of each, and inlines it: 30 instructions less.
     #[inline(always)]
     fn read_once<const FIRST: bool, To: MoveTo>(
         &self,
@@ -769,19 +800,22 @@ impl Fifo {
     fn wait_for_room(&self, needed: u64) -> Result {
         self.stats.writer_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Producer, needed);
+        let may_go_on = || self.has_room(needed) || self.is_out_of_order(Side::Producer);
+        let sleep = || {
+            self.waiters.writers.wait_interruptible(|| {
+                may_go_on() || {
+                    self.ring.producer_will_wait();
+                    may_go_on()
+                }
+            })
+        };
         if needed == PIPE_BUF {
-            return self.waiters.writers.wait_interruptible(|| {
-                self.ring.producer_will_wait();
-                self.has_room(PIPE_BUF) || self.is_out_of_order(Side::Producer)
-            });
+            return sleep();
         }
         // The fence between this and the look at the room is in the wait, that between room and
         // the look at this is in `room_came()`.
         self.small_writers.fetch_add(1, Relaxed);
-        let result = self.waiters.writers.wait_interruptible(|| {
-            self.ring.producer_will_wait();
-            self.has_room(needed) || self.is_out_of_order(Side::Producer)
-        });
+        let result = sleep();
         self.small_writers.fetch_sub(1, Relaxed);
         result
     }
@@ -817,6 +851,8 @@ impl Fifo {
 
     /// Moves at most the first `most` bytes of `from` into the queue, if there is room for
     /// `needed`. If not all memory is there for what can be moved nothing is, unless `partly`.
+    ///
+    /// `FIRST` is as for [`Fifo::read_once`].
     #[inline(always)]
     fn write_once<const FIRST: bool, From: MoveFrom>(
         &self,
