@@ -58,9 +58,8 @@ use kernel::{
         IovIterSource, //
     },
     page_buffer::{
-        Dest,
-        Source,
         UserDest,
+        UserPiece,
         UserSource, //
     },
     prelude::*, //
@@ -102,6 +101,42 @@ pub trait FaultIn {
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R>;
 }
 
+/// [`FaultIn::attempt`] of iterators.
+///
+/// # Safety
+///
+/// `as_raw` returns a pointer to a valid iterator.
+#[inline(always)]
+unsafe fn attempt_iter<T, R>(
+    iter: &mut T,
+    as_raw: impl Fn(&mut T) -> *mut bindings::iov_iter,
+    copy: impl FnOnce(&mut T) -> Option<R>,
+) -> Option<R> {
+    // SAFETY: It is valid, as the caller promises, and owns nothing, so that there may be a copy.
+    let before = unsafe { ptr::read(as_raw(iter)) };
+    let result = copy(iter);
+    if result.is_none() {
+        // SAFETY: A state that it was in, whose memory is there for as long as its type says,
+        // whatever `copy` has done to it.
+        unsafe { ptr::write(as_raw(iter), before) };
+    }
+    result
+}
+
+/// [`FaultIn::attempt`] of user memory in one piece.
+#[inline(always)]
+fn attempt_piece<Direction: Clone, R>(
+    piece: &mut UserPiece<Direction>,
+    copy: impl FnOnce(&mut UserPiece<Direction>) -> Option<R>,
+) -> Option<R> {
+    let before = piece.clone();
+    let result = copy(piece);
+    if result.is_none() {
+        *piece = before;
+    }
+    result
+}
+
 impl FaultIn for IovIterDest<'_> {
     fn fault_in(&mut self, count: usize) -> usize {
         // SAFETY: The iterator is valid.
@@ -110,15 +145,8 @@ impl FaultIn for IovIterDest<'_> {
 
     #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        // SAFETY: The iterator is valid. It owns nothing, so that there may be a copy.
-        let before = unsafe { ptr::read(self.as_raw()) };
-        let result = copy(self);
-        if result.is_none() {
-            // SAFETY: A state that it was in, whose memory is there for as long as its type says,
-            // whatever `copy` has done to it.
-            unsafe { ptr::write(self.as_raw(), before) };
-        }
-        result
+        // SAFETY: The iterator is valid as long as there is a reference to it.
+        unsafe { attempt_iter(self, Self::as_raw, copy) }
     }
 }
 
@@ -130,15 +158,8 @@ impl FaultIn for IovIterSource<'_> {
 
     #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        // SAFETY: The iterator is valid. It owns nothing, so that there may be a copy.
-        let before = unsafe { ptr::read(self.as_raw()) };
-        let result = copy(self);
-        if result.is_none() {
-            // SAFETY: A state that it was in, whose memory is there for as long as its type says,
-            // whatever `copy` has done to it.
-            unsafe { ptr::write(self.as_raw(), before) };
-        }
-        result
+        // SAFETY: The iterator is valid as long as there is a reference to it.
+        unsafe { attempt_iter(self, Self::as_raw, copy) }
     }
 }
 
@@ -151,12 +172,7 @@ impl FaultIn for UserDest {
 
     #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        let before = Self::new(self.start(), self.remaining());
-        let result = copy(self);
-        if result.is_none() {
-            *self = before;
-        }
-        result
+        attempt_piece(self, copy)
     }
 }
 
@@ -169,12 +185,7 @@ impl FaultIn for UserSource {
 
     #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        let before = Self::new(self.start(), self.remaining());
-        let result = copy(self);
-        if result.is_none() {
-            *self = before;
-        }
-        result
+        attempt_piece(self, copy)
     }
 }
 

@@ -110,6 +110,7 @@ impl Source for IovIterSource<'_> {
 /// One piece of user memory, as a plain read(2) or write(2) has: what an iterator is to several.
 ///
 /// Whether it is there at all is found out by copying.
+#[derive(Clone)]
 pub struct UserPiece<Direction> {
     start: UserPtr,
     len: usize,
@@ -117,9 +118,11 @@ pub struct UserPiece<Direction> {
 }
 
 /// The direction of a [`UserPiece`] that bytes are copied to.
+#[derive(Clone)]
 pub struct ToUser;
 
 /// The direction of a [`UserPiece`] that bytes are copied from.
+#[derive(Clone)]
 pub struct FromUser;
 
 /// User memory that bytes are copied to.

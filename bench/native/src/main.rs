@@ -459,6 +459,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (rounds, time) = (rounds.parse()?, Duration::from_millis(milliseconds.parse()?));
     let mut samples = OpenOptions::new().append(true).create(true).open(file)?;
+    // It has no file of settings, and need not say so each time.
+    set_log_level(LogLevel::Error);
     let shared = Shared::new();
     let mut number = 0;
     for round in 0..rounds {
