@@ -475,6 +475,27 @@ gone() {
 	refused "llvm or gcc"
 }
 
+@test "kunit: begins with what the same C compiler has made" {
+	export K=$HERE/k
+	mkdir -p "$K"/{um,um-1.96-gcc,um-1.96-llvm}
+	echo gcc >"$K/um-1.96-gcc/linux"
+	borrow() { # RUSTC COMPILER
+		CACHE=$VFIFO_CACHE bash -euc '. "$1/lib.sh"; . "$1/matrix.sh"; KUNIT_OBJECTS=um-$2-$3; borrow_objects "$3"' x "$DOOR/steps" "$@"
+	}
+	# A kernel that was not finished is none.
+	borrow 1.85 llvm
+	[ ! -e "$K/um-1.85-llvm" ]
+	borrow 1.85 gcc
+	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc ]
+	echo llvm >"$K/um/linux"
+	borrow 1.85 llvm
+	[ "$(cat "$K/um-1.85-llvm/linux")" = llvm ]
+	# What is there stays.
+	echo gcc-1.85 >"$K/um-1.85-gcc/linux"
+	borrow 1.85 gcc
+	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc-1.85 ]
+}
+
 @test "a file that is in no patch" {
 	echo x >"$DOOR/more/c.txt"
 	door --tree "$LINUX" patch
