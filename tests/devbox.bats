@@ -476,3 +476,11 @@ with_dkms() {
 	[[ $output == *"end: crash" ]]
 	[ "$(wc -l <"$HERE/root/boots")" -eq 2 ]
 }
+
+@test "deb: a configuration that is none, and one that nobody has" {
+	run "$DOOR/build-kernel.sh" deb --config=mine
+	refused "deb --config mine: not one of running, distro, small"
+	rm "$BUILD/.config"
+	run "$DOOR/build-kernel.sh" deb --config running
+	refused "the configuration of kernel $R is neither in /boot/config-$R nor in /proc/config.gz" "--config distro"
+}
