@@ -52,6 +52,7 @@ deb_test() { # RELEASE
 	local from=$SECONDS stock work
 	[ "$ACCEL" != auto ] || ACCEL=tcg
 	scratch work
+	check "Debian's own configuration takes it" distro_configures
 	box_new
 	stock=$(box_release amd64)
 	mkdir -p "$BOX/root/deb" "$work/system/etc" "$work/system/lib/modules/$1"
@@ -109,6 +110,17 @@ deb_configure() { # CONFIG
 	while read -r option; do
 		grep -qxF "$option" "$O/.config" || { echo "$option is not met in this configuration"; return 1; }
 	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
+}
+
+# To compile it is hours. What comes of it is seen in no time: all of Debian's drivers, and no file that only Debian has.
+distro_configures() {
+	local setting O lost
+	deb_objects distro && deb_configure distro || return
+	for setting in 'CONFIG_SYSTEM_TRUSTED_KEYS=""' 'CONFIG_MODULE_SIG_KEY="certs/signing_key.pem"' 'CONFIG_LOCALVERSION="-vfifo"'; do
+		grep -qxF "$setting" "$O/.config" || { echo "$setting is not met"; return 1; }
+	done
+	lost=$(comm -23 <(sed -n 's/=m$//p' "$O/.config.new" | sort) <(sed -n 's/=[my]$//p' "$O/.config" | sort))
+	[ -s "$O/.config.new" ] && [ -z "$lost" ] || { echo "Debian has these, and they are lost:"; echo "$lost"; return 1; }
 }
 
 running_file() {
