@@ -496,6 +496,27 @@ gone() {
 	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc-1.85 ]
 }
 
+@test "matrix: a table, and what failed in it" {
+	cat >>"$DOOR/steps/kunit.sh" <<-'END'
+		do_kunit() {
+			[ "$*" != "1.85 gcc" ] || [ ! -e "$ROOT/fails" ] || die "kunit: UML kernel failed; see the log"
+			say "kunit: 3 passed, 0 failed"
+		}
+	END
+	door --tree "$LINUX" matrix
+	echo "$output"
+	[ "$status" -eq 0 ]
+	table=$(sed '1,/^Linux /d' <<<"$output" | sed '$d' | awk '{ print $1, $2, $3, $(NF - 3), $(NF - 2) }')
+	[ "$table" = $'7.3.4 1.85 llvm 3 passed,\n7.3.4 1.85 gcc 3 passed,\n7.3.4 1.96 llvm 3 passed,\n7.3.4 1.96 gcc 3 passed,' ]
+	: >"$DOOR/fails"
+	door --tree "$LINUX" matrix
+	echo "$output"
+	[ "$status" -ne 0 ]
+	grep -qE '^7\.3\.4 +1\.85 +gcc .* FAILED kunit: UML kernel failed' <<<"$output"
+	[ "$(sed '1,/^Linux /d' <<<"$output" | grep -c '3 passed, 0 failed')" -eq 3 ]
+	[[ $output == *"matrix: 1 of 4 did not pass"* ]]
+}
+
 @test "a file that is in no patch" {
 	echo x >"$DOOR/more/c.txt"
 	door --tree "$LINUX" patch
