@@ -15,6 +15,8 @@ do_deb() {
 		shift
 	done
 	case $config in running | distro | small) ;; *) die "deb --config $config: not one of running, distro, small" ;; esac
+	[ "$config" != running ] || [ -n "$(running_file)" ] ||
+		die "deb --config running: the configuration of kernel $(uname -r) is neither in /boot/config-$(uname -r) nor in /proc/config.gz; take another: --config distro"
 	deb_tools
 	[ -z "$test" ] || box_needs "deb --test"
 	need_tree
@@ -25,10 +27,10 @@ do_deb() {
 		need_space 2500 "the objects of the kernel, and the packages"
 		configure
 	else
-		O=$K/deb-$config/objects
-		mkdir -p "$O"
+		deb_objects "$config"
+		logged "deb: configuration" deb-config.log deb_configure "$config" ||
+			die "deb: configuration failed: $(tail -n 1 "$LOGS/deb-config.log") (log: $LOGS/deb-config.log)"
 		need_space 25000 "a distribution's configuration, with all of its modules"
-		must "deb: configuration" deb-config.log "see the log" deb_configure "$config"
 	fi
 	folder=$(dirname "$O")
 	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
@@ -50,6 +52,7 @@ deb_test() { # RELEASE
 	local from=$SECONDS stock work
 	[ "$ACCEL" != auto ] || ACCEL=tcg
 	scratch work
+	check "Debian's own configuration takes it" distro_configures
 	box_new
 	stock=$(box_release amd64)
 	mkdir -p "$BOX/root/deb" "$work/system/etc" "$work/system/lib/modules/$1"
@@ -90,15 +93,18 @@ deb_tools() {
 		die "deb: packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
 }
 
+deb_objects() { O=$K/deb-$1/objects && mkdir -p "$O"; } # CONFIG
+
 # Somebody else's, with what vfifo needs. Their keys are theirs: modules are signed by a key that is made for this build.
-# Debug information would be ten times all the rest.
+# Debug information would be ten times all the rest, and MODVERSIONS of Rust is made from it.
 deb_configure() { # CONFIG
 	local option
 	"$1_config" >"$O/.config.new" &&
 		"$SRC/scripts/config" --file "$O/.config.new" --set-str LOCALVERSION -vfifo --disable LOCALVERSION_AUTO \
 			--set-str SYSTEM_TRUSTED_KEYS '' --set-str SYSTEM_REVOCATION_KEYS '' --set-str BUILD_SALT '' \
 			--set-str MODULE_SIG_KEY certs/signing_key.pem --enable DEBUG_INFO_NONE \
-			--disable DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT --disable DEBUG_INFO_DWARF4 --disable DEBUG_INFO_DWARF5 &&
+			--disable DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT --disable DEBUG_INFO_DWARF4 --disable DEBUG_INFO_DWARF5 \
+			--disable MODVERSIONS &&
 		(cd "$SRC" && scripts/kconfig/merge_config.sh -m -O "$O" "$O/.config.new" "$ROOT/Kconfig.fragment") &&
 		kmake olddefconfig || return
 	while read -r option; do
@@ -106,12 +112,25 @@ deb_configure() { # CONFIG
 	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
 }
 
-running_config() {
-	local release
-	release=$(uname -r)
-	cat "$SYSTEM/boot/config-$release" 2>/dev/null || zcat "$SYSTEM/proc/config.gz" 2>/dev/null ||
-		{ echo "the configuration of the running kernel is neither in /boot/config-$release nor in /proc/config.gz" >&2; return 1; }
+# To compile it is hours. What comes of it is seen in no time: all of Debian's drivers, and no file that only Debian has.
+distro_configures() {
+	local setting O lost
+	deb_objects distro && deb_configure distro || return
+	for setting in 'CONFIG_SYSTEM_TRUSTED_KEYS=""' 'CONFIG_MODULE_SIG_KEY="certs/signing_key.pem"' 'CONFIG_LOCALVERSION="-vfifo"'; do
+		grep -qxF "$setting" "$O/.config" || { echo "$setting is not met"; return 1; }
+	done
+	lost=$(comm -23 <(sed -n 's/=m$//p' "$O/.config.new" | sort) <(sed -n 's/=[my]$//p' "$O/.config" | sort))
+	[ -s "$O/.config.new" ] && [ -z "$lost" ] || { echo "Debian has these, and they are lost:"; echo "$lost"; return 1; }
 }
+
+running_file() {
+	local file release
+	release=$(uname -r)
+	for file in "$SYSTEM/boot/config-$release" "$SYSTEM/proc/config.gz" "$SYSTEM/lib/modules/$release"/{config,build/.config}; do
+		[ ! -r "$file" ] || { echo "$file"; return; }
+	done
+}
+running_config() { zcat -f "$(running_file)"; }
 
 # Debian's, of the same version, from a package of its own.
 distro_config() {

@@ -112,7 +112,7 @@ box_selftests() { # RELEASE
 
 # box_boot SECONDS RELEASE APPEND COMMAND: as guest(), with a kernel of the box and its files.
 box_boot() {
-	local from=$SECONDS shown
+	local seconds=$(($1 * SCALE))
 	GUEST=$BOX/guest
 	mkdir -p "$GUEST"
 	find "$GUEST" -mindepth 1 -delete
@@ -137,20 +137,13 @@ box_boot() {
 		sleep 60
 	END
 	chmod +x "$GUEST/init"
-	launch "$GUEST/console" box_qemu "$1" "$2" "$3"
-	tail -f --pid="$CHILD" -s 0.2 "$GUEST/output" 2>/dev/null &
-	shown=$!
-	wait "$CHILD" || true
-	CHILD=
-	wait "$shown" || true
-	judge "$1"
-	GUEST_SECONDS=$((SECONDS - from))
+	boot_guest "$seconds" box_qemu "$seconds" "$2" "$3"
 }
 
 box_qemu() { # SECONDS RELEASE APPEND
 	local socket=$BOX.socket daemon accel=(-accel tcg -cpu max)
 	local machine=(-M q35 -smp 2 -m 1G -nographic -nodefaults -no-reboot -serial stdio -device virtio-rng-pci
-		-kernel "$BOX/boot/vmlinuz-$2") append="rw console=ttyS0 panic=-1 oops=panic init=/guest/init root=box $3"
+		-kernel "$BOX/boot/vmlinuz-$2") append="rw console=ttyS0 panic=-1 ${KERNEL_OPTIONS[*]:1} init=/guest/init root=box $3"
 	[ "$ACCEL" != kvm ] || accel=(-accel kvm -cpu host)
 	if [ "$BOX_FILES" = 9p ]; then
 		exec timeout --kill-after=5 "$1" "$QEMU" "${accel[@]}" "${machine[@]}" \
@@ -189,8 +182,8 @@ box_kselftests() { # NAME RELEASE
 	box_guest "$1" 2400 "$2" "" "
 		set -e
 		modprobe rust_vfifo
-		export VFIFO_MODULE=~dev/vfifo/build/devbox/$2/rust_vfifo.ko
-		$BOX_TESTS/run_kselftest.sh -S vfifo:suspend -p /guest/programs | tee /guest/verdicts
+		export VFIFO_MODULE=~dev/vfifo/build/devbox/$2/rust_vfifo.ko VFIFO_SCALE=$SCALE
+		$BOX_TESTS/run_kselftest.sh$(overridden) -S vfifo:suspend -p /guest/programs | tee /guest/verdicts
 		grep -q '^ok ' /guest/verdicts && ! grep -q '^not ok ' /guest/verdicts"
 	mkdir -p "$LOGS/devbox-$2"
 	cp -r "$GUEST/programs/." "$LOGS/devbox-$2/" 2>/dev/null || true

@@ -47,17 +47,23 @@ boot() { # SECONDS ACCEL: runs $GUEST/command; console in $GUEST/console
 # guest SECONDS COMMAND: the command's status. GUEST_END is exit, crash or hang, and the output is
 # in $GUEST/output, the console in $GUEST/console.
 guest() {
-	local from=$SECONDS shown=
 	prepare_guest "$2"
-	launch "$GUEST/console" boot "$1" "$ACCEL"
+	boot_guest "$1" boot "$1" "$ACCEL"
+}
+
+# boot_guest SECONDS COMMAND...: boots, by that command, the guest that is prepared in $GUEST; shows its output as it comes.
+boot_guest() {
+	local from=$SECONDS shown
+	launch "$GUEST/console" "${@:2}"
 	tail -f --pid="$CHILD" -s 0.2 "$GUEST/output" 2>/dev/null 9>&- &
 	shown=$!
 	wait "$CHILD" || true
 	CHILD=
 	wait "$shown" || true
 	judge "$1"
+	# It has not begun with anything, so that it is still prepared.
+	if emulator_slipped; then AGAIN=1 boot_guest "$@"; fi
 	GUEST_SECONDS=$((SECONDS - from))
-	if emulator_slipped; then AGAIN=1 guest "$@"; fi
 }
 
 # QEMU's emulation of two processors may trap on an instruction that the kernel is just patching (a

@@ -13,11 +13,26 @@ use_compilers() {
 	case " $COMPILERS " in *" ${2-} "*) ;; *) die "kunit $1 ${2-}: then comes what compiles C: llvm or gcc" ;; esac
 	find_rust "$1"
 	KUNIT_OBJECTS=um-$1-$2
+	borrow_objects "$2"
 	KUNIT_MAKE=(KRUSTFLAGS=-Dwarnings "RUSTC=$rust/rustc" "HOSTRUSTC=$rust/rustc" "RUSTDOC=$rust/rustdoc")
 	case $2 in
 	llvm) KUNIT_MAKE+=(LLVM=-19); COMPILED_BY="rustc $1, LLVM 19" ;;
 	gcc) KUNIT_MAKE+=(CC=gcc); COMPILED_BY="rustc $1, gcc $(gcc -dumpversion)" ;;
 	esac
+}
+
+# What is in C is the same whichever rustc there is, and kbuild makes again what is not: begins with the objects of
+# another kernel that was made by this compiler, if there is one.
+borrow_objects() { # COMPILER
+	local to=$K/$KUNIT_OBJECTS from others=("$K"/um-*-"$1"/linux)
+	[ ! -e "$to" ] || return 0
+	[ "$1" != llvm ] || others=("$K/um/linux" "${others[@]}")
+	for from in "${others[@]}"; do
+		[ -e "$from" ] || continue
+		need_space 1500 "the objects of the KUnit kernel"
+		rm -rf "$to.new" && cp -a "${from%/linux}" "$to.new" && mv "$to.new" "$to" && return
+		die "kunit: $from cannot be copied"
+	done
 }
 
 # Sets rust: the folder of that rustc and its rustdoc.

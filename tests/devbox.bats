@@ -448,3 +448,39 @@ with_dkms() {
 	devbox --test
 	refused "qemu-system-x86" "sudo apt-get install --no-install-recommends"
 }
+
+@test "devbox --test: a guest whose emulator slips while it boots is begun anew, once" {
+	cat >"$HERE/box" <<-'END'
+		set -eu
+		. "$DOOR/steps/lib.sh"
+		. "$DOOR/steps/guest.sh"
+		. "$DOOR/steps/devbox_test.sh"
+		BOX=$HERE/root
+		box_qemu() {
+			echo "after $1 s" >>"$BOX/boots"
+			if [ "$(wc -l <"$BOX/boots")" -le "$SLIPS" ]; then echo "Oops: int3: 0000"; echo "Kernel panic - not syncing"; return; fi
+			cd "$GUEST" && : >booted && bash ./command >output && echo $? >status
+		}
+		box_boot 60 "$R" "" "echo hello"
+		echo "end: $GUEST_END"
+	END
+	export CACHE=$VFIFO_CACHE DOOR R HERE LOGS=$HERE ACCEL=tcg VFIFO_SCALE=2 SLIPS=1
+	mkdir "$HERE/root"
+	run bash "$HERE/box"
+	ok
+	[[ $output == *"once more"*hello*"end: exit" ]]
+	[ "$(cat "$HERE/root/boots")" = $'after 120 s\nafter 120 s' ]
+	rm "$HERE/root/boots"
+	SLIPS=2 run bash "$HERE/box"
+	ok
+	[[ $output == *"end: crash" ]]
+	[ "$(wc -l <"$HERE/root/boots")" -eq 2 ]
+}
+
+@test "deb: a configuration that is none, and one that nobody has" {
+	run "$DOOR/build-kernel.sh" deb --config=mine
+	refused "deb --config mine: not one of running, distro, small"
+	rm "$BUILD/.config"
+	run "$DOOR/build-kernel.sh" deb --config running
+	refused "the configuration of kernel $R is neither in /boot/config-$R nor in /proc/config.gz" "--config distro"
+}

@@ -475,6 +475,48 @@ gone() {
 	refused "llvm or gcc"
 }
 
+@test "kunit: begins with what the same C compiler has made" {
+	export K=$HERE/k
+	mkdir -p "$K"/{um,um-1.96-gcc,um-1.96-llvm}
+	echo gcc >"$K/um-1.96-gcc/linux"
+	borrow() { # RUSTC COMPILER
+		CACHE=$VFIFO_CACHE bash -euc '. "$1/lib.sh"; . "$1/matrix.sh"; KUNIT_OBJECTS=um-$2-$3; borrow_objects "$3"' x "$DOOR/steps" "$@"
+	}
+	# A kernel that was not finished is none.
+	borrow 1.85 llvm
+	[ ! -e "$K/um-1.85-llvm" ]
+	borrow 1.85 gcc
+	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc ]
+	echo llvm >"$K/um/linux"
+	borrow 1.85 llvm
+	[ "$(cat "$K/um-1.85-llvm/linux")" = llvm ]
+	# What is there stays.
+	echo gcc-1.85 >"$K/um-1.85-gcc/linux"
+	borrow 1.85 gcc
+	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc-1.85 ]
+}
+
+@test "matrix: a table, and what failed in it" {
+	cat >>"$DOOR/steps/kunit.sh" <<-'END'
+		do_kunit() {
+			[ "$*" != "1.85 gcc" ] || [ ! -e "$ROOT/fails" ] || die "kunit: UML kernel failed; see the log"
+			say "kunit: 3 passed, 0 failed"
+		}
+	END
+	door --tree "$LINUX" matrix
+	echo "$output"
+	[ "$status" -eq 0 ]
+	table=$(sed '1,/^Linux /d' <<<"$output" | sed '$d' | awk '{ print $1, $2, $3, $(NF - 3), $(NF - 2) }')
+	[ "$table" = $'7.3.4 1.85 llvm 3 passed,\n7.3.4 1.85 gcc 3 passed,\n7.3.4 1.96 llvm 3 passed,\n7.3.4 1.96 gcc 3 passed,' ]
+	: >"$DOOR/fails"
+	door --tree "$LINUX" matrix
+	echo "$output"
+	[ "$status" -ne 0 ]
+	grep -qE '^7\.3\.4 +1\.85 +gcc .* FAILED kunit: UML kernel failed' <<<"$output"
+	[ "$(sed '1,/^Linux /d' <<<"$output" | grep -c '3 passed, 0 failed')" -eq 3 ]
+	[[ $output == *"matrix: 1 of 4 did not pass"* ]]
+}
+
 @test "a file that is in no patch" {
 	echo x >"$DOOR/more/c.txt"
 	door --tree "$LINUX" patch
