@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """plot.py RESULTS FOLDER: the plots of results.json, as SVG and PNG."""
 
+import io
 import json
 import os
 import sys
@@ -87,7 +88,11 @@ def save(figure, folder, name, results, where="guest"):
           else f"{results['host']}")
     figure.text(0.99, 0.005, by, ha="right", va="bottom", fontsize=7, color="0.4")
     figure.tight_layout(rect=(0, 0.02, 1, 1))
-    figure.savefig(os.path.join(folder, f"{name}.svg"), metadata={"Date": None})
+    # Without the blanks at ends of lines, which git does not like.
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    with open(os.path.join(folder, f"{name}.svg"), "w", encoding="utf-8") as file:
+        file.writelines(line.rstrip() + "\n" for line in text.getvalue().splitlines())
     figure.savefig(os.path.join(folder, f"{name}.png"), dpi=150, metadata={"Software": None})
     plt.close(figure)
 

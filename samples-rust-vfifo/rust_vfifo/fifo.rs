@@ -560,13 +560,21 @@ impl Fifo {
         }
     }
 
-    /// As [`Fifo::pass_bytes_on`], for writers and room. By writers that did not sleep as well: one
-    /// that was woken may find less room than it needs because of them, and sleep on, when there is
-    /// enough for another.
+    /// As [`Fifo::pass_bytes_on`], for writers and room.
     #[inline]
     fn pass_room_on(&self) {
         if self.ring.producer.is_waiting() && self.waiters.writers.has_sleepers() {
             self.wake_writers();
+        }
+    }
+
+    /// The same by a writer that did not sleep. One that was woken may find less room than it needs
+    /// because of this one, and sleep on, when there is enough for another that wants less. If none
+    /// wants less than [`PIPE_BUF`] there is nothing to pass on.
+    #[inline]
+    fn pass_crumbs_on(&self) {
+        if self.small_writers.load(Relaxed) > 0 {
+            self.pass_room_on();
         }
     }
 
@@ -736,7 +744,7 @@ impl Fifo {
         match self.write_once::<true, _>(from, needed(len), len, false) {
             Step::Moved(done) if done == len => {
                 self.bytes_came();
-                self.pass_room_on();
+                self.pass_crumbs_on();
                 Ok(len)
             }
             step => self.write_on(from, len, step, nonblocking()),
@@ -915,7 +923,7 @@ impl Fifo {
         self.ring.produce(&mut end.cursor, len);
         drop(guard);
         self.bytes_came();
-        self.pass_room_on();
+        self.pass_crumbs_on();
     }
 
     /// Forgets what is queued. Mends a FIFO that the producer broke.
