@@ -132,6 +132,10 @@ pub(crate) fn round_capacity(bytes: u64) -> Result<u64> {
 /// can be had is taken.
 const ATTEMPTS: usize = 8;
 
+/// How many bytes are copied before that is published. Otherwise a transfer as large as the buffer
+/// would have the other end wait until all of it is done, and only one of them be at work.
+const AT_ONCE: usize = 16 << 10;
+
 /// How many of the `len` bytes of a write must go in at once.
 #[inline]
 fn needed(len: usize) -> u64 {
@@ -612,7 +616,12 @@ impl Fifo {
         if len == 0 {
             return Ok(0);
         }
-        match self.read_once::<true, _>(to, len, false) {
+        let step = if len > AT_ONCE && self.has_much_for(to, len) {
+            self.read_much(to)
+        } else {
+            self.read_once::<true, _>(to, len, false)
+        };
+        match step {
             Step::Moved(done) => {
                 self.room_came();
                 Ok(done)
@@ -706,20 +715,77 @@ impl Fifo {
 
         // Fits, as it is no more than `most`.
         let wanted = queued.min(most as u64) as usize;
-        let copied = to.attempt(|to| {
+        match self.take::<FIRST, _>(end, to, wanted, partly) {
+            Some(done) => Step::Moved(done),
+            None => Step::Missing(wanted),
+        }
+    }
+
+    /// Moves `wanted` bytes, of which as many are queued, to `to`. If not all memory is there
+    /// nothing is moved, unless `partly`. `FIRST` is as for [`Fifo::read_once`].
+    #[inline(always)]
+    fn take<const FIRST: bool, To: MoveTo>(
+        &self,
+        end: &mut End,
+        to: &mut To,
+        wanted: usize,
+        partly: bool,
+    ) -> Option<usize> {
+        let done = to.attempt(|to| {
             let done = without_page_faults(|| {
                 end.copy(wanted, |buffer, piece| {
                     to.copy_from_buffer(buffer, piece.offset, piece.len)
                 })
             });
             (done == wanted || (partly && done > 0)).then_some(done)
-        });
-        let Some(done) = copied else {
-            return Step::Missing(wanted);
-        };
+        })?;
         trace::consume(self.index, end.cursor.position, done as u64, By::Read);
         self.ring.consume(&mut end.cursor, done as u64);
-        Step::Moved(done)
+        Some(done)
+    }
+
+    /// Whether more than [`AT_ONCE`] bytes are queued, and there is memory for what fits in `len`.
+    #[cold]
+    fn has_much_for(&self, to: &mut impl MoveTo, len: usize) -> bool {
+        let queued = self.size().min(len as u64) as usize;
+        queued > AT_ONCE && to.fault_in(queued) == 0
+    }
+
+    /// Moves as many queued bytes to `to` as fit, [`AT_ONCE`] at a time, with the lock held
+    /// throughout, so that other readers have none of them. Ends early where memory is missing:
+    /// for what was queued before, the caller has seen that it was there.
+    #[cold]
+    fn read_much(&self, to: &mut impl MoveTo) -> Step {
+        let mut guard = self.reader.lock();
+        let end = &mut *guard;
+        if let Err(error) = self.check_order(end) {
+            return Step::Failed(error);
+        }
+        let mut total = 0;
+        while to.remaining() > 0 {
+            if total > 0 {
+                self.room_came();
+            }
+            let queued = match self.ring.used_now(&mut end.cursor) {
+                Ok(queued) => queued.min(AT_ONCE as u64) as usize,
+                // The next call will say so.
+                Err(Broken) if total > 0 => break,
+                Err(Broken) => return Step::Failed(self.found_broken()),
+            };
+            if queued == 0 {
+                break;
+            }
+            let wanted = queued.min(to.remaining());
+            match self.take::<false, _>(end, to, wanted, false) {
+                Some(done) => total += done,
+                None if total > 0 => break,
+                None => return Step::Missing(wanted),
+            }
+        }
+        match total {
+            0 => Step::NotYet,
+            _ => Step::Moved(total),
+        }
     }
 
     /// Moves all of `from` into the queue, and returns how many bytes that was.
@@ -741,7 +807,7 @@ impl Fifo {
         if len == 0 {
             return Ok(0);
         }
-        match self.write_once::<true, _>(from, needed(len), len, false) {
+        match self.write_once::<true, _>(from, needed(len), len.min(AT_ONCE), false) {
             Step::Moved(done) if done == len => {
                 self.bytes_came();
                 self.pass_crumbs_on();
@@ -763,6 +829,8 @@ impl Fifo {
         let atomic = len as u64 <= PIPE_BUF;
         let mut needed = needed(len);
         let mut total = 0;
+        // What was moved since signals were looked at.
+        let mut unlooked = 0;
         let result = loop {
             if let Step::Missing(wanted) = step {
                 step = self.write_after_faults(from, needed, wanted);
@@ -770,13 +838,18 @@ impl Fifo {
             match step {
                 Step::Moved(done) => {
                     total += done;
+                    unlooked += done;
                     self.bytes_came();
                     if from.remaining() == 0 {
                         break Ok(());
                     }
-                    // Room may go on coming for as long as there is something to write.
-                    if current!().signal_pending() {
-                        break Err(ERESTARTSYS);
+                    // Room may go on coming for as long as there is something to write. But what
+                    // fitted at first is written whatever is pending: for io_uring something is.
+                    if unlooked as u64 >= self.capacity() {
+                        if current!().signal_pending() {
+                            break Err(ERESTARTSYS);
+                        }
+                        unlooked = 0;
                     }
                 }
                 Step::Failed(error) => break Err(error),
@@ -794,7 +867,7 @@ impl Fifo {
                 // Fewer than before if user memory ended.
                 needed = from.remaining() as u64;
             }
-            step = self.write_again(from, needed, from.remaining(), false);
+            step = self.write_again(from, needed, from.remaining().min(AT_ONCE), false);
         };
         self.pass_room_on();
         match result {
