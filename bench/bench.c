@@ -173,6 +173,75 @@ static inline size_t get_map(struct path *p, char *buf, size_t size)
 	return n;
 }
 
+/*
+ * The same with data that the producer makes and the consumer uses, as those of
+ * programs are: in a buffer of their own, or where they are queued.
+ */
+static inline void make(void *to, size_t size)
+{
+	memset(to, (int)count->done, size);
+}
+
+static inline void use(const void *from, size_t size)
+{
+	__u64 sum = 0, word;
+	size_t i;
+
+	for (i = 0; i + sizeof(word) <= size; i += sizeof(word)) {
+		memcpy(&word, (const char *)from + i, sizeof(word));
+		sum += word;
+	}
+	for (; i < size; i++)
+		sum += ((const unsigned char *)from)[i];
+	asm volatile("" : : "r" (sum));
+}
+
+static inline size_t put_made_fd(struct path *p, char *buf, size_t size)
+{
+	make(buf, size);
+	return put_fd(p, buf, size);
+}
+
+static inline size_t get_made_fd(struct path *p, char *buf, size_t size)
+{
+	size_t n = get_fd(p, buf, size);
+
+	use(buf, n);
+	return n;
+}
+
+static inline size_t put_made_map(struct path *p, const char *buf, size_t size)
+{
+	size_t done, n;
+
+	(void)buf;
+	for (done = 0; done < size; done += n) {
+		n = min_size(size - done, p->piece);
+		if (vfifo_wait_room(&p->producer, n, -1))
+			fail(p, "vfifo_wait_room");
+		make(vfifo_reserve(&p->producer, n), n);
+		if (vfifo_commit(&p->producer, n))
+			fail(p, "vfifo_commit");
+	}
+	return size;
+}
+
+static inline size_t get_made_map(struct path *p, const char *buf, size_t size)
+{
+	const void *from;
+	size_t n;
+
+	(void)buf;
+	if (vfifo_wait_bytes(&p->consumer, 1, -1))
+		fail(p, "vfifo_wait_bytes");
+	from = vfifo_peek(&p->consumer, &n);
+	n = min_size(n, min_size(size, p->piece));
+	use(from, n);
+	if (vfifo_release(&p->consumer, n))
+		fail(p, "vfifo_release");
+	return n;
+}
+
 static inline void spin(unsigned int *spins)
 {
 	if (++*spins % 1024)
@@ -295,10 +364,14 @@ static size_t do_get_##x(struct path *p, char *buf, size_t size)	\
 
 PRODUCER(fd)
 PRODUCER(map)
+PRODUCER(made_fd)
+PRODUCER(made_map)
 PRODUCER(ring)
 PRODUCER(bpf)
 CONSUMER(fd)
 CONSUMER(map)
+CONSUMER(made_fd)
+CONSUMER(made_map)
 CONSUMER(ring)
 CONSUMER(bpf)
 CONSUMER(memcpy)
@@ -341,6 +414,14 @@ static const struct port write_fd = { NULL, produce_fd, do_put_fd };
 static const struct port read_fd = { NULL, consume_fd, do_get_fd };
 static const struct port map_in = { claim_producer, produce_map, do_put_map };
 static const struct port map_out = { claim_consumer, consume_map, do_get_map };
+static const struct port made_write = { NULL, produce_made_fd, do_put_made_fd };
+static const struct port made_read = { NULL, consume_made_fd, do_get_made_fd };
+static const struct port made_in = {
+	claim_producer, produce_made_map, do_put_made_map
+};
+static const struct port made_out = {
+	claim_consumer, consume_made_map, do_get_made_map
+};
 static const struct port ring_in = { ring_producer, produce_ring, do_put_ring };
 static const struct port ring_out = { ring_consumer, consume_ring, do_get_ring };
 static const struct port bpf_in = { NULL, produce_bpf, do_put_bpf };
@@ -983,6 +1064,8 @@ static const struct way ways[] = {
 	{ "write-mapped", open_vfifo, &write_fd, &map_out, 0 },
 	{ "mapped-read", open_vfifo, &map_in, &read_fd, 0 },
 	{ "mapped", open_vfifo, &map_in, &map_out, 0 },
+	{ "made-mapped", open_vfifo, &made_in, &made_out, 0 },
+	{ "made-pipe", open_pipe, &made_write, &made_read, 0 },
 	{ "pipe", open_pipe, &write_fd, &read_fd, 0 },
 	{ "unix", open_unix, &write_fd, &read_fd, 0 },
 	{ "eventfd", open_eventfd, &write_fd, &read_fd, 0 },
@@ -1011,6 +1094,7 @@ static const struct plan full[] = {
 	{ "throughput", run_throughput,
 	  { "vfifo", "pipe", "twin", "iter", "write-mapped", "mapped-read",
 	    "mapped", "ring", "unix", "bytewise", "bpf", "memcpy" }, SIZES },
+	{ "made", run_throughput, { "made-mapped", "made-pipe" }, SIZES },
 	{ "pair", run_pair,
 	  { "vfifo", "pipe", "twin", "iter", "unix", "bytewise", "mapped",
 	    "ring" },

@@ -163,6 +163,8 @@ def bars(results, per_device):
         bar("write→read against a byte at a time", (">=", 20), rates(results, "vfifo", "bytewise", [4096])),
         bar("mapped→mapped against a ring in shared memory", (">=", 0.95), rates(results, "mapped", "ring", near)),
         bar("mapped→mapped against pipe", (">=", 5), mapped),
+        bar("the same where data is made and used", (">=", 5), rates(results, "made-mapped", "made-pipe",
+                                                                     [4096, 65536], "made")),
         bar("one end mapped, against pipe", (">=", 1.5), mixed),
         bar("wake-up round trip against pipe and eventfd", ("<=", 1.0), wake_parts(results)),
         bar("capacity up to 64 MiB against 64 KiB", (">=", 0.9), capacity_parts(results)),
@@ -244,6 +246,8 @@ def print_results(results, accelerator):
     grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, both ends busy, 64 KiB of buffer, {by}", size_name)
     grid(results, "throughput", "cpu-us/MiB", "CPU time, µs per MiB, both ends", size_name)
     grid(results, "throughput", "calls/MiB", "System calls per MiB, both ends", size_name)
+    grid(results, "made", "MB/s", "Throughput, MB/s, of data that is made and used: in place, or in buffers of one's own",
+         size_name)
     grid(results, "pair", "ns", "A write and a read by one thread, ns", size_name)
     grid(results, "wake", "ns", "Round trip between two that sleep, ns", lambda cpus: f"{cpus} CPU")
     grid(results, "capacity", "MB/s", "Throughput by capacity, MB/s, 4 KiB blocks", size_name)
