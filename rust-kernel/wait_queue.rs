@@ -137,7 +137,30 @@ impl WaitQueue {
     /// # Errors
     ///
     /// [`ERESTARTSYS`] if a signal came first.
-    pub fn wait_interruptible(&self, mut condition: impl FnMut() -> bool) -> Result {
+    #[inline]
+    pub fn wait_interruptible(&self, condition: impl FnMut() -> bool) -> Result {
+        self.wait_announced_interruptible(|| {}, condition)
+    }
+
+    /// As [`WaitQueue::wait_interruptible`], for those who wake only when they are told that
+    /// somebody sleeps: `announce` is to tell them, and `condition` to look after that, which takes
+    /// a full fence in between.
+    ///
+    /// `announce` is called where `condition` is about to be asked whether to sleep, but not when
+    /// that is asked of a task that was woken.
+    ///
+    /// # Context
+    ///
+    /// As [`WaitQueue::wait_interruptible`].
+    ///
+    /// # Errors
+    ///
+    /// [`ERESTARTSYS`] if a signal came first.
+    pub fn wait_announced_interruptible(
+        &self,
+        mut announce: impl FnMut(),
+        mut condition: impl FnMut() -> bool,
+    ) -> Result {
         might_sleep();
 
         let state = (bindings::TASK_INTERRUPTIBLE | bindings::TASK_FREEZABLE) as c_int;
@@ -151,6 +174,7 @@ impl WaitQueue {
             let interrupted = unsafe {
                 bindings::prepare_to_wait_event(self.head.get(), entry.get(), state) != 0
             };
+            announce();
             // The condition wins over the signal, as in `wait_event_interruptible()`.
             if condition() {
                 break Ok(());

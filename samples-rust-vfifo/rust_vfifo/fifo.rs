@@ -616,18 +616,28 @@ impl Fifo {
         if len == 0 {
             return Ok(0);
         }
-        let step = if len > AT_ONCE && self.has_much_for(to, len) {
-            self.read_much(to)
-        } else {
-            self.read_once::<true, _>(to, len, false)
-        };
-        match step {
+        if len > AT_ONCE {
+            return self.read_large(to, len, nonblocking());
+        }
+        match self.read_once::<true, _>(to, len, false) {
             Step::Moved(done) => {
                 self.room_came();
                 Ok(done)
             }
             step => self.read_on(to, step, nonblocking()),
         }
+    }
+
+    /// A read of `len` bytes, more than [`AT_ONCE`], which need not all be queued.
+    #[cold]
+    fn read_large(&self, to: &mut impl MoveTo, len: usize, nonblocking: bool) -> Result<usize> {
+        let queued = self.size().min(len as u64) as usize;
+        let step = if queued > AT_ONCE && to.fault_in(queued) == 0 {
+            self.read_much(to)
+        } else {
+            self.read_again(to, len, false)
+        };
+        self.read_on(to, step, nonblocking)
     }
 
     /// Goes on with a read that is not done with its first `step`.
@@ -651,13 +661,10 @@ impl Fifo {
             }
             self.stats.reader_sleeps.fetch_add(1, Relaxed);
             trace::sleep(self.index, Side::Consumer, 1);
-            let may_go_on = || self.has_bytes() || self.is_out_of_order(Side::Consumer);
-            self.waiters.readers.wait_interruptible(|| {
-                may_go_on() || {
-                    self.ring.consumer_will_wait();
-                    may_go_on()
-                }
-            })?;
+            self.waiters.readers.wait_announced_interruptible(
+                || self.ring.consumer_will_wait(),
+                || self.has_bytes() || self.is_out_of_order(Side::Consumer),
+            )?;
             slept = true;
             step = self.read_again(to, to.remaining(), false);
         };
@@ -744,17 +751,9 @@ impl Fifo {
         Some(done)
     }
 
-    /// Whether more than [`AT_ONCE`] bytes are queued, and there is memory for what fits in `len`.
-    #[cold]
-    fn has_much_for(&self, to: &mut impl MoveTo, len: usize) -> bool {
-        let queued = self.size().min(len as u64) as usize;
-        queued > AT_ONCE && to.fault_in(queued) == 0
-    }
-
     /// Moves as many queued bytes to `to` as fit, [`AT_ONCE`] at a time, with the lock held
     /// throughout, so that other readers have none of them. Ends early where memory is missing:
     /// for what was queued before, the caller has seen that it was there.
-    #[cold]
     fn read_much(&self, to: &mut impl MoveTo) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
@@ -881,14 +880,11 @@ impl Fifo {
     fn wait_for_room(&self, needed: u64) -> Result {
         self.stats.writer_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Producer, needed);
-        let may_go_on = || self.has_room(needed) || self.is_out_of_order(Side::Producer);
         let sleep = || {
-            self.waiters.writers.wait_interruptible(|| {
-                may_go_on() || {
-                    self.ring.producer_will_wait();
-                    may_go_on()
-                }
-            })
+            self.waiters.writers.wait_announced_interruptible(
+                || self.ring.producer_will_wait(),
+                || self.has_room(needed) || self.is_out_of_order(Side::Producer),
+            )
         };
         if needed == PIPE_BUF {
             return sleep();
