@@ -6,7 +6,7 @@
 do_shutdown() {
 	need_tree
 	use_objects
-	local from=$SECONDS how failed=0 deadline=$((DEBUG ? 600 : 240))
+	local from=$SECONDS how failed=0 deadline=$((240 * SCALE))
 	local programs=$O/kselftest-installed/vfifo
 	[ -x "$programs/occupy" ] || die "shutdown: no kselftests are installed; run ./build-kernel.sh build"
 	for how in reboot poweroff kill panic; do
