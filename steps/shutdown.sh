@@ -36,7 +36,7 @@ shutdown_judge() { # HOW DEADLINE
 	panic) wanted='Kernel panic - not syncing: sysrq triggered crash' ;;
 	esac
 	# shellcheck disable=SC2153
-	trouble=$(grep -aoE "($TROUBLE).*" "$LOGS/console.log" | tr -d '\r' | head -n 1 || true)
+	trouble=$(grep -aoE "($(trouble)).*" "$LOGS/console.log" | tr -d '\r' | head -n 1 || true)
 	if ! grep -qx occupied "$LOGS/shutdown.log"; then
 		say "  FAILED   $1: the devices could not be occupied: $(tail -n 1 "$LOGS/shutdown.log")"
 	elif [ "$GUEST_SECONDS" -ge "$2" ]; then
