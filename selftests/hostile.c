@@ -8,7 +8,7 @@
 #include "vfifo_test.h"
 
 /* How many wrong positions each of the random tests stores. */
-#define CASES	600000
+#define CASES	OFTEN(600000)
 
 FIXTURE(hostile)
 {
