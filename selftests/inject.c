@@ -1004,7 +1004,7 @@ TEST_F_TIMEOUT(inject, partial_copies, LONG_TEST)
 		ASSERT_EQ(0, ioctl(s.dev.fd, VFIFO_CLEAR));
 		ASSERT_EQ(0, file_store(probability, percent[i]));
 		memset(c, 0, sizeof(*c));
-		pid = child_start(600);
+		pid = child_start(60 * DEADLINE);
 		if (!pid)
 			copy_child(c, true);
 		EXPECT_EQ(0, child_end(pid)) {
@@ -1024,7 +1024,7 @@ TEST_F_TIMEOUT(inject, partial_copies, LONG_TEST)
 			EXPECT_LT(0U, c->faults + c->partial);
 		}
 		memset(c, 0, sizeof(*c));
-		pid = child_start(600);
+		pid = child_start(60 * DEADLINE);
 		if (!pid)
 			copy_child(c, false);
 		EXPECT_EQ(0, child_end(pid)) {
