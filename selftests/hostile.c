@@ -7,8 +7,11 @@
 
 #include "vfifo_test.h"
 
-/* How many wrong positions each of the random tests stores. */
-#define CASES	OFTEN(600000)
+/*
+ * How many wrong positions each of the random tests stores. Many of them cost a
+ * mapping, which is what a slow kernel is slowest at.
+ */
+#define CASES	OFTEN(OFTEN(600000))
 
 FIXTURE(hostile)
 {
