@@ -466,20 +466,20 @@ TEST_F_TIMEOUT(async, poller_is_told_of_fleeting_room, 60)
 	ASSERT_EQ(0, attr_set("capacity", self->dev.page));
 	for (round = 0; round < 4; round++) {
 		until = now_ms() + 1000;
-		poller = child_start(60);
+		poller = child_start(6 * DEADLINE);
 		if (!poller) {
 			while (now_ms() < until)
 				if (poll(&pfd, 1, 2000 * DEADLINE) != 1)
 					_exit(1);
 			_exit(0);
 		}
-		writer = child_start(60);
+		writer = child_start(6 * DEADLINE);
 		if (!writer) {
 			while (now_ms() < until)
 				write(self->w, self->buf, self->dev.page);
 			_exit(0);
 		}
-		reader = child_start(60);
+		reader = child_start(6 * DEADLINE);
 		if (!reader) {
 			while (now_ms() < until)
 				read(self->r, self->buf, 2 * self->cap);
@@ -1380,7 +1380,7 @@ TEST_F_TIMEOUT(async, frozen_with_the_system, 60)
 		SKIP(return, "no /sys/power/pm_test: needs CONFIG_PM_DEBUG");
 	file_put("/sys/module/suspend/parameters", "pm_test_delay", "1");
 
-	reader = child_start(50);
+	reader = child_start(5 * DEADLINE);
 	if (!reader)
 		_exit(read(self->fd, &c, 1) != 1);
 	ASSERT_TRUE(child_sleeps(reader));
@@ -1394,7 +1394,7 @@ TEST_F_TIMEOUT(async, frozen_with_the_system, 60)
 	EXPECT_EQ(0, child_end(reader));
 
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	writer = child_start(50);
+	writer = child_start(5 * DEADLINE);
 	if (!writer)
 		_exit(write(self->fd, "x", 1) != 1);
 	ASSERT_TRUE(child_sleeps(writer));

@@ -85,6 +85,7 @@ static void store(struct vfifo_end *end, __u64 position)
 
 static void no_op(int sig)
 {
+	(void)sig;
 }
 
 /* ---- VFIFO_GET_INFO ---- */

@@ -7,7 +7,7 @@
 #include "vfifo_map.h"
 
 /* For each kind of survivor, so twice as many for each end. */
-#define KILLS		500
+#define KILLS		OFTEN(500)
 
 #define WAIT_MS		(DEADLINE * 1000)
 

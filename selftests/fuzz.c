@@ -1315,14 +1315,6 @@ TEST_F_TIMEOUT(planted, is_shrunk, 600)
 	EXPECT_TRUE(run(&again, &self->health));
 }
 
-static pid_t main_pid;
-
-static void clean_up(void)
-{
-	if (getpid() == main_pid)
-		module_restore();
-}
-
 int main(int argc, char **argv)
 {
 	const char *t = take_option(&argc, argv, "-t"), *why = module_setup();
@@ -1331,13 +1323,6 @@ int main(int argc, char **argv)
 	replay = take_option(&argc, argv, "-r");
 	if (t)
 		seconds = strtoul(t, NULL, 0);
-	if (why) {
-		ksft_print_header();
-		ksft_exit_skip("%s\n", why);
-	}
-	main_pid = getpid();
-	atexit(clean_up);
-	if (access(VFIFO_CLASS, F_OK))
-		module_load("");
+	module_begin(why, NULL);
 	return vfifo_main(argc, argv);
 }

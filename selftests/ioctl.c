@@ -346,14 +346,14 @@ TEST_F_TIMEOUT(ioctl, auto_mixes_with_writers, 60)
 
 	ASSERT_EQ(0, attr_set("period_ms", 1));
 	ASSERT_EQ(0, set_mode(self->fd, 1));
-	writer = child_start(50);
+	writer = child_start(5 * DEADLINE);
 	if (!writer) {
 		for (i = 0; i < words; i++)
 			EXPECT_EQ(GENERATED_LEN,
 				  res(write(self->fd, "USER ", GENERATED_LEN)));
 		_exit(0);
 	}
-	flipper = child_start(50);
+	flipper = child_start(5 * DEADLINE);
 	if (!flipper) {
 		for (i = 0; i < 200; i++) {
 			EXPECT_EQ(0, set_mode(self->fd, i & 1));
@@ -454,7 +454,7 @@ TEST_F_TIMEOUT(flips, off_is_off, 100)
 	int i;
 
 	LOG_SEED();
-	self->reader = child_start(90);
+	self->reader = child_start(9 * DEADLINE);
 	if (!self->reader)
 		read_words(self->fd, self->read, vfifo_seed);
 	for (i = 0; i < FLIPS; i++) {
@@ -487,14 +487,14 @@ TEST_F_TIMEOUT(flips, by_two_doors, 100)
 	int i, j;
 
 	LOG_SEED();
-	self->reader = child_start(90);
+	self->reader = child_start(9 * DEADLINE);
 	if (!self->reader)
 		read_words(self->fd, self->read, vfifo_seed);
 	/* In ten stretches, each of which ends with both having turned it off. */
 	for (i = 0; i < 10; i++) {
 		__u64 state = mix64(vfifo_seed + i);
 
-		flipper = child_start(60);
+		flipper = child_start(6 * DEADLINE);
 		if (!flipper) {
 			for (j = 0; j < FLIPS / 10; j++) {
 				EXPECT_TRUE(flip(self->fd, self->mode, true,

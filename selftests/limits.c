@@ -407,7 +407,7 @@ TEST_F(limits, no_file)
 	ASSERT_EQ(0, module_load("devices=1"));
 	ASSERT_EQ(0, stat("/dev/vfifo0", &st));
 	ASSERT_EQ(0, chmod("/dev/vfifo0", 0666));
-	snprintf(old, sizeof(old), "%s", path_text(max));
+	path_save(max, old, sizeof(old));
 	pid = child_start(2 * DEADLINE);
 	if (!pid) {
 		fd = setresuid(65534, 65534, 65534) ? -1 : vfifo_open(O_RDWR);
@@ -897,14 +897,6 @@ TEST_F_TIMEOUT(memory, stream_goes_on, LONG_TEST)
 	close(fd);
 }
 
-static pid_t main_pid;
-
-static void clean_up(void)
-{
-	if (getpid() == main_pid)
-		module_restore();
-}
-
 int main(int argc, char **argv)
 {
 	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
@@ -913,13 +905,6 @@ int main(int argc, char **argv)
 		rounds = atoi(n);
 		sleepers_max = MANY;
 	}
-	if (why) {
-		ksft_print_header();
-		ksft_exit_skip("%s\n", why);
-	}
-	main_pid = getpid();
-	atexit(clean_up);
-	if (access(VFIFO_CLASS, F_OK))
-		module_load("");
+	module_begin(why, NULL);
 	return vfifo_main(argc, argv);
 }

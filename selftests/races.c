@@ -225,7 +225,7 @@ static int shows(int self, __u64 *random)
 	static const char *name[8];
 	static int held[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 	int slot = rnd(random) % ARRAY_SIZE(held), good = 0;
-	char path[PATH_MAX], text[256];
+	char path[64], text[256];
 	ssize_t len;
 
 	(void)self;
@@ -265,7 +265,7 @@ static int stores(int self, __u64 *random)
 	static int held = -1;
 	int i = rnd(random) % ARRAY_SIZE(text), ret;
 	bool bad = i >= 9;
-	char path[PATH_MAX];
+	char path[64];
 
 	(void)self;
 	snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/%s",
@@ -1045,19 +1045,9 @@ TEST_F_TIMEOUT(resize, close_against_signals, FOREVER)
 	EXPECT_HEALTHY(&self->health);
 }
 
-static pid_t main_pid;
-
-static void clean_up(void)
-{
-	if (getpid() != main_pid)
-		return;
-	module_restore();
-	modprobe_on();
-}
-
 int main(int argc, char **argv)
 {
-	const char *n = take_option(&argc, argv, "-n"), *why;
+	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
 
 	if (!n)
 		n = getenv("VFIFO_ROUNDS");
@@ -1065,17 +1055,8 @@ int main(int argc, char **argv)
 		rounds = strtoul(n, NULL, 0);
 		seconds = 0;
 	}
-	why = module_setup();
-	if (why) {
-		ksft_print_header();
-		ksft_exit_skip("%s\n", why);
-	}
-	main_pid = getpid();
-	modprobe_off();
-	atexit(clean_up);
-	if (access(VFIFO_CLASS, F_OK)) {
-		/* The harness's programs want to find it. */
-		module_load("");
-	}
+	if (!why)
+		modprobe_off();
+	module_begin(why, modprobe_on);
 	return vfifo_main(argc, argv);
 }

@@ -619,7 +619,7 @@ TEST_F_TIMEOUT(stream, large_write, 60)
 
 	LOG_SEED();
 	for (round = 0; round < 4; round++) {
-		pid = child_start(50);
+		pid = child_start(5 * DEADLINE);
 		if (!pid) {
 			EXPECT_EQ(total, res(write(self->fd, self->buf, total)));
 			_exit(0);
@@ -735,7 +735,7 @@ TEST_F_TIMEOUT(records, integrity, 60)
 		struct record *rec;
 		int fd;
 
-		pid[i] = child_start(50);
+		pid[i] = child_start(5 * DEADLINE);
 		ASSERT_LE(0, pid[i]);
 		if (pid[i])
 			continue;

@@ -206,10 +206,10 @@ TEST_F_TIMEOUT(suspend, sleepers_sleep_on, 60)
 	struct pollfd p = { .fd = self->fd, .events = POLLIN };
 	char c;
 
-	poller = child_start(50);
+	poller = child_start(5 * DEADLINE);
 	if (!poller)
 		_exit(poll(&p, 1, -1) != 1);
-	reader = child_start(50);
+	reader = child_start(5 * DEADLINE);
 	if (!reader)
 		_exit(read(self->fd, &c, 1) != 1);
 	ASSERT_TRUE(child_sleeps(poller));
@@ -228,7 +228,7 @@ TEST_F_TIMEOUT(suspend, sleepers_sleep_on, 60)
 	EXPECT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
 
 	ASSERT_TRUE(put(&self->dev, cap, 0));
-	writer = child_start(50);
+	writer = child_start(5 * DEADLINE);
 	if (!writer) {
 		char buf[PIPE_BUF];
 

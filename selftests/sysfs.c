@@ -567,7 +567,7 @@ TEST_F_TIMEOUT(storm, each_store_is_whole, 60)
 	for (i = 0; i < STORERS; i++) {
 		__u64 state = vfifo_seed + i;
 
-		pid[i] = child_start(50);
+		pid[i] = child_start(5 * DEADLINE);
 		if (pid[i])
 			continue;
 		fd = attr_open(variant->attr, O_WRONLY);
@@ -626,7 +626,7 @@ TEST_F_TIMEOUT(sysfs, storm_over_a_stream, 60)
 	fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, fd);
 	for (i = 0; i < STORERS; i++) {
-		pid[i] = child_start(50);
+		pid[i] = child_start(5 * DEADLINE);
 		if (pid[i])
 			continue;
 		state = mix64(vfifo_seed + i);
@@ -643,7 +643,7 @@ TEST_F_TIMEOUT(sysfs, storm_over_a_stream, 60)
 		}
 		_exit(0);
 	}
-	pid[STORERS] = child_start(50);
+	pid[STORERS] = child_start(5 * DEADLINE);
 	if (!pid[STORERS]) {
 		state = ~vfifo_seed;
 		while (pos < (__u64)total) {

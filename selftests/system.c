@@ -162,10 +162,10 @@ TEST_F_TIMEOUT(hotplug, stream_goes_on, 100)
 
 	LOG_SEED();
 	ASSERT_EQ(0, attr_set("period_ms", 1));
-	writer = child_start(90);
+	writer = child_start(9 * DEADLINE);
 	if (!writer)
 		write_records(board, vfifo_seed);
-	reader = child_start(90);
+	reader = child_start(9 * DEADLINE);
 	if (!reader)
 		read_records(board);
 	ASSERT_EQ(0, attr_store("mode", "1"));
@@ -586,7 +586,7 @@ TEST_F_TIMEOUT(log, bad_calls_leave_no_line, 100)
 	ASSERT_NE(MAP_FAILED, f.bad);
 
 	ASSERT_LE(0, lseek(self->kmsg, 0, SEEK_END));
-	pid = child_start(90);
+	pid = child_start(9 * DEADLINE);
 	if (!pid) {
 		EXPECT_EQ(0, setresuid(65534, 65534, 65534)) {
 			_exit(1);

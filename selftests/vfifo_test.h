@@ -45,6 +45,9 @@ static inline int vfifo_scale(void)
 	return scale < 1 ? 1 : scale;
 }
 
+/* How often to do what is done many times: less where it is slow. */
+#define OFTEN(times)	((times) / vfifo_scale())
+
 /*
  * Seconds that anything may take which should happen at once: generous, for
  * emulated processors, but below the harness's 30 so that a test which meets it

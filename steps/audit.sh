@@ -20,9 +20,11 @@ if [ "$when" = before ]; then
 	mountpoint -q "$debugfs" || mount -t debugfs debugfs "$debugfs"
 	cat /proc/sys/kernel/tainted >"$folder/tainted"
 	if [ -e "$objects" ]; then object_warnings >"$folder/objects"; fi
-	# What was lost while booting is no concern of ours.
 	# The file is there even if kmemleak is off, or has given up, and then cannot be written to.
-	if { echo scan >"$leaks" && echo clear >"$leaks"; } 2>/dev/null; then touch "$folder/kmemleak"; fi
+	# What was lost while booting is no concern of ours; a scan to tell would take long.
+	if { echo scan=off >"$leaks"; } 2>/dev/null; then
+		sed -nE '/^jiffies: /{s///p;q}' /proc/timer_list >"$folder/kmemleak"
+	fi
 	exit 0
 fi
 
@@ -47,7 +49,13 @@ lost() { # WHEN
 	echo scan >"$leaks"
 	sleep 1
 	echo scan >"$leaks"
-	found=$(cat "$leaks")
+	found=$(awk -v from="$(cat "$folder/kmemleak")" '
+		function flush() { if (at >= from) printf "%s", block; block = ""; at = from }
+		/^unreferenced object/ { flush() }
+		match($0, /, jiffies [0-9]+/) { at = substr($0, RSTART + 10, RLENGTH - 10) + 0 }
+		{ block = block $0 "\n" }
+		END { flush() }
+	' "$leaks")
 	[ -z "$found" ] || printf '%s:\n%s\n' "$1" "$found"
 }
 

@@ -4,14 +4,25 @@
 # names must notice. They are not part of the series: what they are a test of is these tests.
 #
 # Before its diff, a patch says what the bug is, and in lines of their own
-#   Kernel: plain, or debug where only a kernel that checks itself can notice
+#   Kernel: plain, or debug where only a kernel that checks itself can notice; kmemleak, if that by its
+#     kmemleak, which takes longer than all the rest
 #   Test: the program of the kselftests that should fail, with its options; may come more than once
 
 MUTANTS=$ROOT/tests/mutants
 
 mutant_says() { sed -nE "/^---|^diff /q; s/^$2: *//p" "$MUTANTS/$1.patch"; } # NAME FIELD
 mutant_files() { sed -nE 's,^\+\+\+ b/([^[:space:]]+).*,\1,p' "$MUTANTS/$1.patch"; }
+mutant_kernel() { mutant_says "$1" Kernel | sed s/kmemleak/debug/; }
 touches_kernel() { mutant_files "$1" | grep -q '^rust-kernel/'; }
+
+# Whether one of them needs kmemleak: on or off.
+leaks() { # NAMES
+	local name
+	for name in $1; do
+		[ "$(mutant_says "$name" Kernel)" != kmemleak ] || { echo on; return; }
+	done
+	echo off
+}
 
 # Those of this kernel; those that need no more than another module come first.
 list_mutants() { # KERNEL [NAME]...
@@ -23,7 +34,7 @@ list_mutants() { # KERNEL [NAME]...
 	for patch in "$MUTANTS"/*.patch; do
 		name=$(basename "$patch" .patch)
 		[ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
-		[ "$(mutant_says "$name" Kernel)" = "$kernel" ] || continue
+		[ "$(mutant_kernel "$name")" = "$kernel" ] || continue
 		if touches_kernel "$name"; then last+="$name "; else first+="$name "; fi
 	done
 	echo "$first$last"
@@ -34,8 +45,8 @@ mutants_apply() {
 	local patch name status=0
 	for patch in "$MUTANTS"/*.patch; do
 		name=$(basename "$patch" .patch)
-		[[ $(mutant_says "$name" Kernel) =~ ^(plain|debug)$ ]] && [ -n "$(mutant_says "$name" Test)" ] ||
-			{ echo "$name: does not say Kernel: plain or debug, and Test:"; status=1; }
+		[[ $(mutant_says "$name" Kernel) =~ ^(plain|debug|kmemleak)$ ]] && [ -n "$(mutant_says "$name" Test)" ] ||
+			{ echo "$name: does not say Kernel: plain, debug or kmemleak, and Test:"; status=1; }
 		patch -p1 -s -f --dry-run -F 0 -d "$ROOT" -i "$patch" || { echo "$name: does not apply"; status=1; }
 	done
 	return $status
@@ -146,7 +157,7 @@ mutant() {
 	build_mutant "$1" || { say "  FAILED   $1: does not build (log: $LOGS/mutant-$1-build.log)"; return 1; }
 	if same_objects; then say "  FAILED   $1: changes nothing that is compiled"; return 1; fi
 	if touches_kernel "$1"; then kernel=$WORK/bad; fi
-	run_tests "$1" "$kernel" "$(mutant_says "$1" Test)"
+	run_tests "$1" "$kernel" "$(mutant_says "$1" Test)" "$(leaks "$1")"
 	by=$(noticed)
 	if [ -z "$by" ]; then
 		say "  SURVIVED $1 ($(span $((SECONDS - from)))): unnoticed by $(mutant_says "$1" Test | paste -sd ,)"
@@ -156,11 +167,11 @@ mutant() {
 	printf '%s\n' "$by" | cut -c -110 | sed 's/^/             /'
 }
 
-# run_tests NAME KERNEL TESTS: in the kernel of that folder, with the module that was built last; until
-# one fails, and if none does the audit.
+# run_tests NAME KERNEL TESTS on|off: in the kernel of that folder, with or without kmemleak, with the
+# module that was built last; until one fails, and if none does the audit.
 run_tests() {
 	local installed=$O/kselftest-installed/vfifo module=$O/samples/rust/rust_vfifo.ko checks=''
-	local O=$2
+	local O=$2 VFIFO_KMEMLEAK=$4
 	checks=$(debug_checks)
 	guest_logged "mutants: $1" "mutant-$1.log" "$((SCALE * (120 + 120 * $(grep -c . <<<"$3"))))" "
 		export VFIFO_MODULE=$module VFIFO_SCALE=$SCALE
@@ -202,7 +213,7 @@ noticed() {
 unmutated() { # NAMES
 	local name tests by
 	tests=$(for name in $1; do mutant_says "$name" Test; done | sort -u)
-	run_tests none "$WORK/good" "$tests"
+	run_tests none "$WORK/good" "$tests" "$(leaks "$1")"
 	by=$(noticed)
 	if [ -z "$by" ] && [ "$(grep -lE '^ok ' "$GUEST"/tests/* | wc -l)" -ne "$(wc -l <<<"$tests")" ]; then
 		by="not each of them has run a test"

@@ -45,7 +45,7 @@ overridden() { [ "$SCALE" -eq 1 ] || echo " -o $((300 * SCALE))"; }
 # What the audit must be able to check in this kernel.
 debug_checks() {
 	[ "$DEBUG" = debug ] || return 0
-	echo "lockdep objects$([ "${VFIFO_KMEMLEAK:-on}" = off ] || echo " kmemleak")"
+	echo "lockdep objects$(! kmemleak || echo " kmemleak")"
 }
 
 # audited COMMAND: that command between the two halves of the audit, for the guest.

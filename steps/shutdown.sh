@@ -6,7 +6,7 @@
 do_shutdown() {
 	need_tree
 	use_objects
-	local from=$SECONDS how failed=0 deadline=$((DEBUG ? 600 : 240))
+	local from=$SECONDS how failed=0 deadline=$((240 * SCALE))
 	local programs=$O/kselftest-installed/vfifo
 	[ -x "$programs/occupy" ] || die "shutdown: no kselftests are installed; run ./build-kernel.sh build"
 	for how in reboot poweroff kill panic; do
@@ -36,7 +36,7 @@ shutdown_judge() { # HOW DEADLINE
 	panic) wanted='Kernel panic - not syncing: sysrq triggered crash' ;;
 	esac
 	# shellcheck disable=SC2153
-	trouble=$(grep -aoE "($TROUBLE).*" "$LOGS/console.log" | tr -d '\r' | head -n 1 || true)
+	trouble=$(grep -aoE "($(trouble)).*" "$LOGS/console.log" | tr -d '\r' | head -n 1 || true)
 	if ! grep -qx occupied "$LOGS/shutdown.log"; then
 		say "  FAILED   $1: the devices could not be occupied: $(tail -n 1 "$LOGS/shutdown.log")"
 	elif [ "$GUEST_SECONDS" -ge "$2" ]; then

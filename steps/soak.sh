@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What takes longer than anybody waits for: the debug kernel under fire.
+# What takes longer than anybody waits for: the debug kernel under fire, and other machines' kernels.
 
-SOAK_PARTS="what test --debug has, stress-ng, trinity, the long modes of the kselftests, 10,000 rounds of each race, --kcsan, the mutants, series --build"
-SOAK_PACKAGES=(stress-ng trinity)
+SOAK_PARTS="what test --debug has, stress-ng, trinity, the long modes of the kselftests, 10,000 rounds of each race, --kcsan, the mutants, shutdown, series --build, matrix, deb --test, devbox --test"
+# What those parts want beside the packages of the step deps.
+SOAK_PACKAGES=(stress-ng trinity mmdebstrap dpkg-dev debhelper)
 
 do_soak() { # [MINUTES [PART]]
 	local minutes=${1:-10} from=$SECONDS work
@@ -28,7 +29,12 @@ do_soak() { # [MINUTES [PART]]
 		DEBUG='' part "rounds of races" soak "$minutes" rounds || true
 		DEBUG=kcsan part KCSAN selftest || true
 		DEBUG='' part mutants mutants || true
+		DEBUG='' part shutdown shutdown || true
+		DEBUG=debug part "shutdown --debug" shutdown || true
 		DEBUG='' part series series --build || true
+		DEBUG='' part matrix matrix || true
+		DEBUG='' part "deb --test" deb --test || true
+		DEBUG='' part "devbox --test" devbox --test || true
 	fi
 	summary soak "$from"
 }

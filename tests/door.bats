@@ -254,15 +254,15 @@ parts_of() {
 
 @test "test runs everything in the ordinary kernel, and says what is left" {
 	parts_of test
-	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: bench --check,: host" ]
-	[[ $output == *"left to ./build-kernel.sh test --debug: the kselftests"* ]]
+	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: bench --check,: host,debug: build,debug: selftest mmap claim faults privilege inject fuzz" ]
+	[[ $output == *"left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests"* ]]
 	[[ $output == *"left to ./build-kernel.sh soak: what test --debug has, stress-ng, trinity"* ]]
 }
 
 @test "soak takes the debug kernel where it needs it" {
 	parts_of soak 3
 	[[ ,$parts, == *",: build,debug: build,kcsan: build,debug: selftest,debug: soak 3 stress,debug: soak 3 trinity,debug: soak 3 long,"* ]]
-	[[ ,$parts, == *",: soak 3 rounds,kcsan: selftest,: mutants,: series --build,"* ]]
+	[[ ,$parts, == *",: soak 3 rounds,kcsan: selftest,: mutants,: shutdown,debug: shutdown,: series --build,: matrix,: deb --test,: devbox --test,"* ]]
 	[[ $output == *" passed, 0 failed" ]]
 }
 
