@@ -404,6 +404,9 @@ static bool op_mremap(const struct op *op)
 	if (!map->p)
 		return true;
 	old = pick(&random, 4) ? map->len : (size_t)page * pick(&random, 4);
+	/* What follows may be the program's own, and would go if this shrinks. */
+	if (old > map->len)
+		old = map->len;
 	new = pick(&random, 3) ? old : (size_t)page * pick(&random, 600);
 	p = mremap(map->p, old, new, flags[op->b % ARRAY_SIZE(flags)],
 		   (char *)(1UL << 40) + page * pick(&random, 10000));
