@@ -752,16 +752,19 @@ impl Fifo {
     }
 
     /// Moves as many queued bytes to `to` as fit, [`AT_ONCE`] at a time, with the lock held
-    /// throughout, so that other readers have none of them. Ends early where memory is missing:
-    /// for what was queued before, the caller has seen that it was there.
+    /// throughout, so that other readers have none of them. So no more than the capacity, however
+    /// many come meanwhile: others wait. Ends early where memory is missing: for what was queued
+    /// before, the caller has seen that it was there.
     fn read_much(&self, to: &mut impl MoveTo) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
         if let Err(error) = self.check_order(end) {
             return Step::Failed(error);
         }
+        // Fits, as it is no more than remains.
+        let most = end.cursor.capacity.min(to.remaining() as u64) as usize;
         let mut total = 0;
-        while to.remaining() > 0 {
+        while total < most {
             if total > 0 {
                 self.room_came();
             }
@@ -774,7 +777,7 @@ impl Fifo {
             if queued == 0 {
                 break;
             }
-            let wanted = queued.min(to.remaining());
+            let wanted = queued.min(most - total);
             match self.take::<false, _>(end, to, wanted, false) {
                 Some(done) => total += done,
                 None if total > 0 => break,
