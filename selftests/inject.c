@@ -743,7 +743,8 @@ static const struct operation operations[] = {
 	{ "VFIFO_NOTIFY", NULL, run_notify, NULL, NULL, 0 },
 	{ "VFIFO_CLEAR", NULL, run_clear, NULL, NULL, 0 },
 	{ "show an attribute", NULL, run_show, NULL, NULL, 0 },
-	{ "show fdinfo", NULL, run_fdinfo, NULL, NULL, 0 },
+	/* With no memory for an inode, procfs says that there is no such file. */
+	{ "show fdinfo", NULL, run_fdinfo, NULL, NULL, ENOENT },
 };
 
 /* How many references to the module there are. */
