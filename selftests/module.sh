@@ -204,18 +204,20 @@ mapping_keeps_it()
 # shellcheck disable=SC2317
 new_device_holds_no_old_byte()
 {
-	local file i rc=0
+	local file i rc=0 mib=$((16 / ${VFIFO_SCALE:-1}))
 
+	[ "$mib" -gt 0 ] || mib=1
 	for i in 1 2; do
 		file=$(mktemp) || return 1
-		yes "not zero" | head -c 32M > "$file"
+		yes "not zero" | head -c "$((2 * mib))M" > "$file"
 		rm "$file"
-		load buffer_size=16777216 devices=2 || return 1
+		load "buffer_size=$((mib << 20))" devices=2 || return 1
 		[ "$(timeout "$DEADLINE" "$hold_map" /dev/vfifo0 < /dev/null)" = \
 		  mapped ] || rc=1
 		[ "$(timeout "$DEADLINE" "$hold_map" /dev/vfifo1 < /dev/null)" = \
 		  mapped ] || rc=1
-		yes "not zero" | dd of=/dev/vfifo0 bs=64K count=256 status=none \
+		yes "not zero" | dd of=/dev/vfifo0 bs=64K \
+			count=$((16 * mib)) status=none \
 			iflag=fullblock
 		unload || return 1
 	done

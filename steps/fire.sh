@@ -90,9 +90,10 @@ SYSCALLS=(read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwrite
 	open openat dup dup2 dup3 newfstat fsync ftruncate fallocate flock fadvise64 readahead sync_file_range
 	io_setup io_submit io_cancel io_uring_setup io_uring_register)
 
-# As nobody, who may use the devices: what it is to break is the driver, not the machine around it.
-# It is given nodes in a folder of its own, because it wants a folder to look for files in; in a tmpfs,
-# since on an overlay it takes them for those of another file system, and leaves them alone.
+# As nobody, who may use the devices: what it is to break is the driver, not the machine around it. With
+# many children, as most of them sleep for bytes until their alarm. It is given nodes in a folder of its
+# own, because it wants a folder to look for files in; in a tmpfs, since on an overlay it takes them for
+# those of another file system, and leaves them alone.
 trinity_runs() {
 	local i round=0 end=$((SECONDS + seconds)) victims=/tmp/victims numbers status
 	mkdir -p "$victims" /tmp/trinity && chmod 777 /tmp/trinity && mount -t tmpfs victims "$victims" || return
@@ -106,7 +107,7 @@ trinity_runs() {
 		# In rounds, because one gets slow when its children have eaten what they can.
 		timeout -s INT -k 20 $((end - SECONDS < 120 ? end - SECONDS : 120)) \
 			setpriv --reuid 65534 --regid 65534 --clear-groups \
-			trinity -q -l off -C 4 -s "$round" -V "$victims" --enable-fds=pseudo,pipes,eventfd,epoll \
+			trinity -q -l off -C 16 -s "$round" -V "$victims" --enable-fds=pseudo,pipes,eventfd,epoll \
 			"${SYSCALLS[@]/#/-c}" >round.log 2>&1
 		status=$?
 		cat round.log

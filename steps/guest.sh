@@ -34,8 +34,14 @@ kernel_options() {
 	[ "$DEBUG" != debug ] || kmemleak || echo kmemleak=off
 }
 
-# That kmemleak is disabled is nothing to complain of where it was told to be.
-trouble() { if kmemleak; then echo "$TROUBLE"; else echo "${TROUBLE/|leak detector disabled/}"; fi; }
+# That kmemleak is disabled is nothing to complain of where that kernel was told so.
+trouble() {
+	if grep -qa 'ommand line: .*kmemleak=off' "$LOGS/$CONSOLE"; then
+		echo "${TROUBLE/|leak detector disabled/}"
+	else
+		echo "$TROUBLE"
+	fi
+}
 
 vng_options() { # ACCEL
 	local option options
