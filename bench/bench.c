@@ -135,48 +135,7 @@ static inline size_t get_fd(struct path *p, char *buf, size_t size)
 	return n;
 }
 
-static inline size_t put_map(struct path *p, const char *buf, size_t size)
-{
-	size_t done, n;
-	void *to;
-
-	for (done = 0; done < size; done += n) {
-		n = min_size(size - done, p->piece);
-		to = vfifo_reserve(&p->producer, n);
-		if (!to) {
-			if (vfifo_wait_room(&p->producer, n, -1))
-				fail(p, "vfifo_wait_room");
-			to = vfifo_reserve(&p->producer, n);
-		}
-		memcpy(to, buf + done, n);
-		if (vfifo_commit(&p->producer, n))
-			fail(p, "vfifo_commit");
-	}
-	return size;
-}
-
-static inline size_t get_map(struct path *p, char *buf, size_t size)
-{
-	const void *from;
-	size_t n;
-
-	from = vfifo_peek(&p->consumer, &n);
-	if (!from) {
-		if (vfifo_wait_bytes(&p->consumer, 1, -1))
-			fail(p, "vfifo_wait_bytes");
-		from = vfifo_peek(&p->consumer, &n);
-	}
-	n = min_size(n, min_size(size, p->piece));
-	memcpy(buf, from, n);
-	if (vfifo_release(&p->consumer, n))
-		fail(p, "vfifo_release");
-	return n;
-}
-
-/*
- * The same with data that the producer makes and the consumer uses, as those of
- * programs are: in a buffer of their own, or where they are queued.
- */
+/* What the programs do with the bytes beside moving them, as they would really. */
 static inline void make(void *to, size_t size)
 {
 	memset(to, (int)count->done, size);
@@ -196,6 +155,74 @@ static inline void use(const void *from, size_t size)
 	asm volatile("" : : "r" (sum));
 }
 
+/* With @made there is no other buffer: bytes are made where they are queued. */
+static inline __attribute__((always_inline)) size_t
+put_pieces(struct path *p, const char *buf, size_t size, bool made)
+{
+	size_t done, n;
+	void *to;
+
+	for (done = 0; done < size; done += n) {
+		n = min_size(size - done, p->piece);
+		to = vfifo_reserve(&p->producer, n);
+		if (!to) {
+			if (vfifo_wait_room(&p->producer, n, -1))
+				fail(p, "vfifo_wait_room");
+			to = vfifo_reserve(&p->producer, n);
+		}
+		if (made)
+			make(to, n);
+		else
+			memcpy(to, buf + done, n);
+		if (vfifo_commit(&p->producer, n))
+			fail(p, "vfifo_commit");
+	}
+	return size;
+}
+
+/* With @made they are used there. */
+static inline __attribute__((always_inline)) size_t
+get_piece(struct path *p, char *buf, size_t size, bool made)
+{
+	const void *from;
+	size_t n;
+
+	from = vfifo_peek(&p->consumer, &n);
+	if (!from) {
+		if (vfifo_wait_bytes(&p->consumer, 1, -1))
+			fail(p, "vfifo_wait_bytes");
+		from = vfifo_peek(&p->consumer, &n);
+	}
+	n = min_size(n, min_size(size, p->piece));
+	if (made)
+		use(from, n);
+	else
+		memcpy(buf, from, n);
+	if (vfifo_release(&p->consumer, n))
+		fail(p, "vfifo_release");
+	return n;
+}
+
+static inline size_t put_map(struct path *p, const char *buf, size_t size)
+{
+	return put_pieces(p, buf, size, false);
+}
+
+static inline size_t get_map(struct path *p, char *buf, size_t size)
+{
+	return get_piece(p, buf, size, false);
+}
+
+static inline size_t put_made_map(struct path *p, const char *buf, size_t size)
+{
+	return put_pieces(p, buf, size, true);
+}
+
+static inline size_t get_made_map(struct path *p, char *buf, size_t size)
+{
+	return get_piece(p, buf, size, true);
+}
+
 static inline size_t put_made_fd(struct path *p, char *buf, size_t size)
 {
 	make(buf, size);
@@ -207,38 +234,6 @@ static inline size_t get_made_fd(struct path *p, char *buf, size_t size)
 	size_t n = get_fd(p, buf, size);
 
 	use(buf, n);
-	return n;
-}
-
-static inline size_t put_made_map(struct path *p, const char *buf, size_t size)
-{
-	size_t done, n;
-
-	(void)buf;
-	for (done = 0; done < size; done += n) {
-		n = min_size(size - done, p->piece);
-		if (vfifo_wait_room(&p->producer, n, -1))
-			fail(p, "vfifo_wait_room");
-		make(vfifo_reserve(&p->producer, n), n);
-		if (vfifo_commit(&p->producer, n))
-			fail(p, "vfifo_commit");
-	}
-	return size;
-}
-
-static inline size_t get_made_map(struct path *p, const char *buf, size_t size)
-{
-	const void *from;
-	size_t n;
-
-	(void)buf;
-	if (vfifo_wait_bytes(&p->consumer, 1, -1))
-		fail(p, "vfifo_wait_bytes");
-	from = vfifo_peek(&p->consumer, &n);
-	n = min_size(n, min_size(size, p->piece));
-	use(from, n);
-	if (vfifo_release(&p->consumer, n))
-		fail(p, "vfifo_release");
 	return n;
 }
 
