@@ -12,7 +12,7 @@ emulator_trouble() {
 		missing=$(missing_commands)
 		[ -z "$missing" ] || die "packages are installed on Debian 12 only, and of what they hold these are missing here: $missing"
 	else
-		mapfile -t missing < <(missing_packages)
+		mapfile -t missing < <(missing_packages "${PACKAGES[@]}")
 		if [ ${#missing[@]} -gt 0 ]; then
 			# shellcheck disable=SC1091
 			[ "$(. "$SYSTEM/etc/os-release" && echo "$ID ${VERSION_ID-}")" = "debian 12" ] ||
@@ -28,7 +28,7 @@ built_kernel() { printf '%s\n' "$CACHE"/linux-"${PIN%.*}".*/x86/arch/x86/boot/bz
 
 missing_commands() {
 	local command missing=''
-	for command in clang-19 ld.lld-19 rustc bindgen make flex bison bc "$QEMU" vng; do
+	for command in "clang-$LLVM_VERSION" "ld.lld-$LLVM_VERSION" rustc bindgen make flex bison bc "$QEMU" vng; do
 		command -v "$command" >/dev/null || missing+=" $command"
 	done
 	echo "${missing# }"
