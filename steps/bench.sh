@@ -10,9 +10,9 @@ BENCH=
 EMULATED='-cpu max,-erms'
 
 build_bench() { # all|quick|profile: the programs in $BENCH
-	mkdir -p "$BENCH" && clang-19 -O2 -Wall -Wextra -Werror -static "-I$ROOT/clients" -isystem "$O/usr/include" \
+	mkdir -p "$BENCH" && "clang-$LLVM_VERSION" -O2 -Wall -Wextra -Werror -static "-I$ROOT/clients" -isystem "$O/usr/include" \
 		-o "$BENCH/bench" "$ROOT/bench/bench.c" || return
-	[ "$1" != profile ] || clang-19 -O2 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden \
+	[ "$1" != profile ] || "clang-$LLVM_VERSION" -O2 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden \
 		-o "$BENCH/profile.so" "$ROOT/bench/profile.c" || return
 	[ "$1" = quick ] || kmake "M=$ROOT/bench/twin" "MO=$BENCH/twin" modules
 }

@@ -7,7 +7,7 @@ O=
 # Fixed names keep the objects of two machines the same.
 kmake() {
 	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
-		make -C "$SRC" "O=$O" LLVM=-19 RUSTC=/usr/bin/rustc -j "$JOBS" "$@"
+		make -C "$SRC" "O=$O" "LLVM=-$LLVM_VERSION" RUSTC=/usr/bin/rustc -j "$JOBS" "$@"
 }
 
 use_objects() { O=$K/x86${DEBUG:+-$DEBUG}; }

@@ -2,9 +2,12 @@
 # shellcheck shell=bash
 # The packages of Debian 12, bindgen by cargo, virtme-ng by pip.
 
+# That of rustc-web: kbuild can then inline the small functions of C into Rust (RUST_INLINE_HELPERS).
+LLVM_VERSION=22
 PACKAGES=(
 	# compilers and what kbuild runs
-	rustc-web rust-web-src rustfmt-web rust-web-clippy cargo-web clang-19 lld-19 llvm-19 libclang-19-dev
+	rustc-web rust-web-src rustfmt-web rust-web-clippy cargo-web
+	"clang-$LLVM_VERSION" "lld-$LLVM_VERSION" "llvm-$LLVM_VERSION"
 	gcc libc6-dev make flex bison bc libelf-dev libssl-dev zlib1g-dev perl kmod cpio rsync xz-utils patch
 	# what the door itself runs
 	git ca-certificates python3 python3-venv python3-ply python3-git util-linux procps busybox-static bats shellcheck mandoc

@@ -3,7 +3,7 @@
 # KUnit under UML by the tree's own tool. Clippy sees the code here, because this kernel is never
 # measured (clippy's compiler optimises less). A warning in Rust code is an error; C has its own.
 
-KUNIT_OBJECTS=um KUNIT_MAKE=(LLVM=-19 RUSTC=/usr/bin/rustc CLIPPY=1 KRUSTFLAGS=-Dwarnings)
+KUNIT_OBJECTS=um KUNIT_MAKE=("LLVM=-$LLVM_VERSION" RUSTC=/usr/bin/rustc CLIPPY=1 KRUSTFLAGS=-Dwarnings)
 COMPILED_BY=''
 
 kunit_py() {

@@ -5,18 +5,22 @@
 # The kernel's minimum, and the pinned one.
 RUSTCS='1.85 1.96'
 COMPILERS='llvm gcc'
+# The other LLVM; the pinned kernel's is what kunit has when it is not told.
+MATRIX_LLVM=19
+MATRIX_PACKAGES=("clang-$MATRIX_LLVM" "lld-$MATRIX_LLVM" "llvm-$MATRIX_LLVM")
 
 # use_compilers RUSTC COMPILER: how kunit is to build, in a folder of its own.
 use_compilers() {
 	local rust
 	case " $RUSTCS " in *" $1 "*) ;; *) die "kunit $1: not one of the compilers $RUSTCS" ;; esac
 	case " $COMPILERS " in *" ${2-} "*) ;; *) die "kunit $1 ${2-}: then comes what compiles C: llvm or gcc" ;; esac
+	[ "$2" = gcc ] || command -v "clang-$MATRIX_LLVM" >/dev/null || want_packages matrix "${MATRIX_PACKAGES[@]}"
 	find_rust "$1"
 	KUNIT_OBJECTS=um-$1-$2
 	borrow_objects "$2"
 	KUNIT_MAKE=(KRUSTFLAGS=-Dwarnings "RUSTC=$rust/rustc" "HOSTRUSTC=$rust/rustc" "RUSTDOC=$rust/rustdoc")
 	case $2 in
-	llvm) KUNIT_MAKE+=(LLVM=-19); COMPILED_BY="rustc $1, LLVM 19" ;;
+	llvm) KUNIT_MAKE+=("LLVM=-$MATRIX_LLVM"); COMPILED_BY="rustc $1, LLVM $MATRIX_LLVM" ;;
 	gcc) KUNIT_MAKE+=(CC=gcc); COMPILED_BY="rustc $1, gcc $(gcc -dumpversion)" ;;
 	esac
 }
@@ -26,7 +30,6 @@ use_compilers() {
 borrow_objects() { # COMPILER
 	local to=$K/$KUNIT_OBJECTS from others=("$K"/um-*-"$1"/linux)
 	[ ! -e "$to" ] || return 0
-	[ "$1" != llvm ] || others=("$K/um/linux" "${others[@]}")
 	for from in "${others[@]}"; do
 		[ -e "$from" ] || continue
 		need_space 1500 "the objects of the KUnit kernel"

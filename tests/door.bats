@@ -477,7 +477,7 @@ gone() {
 
 @test "kunit: begins with what the same C compiler has made" {
 	export K=$HERE/k
-	mkdir -p "$K"/{um,um-1.96-gcc,um-1.96-llvm}
+	mkdir -p "$K"/um-1.96-{gcc,llvm}
 	echo gcc >"$K/um-1.96-gcc/linux"
 	borrow() { # RUSTC COMPILER
 		CACHE=$VFIFO_CACHE bash -euc '. "$1/lib.sh"; . "$1/matrix.sh"; KUNIT_OBJECTS=um-$2-$3; borrow_objects "$3"' x "$DOOR/steps" "$@"
@@ -487,7 +487,7 @@ gone() {
 	[ ! -e "$K/um-1.85-llvm" ]
 	borrow 1.85 gcc
 	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc ]
-	echo llvm >"$K/um/linux"
+	echo llvm >"$K/um-1.96-llvm/linux"
 	borrow 1.85 llvm
 	[ "$(cat "$K/um-1.85-llvm/linux")" = llvm ]
 	# What is there stays.
