@@ -769,14 +769,12 @@ impl Fifo {
                 self.room_came();
             }
             let queued = match self.ring.used_now(&mut end.cursor) {
+                Ok(0) => break,
                 Ok(queued) => queued.min(AT_ONCE as u64) as usize,
                 // The next call will say so.
                 Err(Broken) if total > 0 => break,
                 Err(Broken) => return Step::Failed(self.found_broken()),
             };
-            if queued == 0 {
-                break;
-            }
             let wanted = queued.min(most - total);
             match self.take::<false, _>(end, to, wanted, false) {
                 Some(done) => total += done,
