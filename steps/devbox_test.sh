@@ -143,7 +143,8 @@ box_boot() {
 box_qemu() { # SECONDS RELEASE APPEND
 	local socket=$BOX.socket daemon accel=(-accel tcg -cpu max)
 	local machine=(-M q35 -smp 2 -m 1G -nographic -nodefaults -no-reboot -serial stdio -device virtio-rng-pci
-		-kernel "$BOX/boot/vmlinuz-$2") append="rw console=ttyS0 panic=-1 ${KERNEL_OPTIONS[*]:1} init=/guest/init root=box $3"
+		-kernel "$BOX/boot/vmlinuz-$2") append
+	append="console=ttyS0 panic=-1 $(kernel_options | paste -sd ' ') rw root=box init=/guest/init $3"
 	[ "$ACCEL" != kvm ] || accel=(-accel kvm -cpu host)
 	if [ "$BOX_FILES" = 9p ]; then
 		exec timeout --kill-after=5 "$1" "$QEMU" "${accel[@]}" "${machine[@]}" \

@@ -14,7 +14,7 @@ TROUBLE='Kernel panic|BUG:|BUG [^ ]+ \(|kernel BUG at|panicked at|WARNING:|Oops|
 # told: an emulated timer on a busy machine may be late when the kernel tries it, which is a panic.
 SCALE=${VFIFO_SCALE:-1}
 MEMORY=1G
-KERNEL_OPTIONS=(root=/dev/root oops=panic log_buf_len=1M no_timer_check)
+KERNEL_OPTIONS=(oops=panic log_buf_len=1M no_timer_check)
 
 # For kernels with sanitizers: they take time and memory, and a processor that is emulated on a busy
 # machine may well do nothing for as long as one that is stuck. Stacks are dear: KASAN keeps those of
@@ -29,6 +29,7 @@ slow_guest() {
 # VFIFO_KMEMLEAK=off does without kmemleak, whose scans take minutes.
 kmemleak() { [ "$DEBUG" = debug ] && [ "${VFIFO_KMEMLEAK:-on}" != off ]; }
 
+# One a line. What is the root file system is said by who boots.
 kernel_options() {
 	printf '%s\n' "${KERNEL_OPTIONS[@]}"
 	[ "$DEBUG" != debug ] || kmemleak || echo kmemleak=off
@@ -47,7 +48,7 @@ vng_options() { # ACCEL
 	local option options
 	mapfile -t options < <(kernel_options)
 	VNG=(vng --run "$O/arch/x86/boot/bzImage" --user root --disable-microvm --force-9p --cpus 2 --memory "$MEMORY"
-		--name vfifo)
+		--name vfifo --append root=/dev/root)
 	for option in "${options[@]}"; do VNG+=(--append "$option"); done
 	[ "$1" = kvm ] || VNG+=(--disable-kvm)
 	VNG+=(${GUEST_OPTIONS[@]+"${GUEST_OPTIONS[@]}"})

@@ -15,7 +15,7 @@ plain_guest() {
 	[ "$ACCEL" = tcg ] || cpu=host
 	launch "$GUEST/console" timeout --kill-after=5 "$deadline" "$QEMU" -accel "$ACCEL" -cpu "$cpu" -smp 2 \
 		-m "$((2 * ${MEMORY%G}))G" -kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" \
-		-append "console=ttyS0 panic=-1 $(kernel_options | grep -v '^root=' | paste -sd ' ')" \
+		-append "console=ttyS0 panic=-1 $(kernel_options | paste -sd ' ')" \
 		-nodefaults -display none -no-reboot -serial stdio -serial "file:$GUEST/output"
 	wait "$CHILD" || true
 	CHILD=

@@ -491,6 +491,36 @@ with_dkms() {
 	[ "$(wc -l <"$HERE/root/boots")" -eq 2 ]
 }
 
+@test "devbox --test: a kernel of the box is told what every guest is, and of one root" {
+	cat >"$HERE/box" <<-'END'
+		set -eu
+		. "$DOOR/steps/lib.sh"
+		. "$DOOR/steps/guest.sh"
+		. "$DOOR/steps/devbox_test.sh"
+		O=$HERE BOX=$HERE/root VIRTIOFSD=true
+		[ -z "$DEBUG" ] || slow_guest
+		kernel_options >"$HERE/options"
+		vng_options tcg
+		printf '%s\n' "${VNG[@]}" >"$HERE/vng"
+		(BOX_FILES=$FILES && box_qemu 60 "$R" "last=1")
+	END
+	stub qemu-system-x86_64 'while [ "$1" != -append ]; do shift; done; printf "%s\n" $2'
+	stub sleep 'exit 0'
+	export CACHE=$VFIFO_CACHE DOOR R HERE LOGS=$HERE ACCEL=tcg DEBUG FILES PATH=$STUBS:$PATH
+	for DEBUG in '' debug; do
+		for FILES in 9p virtiofs; do
+			run bash "$HERE/box"
+			ok
+			[ "$(wc -l <"$HERE/options")" -ge 3 ]
+			[ -z "$(sort "$HERE/options" | comm -23 - <(sort <<<"$output"))" ]
+			[ "$(grep '^root=' <<<"$output")" = root=box ]
+			grep -qx last=1 <<<"$output"
+			[ -z "$(sort "$HERE/options" | comm -23 - <(sort "$HERE/vng"))" ]
+			[ "$(grep '^root=' "$HERE/vng")" = root=/dev/root ]
+		done
+	done
+}
+
 @test "deb: a configuration that is none, and one that nobody has" {
 	run "$DOOR/build-kernel.sh" deb --config=mine
 	refused "deb --config mine: not one of running, distro, small"
