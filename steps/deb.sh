@@ -16,7 +16,7 @@ do_deb() {
 	done
 	case $config in running | distro | small) ;; *) die "deb --config $config: not one of running, distro, small" ;; esac
 	[ "$config" != running ] || [ -n "$(running_file)" ] ||
-		die "deb --config running: the configuration of kernel $(uname -r) is neither in /boot/config-$(uname -r) nor in /proc/config.gz; take another: --config distro"
+		die "deb --config running: the configuration of the running kernel is none of $(running_files | paste -sd ' '); take another: --config distro"
 	deb_tools
 	[ -z "$test" ] || box_needs "deb --test"
 	need_tree
@@ -123,12 +123,17 @@ distro_configures() {
 	[ -s "$O/.config.new" ] && [ -z "$lost" ] || { echo "Debian has these, and they are lost:"; echo "$lost"; return 1; }
 }
 
-running_file() {
-	local file release
+# Where the configuration of the kernel that runs may be.
+running_files() {
+	local release
 	release=$(uname -r)
-	for file in "$SYSTEM/boot/config-$release" "$SYSTEM/proc/config.gz" "$SYSTEM/lib/modules/$release"/{config,build/.config}; do
+	printf '%s\n' "$SYSTEM/boot/config-$release" "$SYSTEM/proc/config.gz" "$SYSTEM/lib/modules/$release"/{config,build/.config}
+}
+running_file() {
+	local file
+	while read -r file; do
 		[ ! -r "$file" ] || { echo "$file"; return; }
-	done
+	done < <(running_files)
 }
 running_config() { zcat -f "$(running_file)"; }
 
