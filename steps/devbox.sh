@@ -76,8 +76,21 @@ root_only() { # WHAT FOR
 	[ "$(id -u)" -eq 0 ] || die "devbox: $1 needs root: sudo ./build-kernel.sh devbox $2"
 }
 
+# How the key by which dkms signs comes to be trusted. dkms makes it with the first module, if it is not there.
+trust_dkms() {
+	local certificate=/var/lib/dkms/mok.pub file
+	[ "$(distribution)" != ubuntu ] || certificate=/var/lib/shim-signed/mok/MOK.der
+	for file in "$SYSTEM"/etc/dkms/framework.conf{,.d/*.conf}; do
+		[ -r "$file" ] || continue
+		# shellcheck disable=SC1090,SC2034
+		certificate=$(set +eu; mok_certificate=$certificate kernelver=$(uname -r); . "$file" >/dev/null; echo "$mok_certificate")
+	done
+	echo "sudo mokutil --import $certificate, boot, and confirm"
+}
+
 unsigned_advice() {
-	local advice="install it with sudo ./build-kernel.sh devbox --dkms, which signs it, and have the key of dkms trusted, once: sudo mokutil --import /var/lib/dkms/mok.pub, boot, and confirm"
+	local advice
+	advice="install it with sudo ./build-kernel.sh devbox --dkms, which signs it, and have the key of dkms trusted, once: $(trust_dkms)"
 	echo "the running kernel loads only modules signed by a key that it trusts: $(signatures_enforced). This one is not; $advice"
 }
 
@@ -167,7 +180,7 @@ devbox_install() { # RUNNING
 	dkms status "vfifo/$VERSION" -k "$RELEASE" | grep -q installed ||
 		die "devbox: dkms did not install vfifo $VERSION for kernel $RELEASE (log: $LOGS/devbox-dkms.log)"
 	if [ "$RELEASE" = "$1" ] && ! modprobe rust_vfifo 2>"$LOGS/devbox-modprobe.log"; then
-		[ -z "$(signatures_enforced)" ] || die "devbox: it is installed and signed, but the key is not trusted yet: $(signatures_enforced). Once: sudo mokutil --import /var/lib/dkms/mok.pub, boot, and confirm"
+		[ -z "$(signatures_enforced)" ] || die "devbox: it is installed and signed, but the key is not trusted yet: $(signatures_enforced). Once: $(trust_dkms)"
 		die "devbox: it is installed, but modprobe rust_vfifo failed: $(head -n 1 "$LOGS/devbox-modprobe.log")"
 	fi
 	done_step devbox "$from" "vfifo $VERSION is installed for kernel $RELEASE, and will be for kernels to come; sudo ./build-kernel.sh devbox --remove takes it away"
@@ -176,12 +189,13 @@ devbox_install() { # RUNNING
 devbox_remove() {
 	local from=$SECONDS version
 	root_only "removing a module" --remove
+	[ -z "$(find "$SYSTEM/var/lib/dkms/vfifo" -mindepth 1 -print -quit 2>/dev/null)" ] || dkms_here
 	while read -r version; do
 		must "devbox: removing vfifo $version" devbox-remove.log "see the log" dkms_forget "$version"
 	done < <(dkms_versions)
+	rm -rf "$KDIR_SHARED"
 	if [ -d "$SYSTEM/sys/module/rust_vfifo" ]; then
 		rmmod rust_vfifo || die "devbox: vfifo is removed, but still loaded, since somebody has a device open; later: sudo rmmod rust_vfifo"
 	fi
-	rm -rf "$KDIR_SHARED"
 	done_step devbox "$from" "nothing of vfifo is installed or loaded any more"
 }

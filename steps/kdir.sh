@@ -61,6 +61,35 @@ as_new_as() { # PACKAGE INSTALLED-PACKAGE
 	fi
 }
 
+# How to get a kernel of Debian's that has Rust, or nothing if there is none for this Debian.
+debian_kernel() {
+	local suite candidate flavour=amd64 packages series="^(${RELEASES// /|})[.]"
+	[[ $RELEASE != *-cloud-amd64 ]] || flavour=cloud-amd64
+	packages="linux-image-$flavour linux-headers-$flavour"
+	suite=$(debian_suite)
+	candidate=$(apt-cache policy "linux-image-$flavour" 2>/dev/null | awk '$1 == "Candidate:" { print $2 }')
+	if grep -qE "$series" <<<"$candidate"; then
+		echo "get it: sudo apt-get install $packages"
+	elif grep -qE "$series" <<<"$(apt_versions "linux-image-$flavour")"; then
+		echo "get it: sudo apt-get install -t $suite $packages"
+	elif [ "$suite" = trixie-backports ]; then
+		echo "add $suite to apt's sources, then: sudo apt-get update && sudo apt-get install -t $suite $packages"
+	fi
+}
+
+# Ends with what to do on a kernel that does not take the module.
+kdir_another() { # WHY
+	local folder other fit='' get=''
+	for folder in "$SYSTEM"/lib/modules/*/; do
+		other=$(basename "$folder")
+		case " $RELEASES " in *" $(linux_series "$other") "*) ;; *) continue ;; esac
+		if [ "$(CONFIG=$(config_of "$other") config CONFIG_RUST)" = y ]; then fit=$other; fi
+	done
+	[ -z "$fit" ] || die "kernel $RELEASE: $1; boot $fit, which is installed here"
+	[ "$(distribution)" != debian ] || get=$(debian_kernel)
+	die "kernel $RELEASE: $1; boot one that does, ${get:-or try it in an emulator: ./build-kernel.sh}"
+}
+
 kdir_headers() {
 	local pkgbase
 	HEADERS=$SYSTEM/lib/modules/$RELEASE/build
@@ -76,24 +105,23 @@ kdir_headers() {
 	esac
 }
 
-kdir_config() {
+config_of() { # RELEASE: the file with its configuration; /dev/null if that is nowhere
 	local file
-	for file in "$HEADERS/.config" "$HEADERS/include/config/auto.conf" "$SYSTEM/boot/config-$RELEASE" \
-		"$SYSTEM/lib/modules/$RELEASE/config"; do
-		if [ -r "$file" ]; then CONFIG=$file; break; fi
+	for file in "$SYSTEM/lib/modules/$1/build/"{.config,include/config/auto.conf} "$SYSTEM/boot/config-$1" \
+		"$SYSTEM/lib/modules/$1/config" /dev/null; do
+		if [ -r "$file" ]; then echo "$file"; return; fi
 	done
-	[ -n "$CONFIG" ] || die "kernel $RELEASE: its configuration is nowhere to be found (not in $HEADERS, not in /boot)"
-	[ "$(config CONFIG_RUST)" = y ] && return
-	case $(distribution) in
-	debian) lacks "it was built without Rust (CONFIG_RUST), so it takes no Rust module; a kernel that does" \
-		"sudo apt-get install -t $(debian_suite) linux-image-amd64 linux-headers-amd64" ;;
-	*) die "kernel $RELEASE: it was built without Rust (CONFIG_RUST), so it takes no Rust module; boot a kernel that has it" ;;
-	esac
+}
+
+kdir_config() {
+	CONFIG=$(config_of "$RELEASE")
+	[ "$CONFIG" != /dev/null ] || die "kernel $RELEASE: its configuration is nowhere to be found (not in $HEADERS, not in /boot)"
+	[ "$(config CONFIG_RUST)" = y ] || kdir_another "it was built without Rust (CONFIG_RUST), so it takes no Rust module"
 }
 
 # Sets KRUSTC. Metadata of one compiler cannot be read by another, not even by another build of the same version.
 kdir_rustc() {
-	local wanted version candidate
+	local wanted version candidate have what has
 	wanted=$(config CONFIG_RUSTC_VERSION_TEXT)
 	version=$(sed -n 's/^rustc \([0-9.]*\).*/\1/p' <<<"$wanted")
 	[ -n "$version" ] || die "kernel $RELEASE: $CONFIG does not say which rustc it was built with"
@@ -103,20 +131,25 @@ kdir_rustc() {
 			return
 		fi
 	done
-	local have
 	have=$("${RUSTC:-rustc}" --version 2>/dev/null || echo none)
+	what="it was built by $wanted, and the one here is $have"
 	case $(distribution) in
 	debian)
+		has=$(apt_versions rustc | paste -sd ' ')
 		version=$(sed -n "/^${version//./[.]}[+-]/{s/^/=/p;q}" <<<"$(apt_versions rustc)")
+		[ -n "$version" ] || [ -z "$has" ] ||
+			die "kernel $RELEASE: $what; of rustc apt has only $has; first sudo apt-get update, and if it still has only that, upgrade the kernel"
 		# Along with what else is missing.
 		if [ "$have" = none ]; then KDIR_LACKS+=("rustc$version" "rust-src$version"); return; fi
-		lacks "it was built by $wanted, and the one here is $have" \
-			"sudo apt-get install --no-install-recommends rustc$version rust-src$version" ;;
-	ubuntu) lacks "it was built by $wanted, and the one here is $have" \
-		"sudo apt-get install rustc-${version%.*} rust-${version%.*}-src bindgen" ;;
-	arch) lacks "it was built by $wanted, and the one here is $have" "sudo pacman -Syu rust rust-src" ;;
-	fedora) lacks "it was built by $wanted, and the one here is $have" "sudo dnf install rust-$version rust-src-$version" ;;
-	*) die "kernel $RELEASE: it was built by $wanted, and the one here is $have; name the right one: RUSTC=…" ;;
+		lacks "$what" "sudo apt-get install --no-install-recommends rustc$version rust-src$version" ;;
+	ubuntu) lacks "$what" "sudo apt-get install rustc-${version%.*} rust-${version%.*}-src bindgen" ;;
+	arch)
+		# It has one version of each package: the rustc may be ahead of the kernel until that is built anew.
+		[ "$(printf '%s\n' "${have% (*}" "rustc $version" | sort -V | tail -n 1)" = "rustc $version" ] ||
+			die "kernel $RELEASE: $what, which is newer; upgrade and boot (sudo pacman -Syu), and if there is no newer kernel yet, take the older rustc: sudo pacman -U /var/cache/pacman/pkg/rust{,-src}-*$version-*.pkg.tar.zst"
+		lacks "$what" "sudo pacman -Syu rust rust-src" ;;
+	fedora) lacks "$what" "sudo dnf install rust-$version rust-src-$version" ;;
+	*) die "kernel $RELEASE: $what; name the right one: RUSTC=…" ;;
 	esac
 }
 
@@ -142,7 +175,7 @@ kdir_check() {
 	shift
 	case " $RELEASES " in
 	*" $(linux_series "$RELEASE") "*) ;;
-	*) die "kernel $RELEASE: the module is for Linux $RELEASES; boot one, or try it in an emulator: ./build-kernel.sh" ;;
+	*) kdir_another "the module is for Linux ${RELEASES// / or }, and this one does not take it" ;;
 	esac
 	kdir_headers
 	kdir_config
@@ -170,10 +203,12 @@ kdir_needs() { # COMMAND...
 		command -v "$command" >/dev/null && continue
 		package=${command#x86_64-linux-gnu-}
 		case $command in pahole) package=$(as_new_as pahole dwarves) ;; xz) package=xz-utils ;; esac
-		if [ "$(distribution)" != debian ] && [ "$(distribution)" != ubuntu ]; then
-			die "kernel $RELEASE: $command is missing; install it"
-		fi
-		KDIR_LACKS+=("$package")
+		case $(distribution) in
+		debian | ubuntu) KDIR_LACKS+=("$package") ;;
+		arch) lacks "$command is missing" "sudo pacman -S ${command%-[0-9]*}" ;;
+		fedora) lacks "$command is missing" "sudo dnf install ${command%-[0-9]*}" ;;
+		*) die "kernel $RELEASE: $command is missing; install it" ;;
+		esac
 	done
 }
 

@@ -50,12 +50,20 @@ start() {
 	mkdir -p "$CACHE" "$LOGS" 2>/dev/null ||
 		die "cannot write to $CACHE or $LOGS; set VFIFO_CACHE to a folder that you may write"
 	CACHE=$(cd "$CACHE" && pwd -P)
+	not_ours
 	[ -z "${VFIFO_LOCKED:-}" ] || return 0
 	exec 9>>"$CACHE/lock"
 	flock -n 9 || die "another run is using $CACHE ($(tail -n 1 "$CACHE/lock")); wait for it, or set VFIFO_CACHE"
 	echo "process $$, $command" >"$CACHE/lock"
 	# The test step runs the others as children under its own lock.
 	export VFIFO_LOCKED=1
+}
+
+# After sudo, what this user is to write may be root's.
+not_ours() {
+	local found
+	found=$(find "$CACHE/lock" "$OUT" -type d,f ! -writable -print -quit 2>/dev/null || true)
+	[ -z "$found" ] || die "cannot write to $found, which is of user $(stat -c %U "$found"); take it over: sudo chown -R $(id -un): $CACHE $OUT"
 }
 
 scratch() { # VAR: a folder that is gone when this run ends

@@ -55,7 +55,34 @@ refused() { # TEXT...: one line with all of that in it
 @test "devbox: --kernel without its value" { devbox --kernel; refused "--kernel needs a value"; }
 @test "devbox: --kernel that is a path" { devbox --kernel ../x; refused "not the release of a kernel"; }
 @test "devbox: a kernel that is not there" { devbox --kernel=7.3.9; refused "there is no kernel 7.3.9 here"; }
-@test "devbox: a kernel that is too old" { devbox --kernel 6.12.1-1-generic; refused "6.12.1-1-generic: the module is for Linux"; }
+@test "devbox: a kernel that is too old" {
+	os arch
+	devbox --kernel 6.12.1-1-generic
+	refused "6.12.1-1-generic: the module is for Linux" "boot $R, which is installed here"
+	# One that would not take it, either.
+	echo '# CONFIG_RUST is not set' >"$BUILD/.config"
+	devbox --kernel 6.12.1-1-generic
+	refused "or try it in an emulator: ./build-kernel.sh"
+}
+
+@test "devbox: a kernel that is too old, on Debian" {
+	rm -r "$S/lib/modules/$R"
+	printf 'ID=debian\nVERSION_CODENAME=bookworm\n' >"$S/etc/os-release"
+	devbox --kernel 6.12.48+deb13-amd64
+	refused "or try it in an emulator: ./build-kernel.sh"
+	printf 'ID=debian\nVERSION_CODENAME=trixie\n' >"$S/etc/os-release"
+	devbox --kernel 6.12.48+deb13-amd64
+	refused "add trixie-backports to apt's sources, then: sudo apt-get update && sudo apt-get install -t trixie-backports linux-image-amd64 linux-headers-amd64"
+	stub apt-cache 'case "$*" in
+		"policy linux-image-"*) echo "  Candidate: 6.12.48-1";;
+		"madison linux-image-"*) printf " $2 | 7.3.4-1~bpo13+1 | x\n $2 | 6.12.48-1 | x\n";;
+		esac'
+	devbox --kernel 6.12.48+deb13-cloud-amd64
+	refused "get it: sudo apt-get install -t trixie-backports linux-image-cloud-amd64 linux-headers-cloud-amd64"
+	stub apt-cache '[ "$1" != policy ] || echo "  Candidate: 7.3.4-1"'
+	devbox --kernel 6.12.48+deb13-amd64
+	refused "get it: sudo apt-get install linux-image-amd64 linux-headers-amd64"
+}
 
 @test "devbox: headers are missing" {
 	rm -r "$BUILD"
@@ -102,9 +129,56 @@ refused() { # TEXT...: one line with all of that in it
 	stub rustc 'echo "rustc 1.85.1 (4eb161250 2025-03-15)"'
 	devbox
 	refused "the one here is rustc 1.85.1"
+	stub apt-cache '[ "$1 $2" != "madison rustc" ] || printf " rustc | 1.96.0-2 | x\n rustc | 1.90.0-1 | x\n"'
+	devbox
+	refused "of rustc apt has only 1.96.0-2 1.90.0-1" "sudo apt-get update"
 	os ubuntu
 	RUSTC=/nowhere devbox
 	refused "sudo apt-get install rustc-1.85"
+	os arch
+	stub rustc 'echo "rustc 1.84.1 (e71f9a9a9 2025-01-27) (Arch Linux rust 1:1.84.1-1)"'
+	devbox
+	refused "sudo pacman -Syu rust rust-src"
+	# Ahead of the kernel: to upgrade it would not help.
+	stub rustc 'echo "rustc 1.86.0 (05f9846f8 2025-03-31) (Arch Linux rust 1:1.86.0-1)"'
+	devbox
+	refused "which is newer" "sudo pacman -U /var/cache/pacman/pkg/rust{,-src}-*1.85.1-*"
+}
+
+@test "devbox: what compiles C is missing" {
+	metadata
+	sed -i 's/stub-cc/missing-cc-19/' "$BUILD/.config"
+	devbox
+	refused "sudo apt-get install --no-install-recommends missing-cc-19"
+	os fedora
+	devbox
+	refused "missing-cc-19 is missing; get it: sudo dnf install missing-cc"
+	os arch
+	devbox
+	refused "sudo pacman -S missing-cc"
+	os gentoo
+	devbox
+	refused "missing-cc-19 is missing; install it"
+}
+
+@test "devbox: what a run by sudo has left" {
+	metadata
+	local as=()
+	# Not even root may write to what is not to be written to.
+	[ "$(/usr/bin/id -u)" -ne 0 ] || as=(setpriv --bounding-set -dac_override)
+	mkdir -p "$DOOR/build/log"
+	: >"$DOOR/build/log/devbox-module.log"
+	chmod 444 "$DOOR/build/log/devbox-module.log"
+	run "${as[@]}" "$DOOR/build-kernel.sh" devbox
+	refused "cannot write to $DOOR/build/log/devbox-module.log" "sudo chown -R " ": $VFIFO_CACHE $DOOR/build"
+	rm -f "$DOOR/build/log/devbox-module.log"
+	: >"$VFIFO_CACHE/lock"
+	chmod 444 "$VFIFO_CACHE/lock"
+	run "${as[@]}" "$DOOR/build-kernel.sh" devbox
+	refused "cannot write to $VFIFO_CACHE/lock"
+	chmod 644 "$VFIFO_CACHE/lock"
+	run "${as[@]}" "$DOOR/build-kernel.sh" devbox
+	ok
 }
 
 @test "devbox: headers that have metadata are used as they are" {
@@ -213,7 +287,7 @@ debian_source() {
 		esac'
 	# What this machine has is not what is asked about.
 	mkdir "$HERE/bin"
-	ln -s /usr/bin/{bash,sed,awk,grep,cat,head,wc,sha256sum,cut,mkdir,rm,dirname,flock,df,nproc,mktemp,tail} "$HERE/bin/"
+	ln -s /usr/bin/{bash,sed,awk,grep,cat,head,wc,sha256sum,cut,mkdir,rm,dirname,flock,df,nproc,mktemp,tail,find,paste,sort} "$HERE/bin/"
 	sed -i "s,^TOOLPATH=.*,TOOLPATH=$STUBS:$HERE/bin," "$DOOR/steps/lib.sh"
 	sed -i "s,/usr/bin/rustc,/nowhere," "$DOOR/steps/kdir.sh"
 	devbox
@@ -298,6 +372,17 @@ debian_source() {
 	echo 'none [integrity] confidentiality' >"$S/sys/kernel/security/lockdown"
 	devbox --load
 	refused "it is locked down (Secure Boot is on)"
+	# The key is where dkms of that system has it.
+	[[ $output == *"sudo mokutil --import /var/lib/dkms/mok.pub, "* ]]
+	os ubuntu
+	devbox --load
+	refused "sudo mokutil --import /var/lib/shim-signed/mok/MOK.der, "
+	mkdir -p "$S/etc/dkms/framework.conf.d"
+	echo '# mok_certificate=/no' >"$S/etc/dkms/framework.conf"
+	echo 'mok_certificate="/keys/$kernelver.der"' >"$S/etc/dkms/framework.conf.d/mine.conf"
+	devbox --load
+	refused "sudo mokutil --import /keys/$R.der, "
+	os debian
 	# Only to build is possible, and the problem is mentioned.
 	devbox
 	ok
@@ -420,9 +505,25 @@ with_dkms() {
 	with_dkms
 	mkdir -p "$S/sys/module/rust_vfifo"
 	stub rmmod 'exit 1'
+	mkdir -p "$S/var/cache/vfifo/$R"
 	devbox --remove
 	[ "$status" -ne 0 ]
 	[[ $output == *"still loaded"* ]]
+	# All that it could.
+	[ ! -e "$S/var/cache/vfifo" ]
+}
+
+@test "devbox --remove: dkms went before" {
+	[ -z "$(PATH=/usr/bin:/usr/sbin command -v dkms)" ] || skip "dkms is installed here"
+	stub id 'echo 0'
+	mkdir -p "$S/usr/src/vfifo-1.0" "$S/var/lib/dkms/vfifo/1.0"
+	devbox --remove
+	refused "dkms is missing; get it: sudo apt-get install --no-install-recommends dkms"
+	[ -e "$S/usr/src/vfifo-1.0" ]
+	rm -r "$S/var/lib/dkms/vfifo/1.0"
+	devbox --remove
+	ok
+	[ ! -e "$S/usr/src/vfifo-1.0" ]
 }
 
 @test "doctor: what works and what each way lacks; nothing is left behind" {
