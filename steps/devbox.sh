@@ -99,6 +99,8 @@ devbox_may_load() { # RELEASE RUNNING
 	root_only "loading a module" --load
 	[ ! -d "$SYSTEM/sys/module/rust_vfifo" ] || die "devbox: rust_vfifo is loaded already; unload it first: sudo rmmod rust_vfifo"
 	[ -z "$(signatures_enforced)" ] || die "devbox: $(unsigned_advice)"
+	# The tour needs it.
+	here python3
 }
 
 devbox_load() {
@@ -111,17 +113,11 @@ devbox_load() {
 
 devbox_may_install() {
 	root_only "installing a module" --dkms
-	dkms_here
+	here dkms
 }
 
-dkms_here() {
-	command -v dkms >/dev/null && return
-	case $(distribution) in
-	debian | ubuntu) die "devbox: dkms is missing; get it: sudo apt-get install --no-install-recommends dkms" ;;
-	fedora) die "devbox: dkms is missing; get it: sudo dnf install dkms" ;;
-	arch) die "devbox: dkms is missing; get it: sudo pacman -S dkms" ;;
-	*) die "devbox: dkms is missing; install it" ;;
-	esac
+here() { # COMMAND
+	command -v "$1" >/dev/null || die "devbox: $1 is missing; get it: $(install_command "$1")"
 }
 
 # What dkms gets. The version is that of the content.
@@ -189,7 +185,7 @@ devbox_install() { # RUNNING
 devbox_remove() {
 	local from=$SECONDS version
 	root_only "removing a module" --remove
-	[ -z "$(find "$SYSTEM/var/lib/dkms/vfifo" -mindepth 1 -print -quit 2>/dev/null)" ] || dkms_here
+	[ -z "$(find "$SYSTEM/var/lib/dkms/vfifo" -mindepth 1 -print -quit 2>/dev/null)" ] || here dkms
 	while read -r version; do
 		must "devbox: removing vfifo $version" devbox-remove.log "see the log" dkms_forget "$version"
 	done < <(dkms_versions)

@@ -47,7 +47,7 @@ devbox_trouble() {
 
 dkms_trouble() {
 	devbox_trouble
-	dkms_here
+	here dkms
 }
 
 packages_trouble() {

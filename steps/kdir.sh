@@ -32,6 +32,15 @@ distribution() { # what to know the package manager by
 	esac) || echo other
 }
 
+install_command() { # PACKAGE...: as people install them here
+	case $(distribution) in
+	debian | ubuntu) echo "sudo apt-get install --no-install-recommends $*" ;;
+	arch) echo "sudo pacman -S $*" ;;
+	fedora) echo "sudo dnf install $*" ;;
+	*) echo "by the package manager of this system" ;;
+	esac
+}
+
 debian_suite() { # VERSION_CODENAME, to name the backports by
 	# shellcheck disable=SC1091
 	(. "$SYSTEM/etc/os-release" && echo "$VERSION_CODENAME-backports")
@@ -99,8 +108,8 @@ kdir_headers() {
 	debian | ubuntu) lacks "its headers are missing" "sudo apt-get install linux-headers-$RELEASE" ;;
 	arch)
 		pkgbase=$(cat "$SYSTEM/lib/modules/$RELEASE/pkgbase" 2>/dev/null || echo linux)
-		lacks "its headers are missing" "sudo pacman -S $pkgbase-headers" ;;
-	fedora) lacks "its headers are missing" "sudo dnf install kernel-devel-$RELEASE" ;;
+		lacks "its headers are missing" "$(install_command "$pkgbase-headers")" ;;
+	fedora) lacks "its headers are missing" "$(install_command "kernel-devel-$RELEASE")" ;;
 	*) die "kernel $RELEASE: its headers are missing ($HEADERS); get them where the kernel is from" ;;
 	esac
 }
@@ -141,14 +150,14 @@ kdir_rustc() {
 			die "kernel $RELEASE: $what; of rustc apt has only $has; first sudo apt-get update, and if it still has only that, upgrade the kernel"
 		# Along with what else is missing.
 		if [ "$have" = none ]; then KDIR_LACKS+=("rustc$version" "rust-src$version"); return; fi
-		lacks "$what" "sudo apt-get install --no-install-recommends rustc$version rust-src$version" ;;
+		lacks "$what" "$(install_command "rustc$version" "rust-src$version")" ;;
 	ubuntu) lacks "$what" "sudo apt-get install rustc-${version%.*} rust-${version%.*}-src bindgen" ;;
 	arch)
 		# It has one version of each package: the rustc may be ahead of the kernel until that is built anew.
 		[ "$(printf '%s\n' "${have% (*}" "rustc $version" | sort -V | tail -n 1)" = "rustc $version" ] ||
 			die "kernel $RELEASE: $what, which is newer; upgrade and boot (sudo pacman -Syu), and if there is no newer kernel yet, take the older rustc: sudo pacman -U /var/cache/pacman/pkg/rust{,-src}-*$version-*.pkg.tar.zst"
 		lacks "$what" "sudo pacman -Syu rust rust-src" ;;
-	fedora) lacks "$what" "sudo dnf install rust-$version rust-src-$version" ;;
+	fedora) lacks "$what" "$(install_command "rust-$version" "rust-src-$version")" ;;
 	*) die "kernel $RELEASE: $what; name the right one: RUSTC=…" ;;
 	esac
 }
@@ -193,7 +202,7 @@ kdir_check() {
 		kdir_debian
 	fi
 	[ ${#KDIR_LACKS[@]} -eq 0 ] ||
-		lacks "${#KDIR_LACKS[@]} packages are missing" "sudo apt-get install --no-install-recommends ${KDIR_LACKS[*]}"
+		lacks "${#KDIR_LACKS[@]} packages are missing" "$(install_command "${KDIR_LACKS[@]}")"
 }
 
 # That what a command needs is there; on Debian its package is noted if it is not.
@@ -205,9 +214,7 @@ kdir_needs() { # COMMAND...
 		case $command in pahole) package=$(as_new_as pahole dwarves) ;; xz) package=xz-utils ;; esac
 		case $(distribution) in
 		debian | ubuntu) KDIR_LACKS+=("$package") ;;
-		arch) lacks "$command is missing" "sudo pacman -S ${command%-[0-9]*}" ;;
-		fedora) lacks "$command is missing" "sudo dnf install ${command%-[0-9]*}" ;;
-		*) die "kernel $RELEASE: $command is missing; install it" ;;
+		*) lacks "$command is missing" "$(install_command "${command%-[0-9]*}")" ;;
 		esac
 	done
 }
