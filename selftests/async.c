@@ -1096,8 +1096,7 @@ TEST_F(async, bad_pointers_everywhere)
  */
 static bool slept_on(pid_t pid, long before)
 {
-	return before >= 0 && child_state(pid) == 'S' &&
-	       switches(pid) == before;
+	return before >= 0 && child_asleep(pid) && switches(pid) == before;
 }
 
 /* How many of the sleepers have ended; -1 if one of the others was woken. */

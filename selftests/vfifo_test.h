@@ -378,12 +378,25 @@ static inline char child_state(pid_t pid)
 }
 
 /*
+ * Whether the child sleeps interruptibly. Its state says so before it has left its
+ * CPU, which "syscall" waits for; only then is the sleep counted, see switches().
+ */
+static inline bool child_asleep(pid_t pid)
+{
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	return child_state(pid) == 'S' &&
+	       strncmp(file_text(dir, "syscall"), "running", 7);
+}
+
+/*
  * True once the child sleeps interruptibly. The children here do nothing that
  * could sleep but the call in question, so this says that it blocks.
  */
 static inline bool child_sleeps(pid_t pid)
 {
-	return eventually(child_state(pid) == 'S');
+	return eventually(child_asleep(pid));
 }
 
 /* How often a process went to sleep, or -1. */
