@@ -37,6 +37,12 @@ install_venv() { # FOLDER REQUIREMENTS
 		mv "$1.new" "$1"
 }
 
+# Where packages of these names and versions are to be had.
+on_debian_12() {
+	# shellcheck disable=SC1091
+	[ "$(. "$SYSTEM/etc/os-release" && echo "$ID ${VERSION_ID-}")" = "debian 12" ]
+}
+
 want_packages() { # STEP PACKAGE...
 	local step=$1 missing
 	shift
@@ -44,6 +50,8 @@ want_packages() { # STEP PACKAGE...
 		die "$step: this is not Debian; install by hand what steps/$step.sh lists, then use the other commands"
 	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
+	on_debian_12 ||
+		die "$step: its packages are those of Debian 12, and ${#missing[@]} of them are missing here: ${missing[*]}; without them there is: ./build-kernel.sh devbox"
 	[ "$(id -u)" -eq 0 ] ||
 		die "$step: not root, and these packages are missing; install them with: sudo apt-get install --no-install-recommends ${missing[*]}"
 	need_space 3000 "installing the packages"

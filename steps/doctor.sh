@@ -14,8 +14,7 @@ emulator_trouble() {
 	else
 		mapfile -t missing < <(missing_packages "${PACKAGES[@]}")
 		if [ ${#missing[@]} -gt 0 ]; then
-			# shellcheck disable=SC1091
-			[ "$(. "$SYSTEM/etc/os-release" && echo "$ID ${VERSION_ID-}")" = "debian 12" ] ||
+			on_debian_12 ||
 				die "its packages are those of Debian 12, and ${#missing[@]} of them are missing here: ${missing[*]}"
 			[ "$(id -u)" -eq 0 ] || die "packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
 		fi
