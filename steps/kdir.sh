@@ -11,8 +11,9 @@ RELEASES='7.3'
 # Where dkms keeps what it makes.
 KDIR_SHARED=$SYSTEM/var/cache/vfifo
 
-# What is looked for, and what kdir_check finds; KTOOLS is what make is to be told of what compiles C.
-RELEASE='' HEADERS='' CONFIG='' KRUSTC='' KCC='' KTOOLS=() KDIR='' KDIR_LACKS=()
+# What is looked for, and what kdir_check finds; KTOOLS is what make is to be told of what compiles C,
+# KCOMMANDS what has to be here for that.
+RELEASE='' HEADERS='' CONFIG='' KRUSTC='' KCC='' KTOOLS=() KCOMMANDS=() KDIR='' KDIR_LACKS=()
 # Whether KDIR is there; if not, kdir_make makes it.
 KDIR_READY=
 
@@ -166,12 +167,12 @@ kdir_rustc() {
 kdir_cc() {
 	local version
 	KCC=$(config CONFIG_CC_VERSION_TEXT)
-	KCC=${KCC%% *} KTOOLS=("CC=$KCC")
+	KCC=${KCC%% *} KTOOLS=("CC=$KCC") KCOMMANDS=(make "$KCC")
 	[ "$(config CONFIG_CC_IS_CLANG)" = y ] || return 0
 	version=$(config CONFIG_CLANG_VERSION)
 	version=-${version%????}
 	command -v "clang$version" >/dev/null || ! command -v clang >/dev/null || version=
-	KCC=clang$version KTOOLS=("LLVM=${version:-1}")
+	KCC=clang$version KTOOLS=("LLVM=${version:-1}") KCOMMANDS=(make "$KCC" "ld.lld$version" "llvm-ar$version")
 }
 
 has_metadata() { [ -e "$1/rust/libkernel.rmeta" ] && compgen -G "$1/rust/libmacros.*" >/dev/null; }
@@ -192,7 +193,7 @@ kdir_check() {
 	kdir_cc
 	if has_metadata "$HEADERS"; then
 		KDIR=$HEADERS KDIR_READY=1
-		kdir_needs make "$KCC"
+		kdir_needs "${KCOMMANDS[@]}"
 	else
 		for folder; do
 			KDIR=$folder/$RELEASE
@@ -211,10 +212,15 @@ kdir_needs() { # COMMAND...
 	for command; do
 		command -v "$command" >/dev/null && continue
 		package=${command#x86_64-linux-gnu-}
-		case $command in pahole) package=$(as_new_as pahole dwarves) ;; xz) package=xz-utils ;; esac
+		case $command in
+		pahole) package=$(as_new_as pahole dwarves) ;;
+		xz) package=xz-utils ;;
+		ld.lld*) package=lld${command#ld.lld} ;;
+		llvm-ar*) package=llvm${command#llvm-ar} ;;
+		esac
 		case $(distribution) in
 		debian | ubuntu) KDIR_LACKS+=("$package") ;;
-		*) lacks "$command is missing" "$(install_command "${command%-[0-9]*}")" ;;
+		*) lacks "$command is missing" "$(install_command "${package%-[0-9]*}")" ;;
 		esac
 	done
 }
@@ -229,7 +235,7 @@ kdir_debian() {
 	ubuntu) lacks "its headers have no Rust metadata" "sudo apt-get install linux-lib-rust-$RELEASE" ;;
 	*) die "kernel $RELEASE: its headers have no Rust metadata ($HEADERS/rust/libkernel.rmeta), and only Debian's source is known here" ;;
 	esac
-	kdir_needs make "$KCC"
+	kdir_needs "${KCOMMANDS[@]}"
 	[ -z "$KDIR_READY" ] || return 0
 	source=linux-source-$(linux_series "$RELEASE")
 	version=$(installed "linux-headers-$RELEASE")

@@ -196,9 +196,19 @@ refused() { # TEXT...: one line with all of that in it
 	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT="%s"\nCONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=190107\n%s\n' \
 		"$RUSTC_TEXT" 'CONFIG_CC_VERSION_TEXT="Debian clang version 19.1.7 (3)"' >"$BUILD/.config"
 	stub clang-19 'exit 0'
+	stub ld.lld-19 'exit 0'
+	stub llvm-ar-19 'exit 0'
 	devbox
 	ok
 	grep -q "^make -C $BUILD .* LLVM=-19 " "$HERE/made"
+	# Of a compiler alone nothing comes.
+	sed -i 's/CLANG_VERSION=190107/CLANG_VERSION=310100/' "$BUILD/.config"
+	stub clang-31 'exit 0'
+	devbox
+	refused "sudo apt-get install --no-install-recommends lld-31 llvm-31"
+	os fedora
+	devbox
+	refused "ld.lld-31 is missing; get it: sudo dnf install lld"
 }
 
 @test "devbox: a module that came out for another kernel" {
