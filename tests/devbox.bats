@@ -558,6 +558,20 @@ with_dkms() {
 	[ "$(find "$HERE" | sort)" = "$before" ]
 }
 
+@test "doctor: packages that are not there" {
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'those of Debian 12, and [0-9]* of them are missing here: .*clang-'
+	printf 'ID=debian\nVERSION_ID="12"\n' >"$S/etc/os-release"
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	grep -A1 '^  lacks   hack on it ' <<<"$output" | grep -q 'sudo apt-get install --no-install-recommends .*clang-'
+	stub dpkg-query 'echo installed'
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	run ! grep -q 'packages are missing; get them: .*clang-' <<<"$output"
+}
+
 @test "deps: where the packages are not to be had" {
 	stub id 'echo 0'
 	printf 'ID=ubuntu\nVERSION_ID="26.10"\n' >"$S/etc/os-release"
