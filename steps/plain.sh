@@ -38,6 +38,7 @@ plain_root() { # FOLDER PROGRAM...
 		done
 	done
 	printf '%s\n' "$@" >"$root/programs"
+	early_trouble >"$root/early"
 	echo "export VFIFO_SCALE=$SCALE VFIFO_MODULE=/rust_vfifo.ko" >"$root/environment"
 	cat >"$root/init" <<-'END'
 		#!/bin/busybox sh
@@ -45,6 +46,7 @@ plain_root() { # FOLDER PROGRAM...
 		$busybox mount -t proc proc /proc
 		$busybox mount -t sysfs sysfs /sys
 		$busybox mount -t devtmpfs devtmpfs /dev
+		! $busybox dmesg | $busybox grep -qEf /early || $busybox reboot -f
 		exec >/dev/ttyS1 2>&1 </dev/null
 		. /environment
 		status=0

@@ -157,8 +157,8 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	door --tree "$LINUX" fetch
 	local dir
 	dir=$(dirname "$(tree)")
-	mkdir -p "$dir/x86/arch/x86/boot" "$VFIFO_CACHE/tools/bin"
-	: >"$dir/x86/arch/x86/boot/bzImage"
+	mkdir -p "$dir"/x86{,-debug}/arch/x86/boot "$VFIFO_CACHE/tools/bin"
+	tee "$dir"/x86{,-debug}/arch/x86/boot/bzImage </dev/null
 	printf '#!/bin/bash\nfor a; do case $a in --rwdir=*) g=${a#*=};; esac; done\n%s\n' "$1" >"$VFIFO_CACHE/tools/bin/vng"
 	printf '#!/bin/sh\nexit 0\n' >"$VFIFO_CACHE/tools/bin/qemu-system-x86_64"
 	chmod +x "$VFIFO_CACHE/tools/bin"/*
@@ -189,6 +189,37 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	door --tree "$LINUX" --accel tcg shell true
 	[ "$status" -ne 0 ]
 	[[ $output == *"the guest kernel crashed"* ]]
+}
+
+# Its console is also what the guest's dmesg says.
+@test "a debug kernel that complains while it boots is begun anew, once" {
+	local line='[    0.005608] BUG: KASAN: wild-memory-access in rcu_is_watching+0x1d/0x40'
+	printf '#!/bin/sh\ncat "%s"\n' "$HERE/dmesg" >"$HERE/dmesg.sh"
+	booted_by 'n=$(cat "$g/../n" 2>/dev/null); echo "$n." >"$g/../n"
+		: >"$g/../../dmesg"; [ -n "$n" ] || echo "$EARLY" | tee "$g/../../dmesg"
+		sh "$g/wrapper"; echo "$LATE"; echo "reboot: Power down"'
+	install "$HERE/dmesg.sh" "$VFIFO_CACHE/tools/bin/dmesg"
+	EARLY=$line door --tree "$LINUX" --accel tcg --debug shell 'echo hello'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$output" = $'guest: emulated, the kernel complained while it booted (BUG: KASAN: wild-memory-access in rcu_is_watching+0x1d/0x40); once more\nhello' ]
+	[ "$(cat "$VFIFO_CACHE/n")" = .. ]
+	# What comes later counts, whether or not that happened.
+	echo . >"$VFIFO_CACHE/n"
+	LATE=$line door --tree "$LINUX" --accel tcg --debug shell true
+	refused "the guest kernel complained: BUG: KASAN: wild-memory-access"
+	rm "$VFIFO_CACHE/n"
+	EARLY=$line LATE=${line/wild-memory-access/use-after-free} door --tree "$LINUX" --accel tcg --debug shell true
+	refused "the guest kernel complained: BUG: KASAN: use-after-free"
+	# It has not begun with anything the second time either, so that nothing was tested.
+	booted_by 'echo "$EARLY" | tee "$g/../../dmesg"; sh "$g/wrapper"; echo "reboot: Power down"'
+	EARLY=$line door --tree "$LINUX" --accel tcg --debug shell 'echo hello'
+	refused "the guest kernel complained before it had booted: BUG: KASAN: wild-memory-access"
+	[[ $output != *hello* ]]
+	# Where nothing is emulated, that is the kernel's own.
+	EARLY=$line door --tree "$LINUX" --accel kvm --debug shell 'echo hello'
+	refused "the guest kernel complained before it had booted: BUG: KASAN: wild-memory-access"
+	[[ $output != *"once more"* ]]
 }
 
 @test "a guest that ends well with a warning" {
