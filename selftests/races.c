@@ -6,7 +6,9 @@
  *
  * Each race has a number of rounds. By default as many are run as fit into a few
  * seconds, 500 at most. "-n rounds" runs that many, however long it takes: 10000
- * is a good number for a night.
+ * is a good number for a night. Loading takes most of a round, so that then all
+ * who race against it do so together, in load_unload.all, until each of them has
+ * had that many.
  */
 #include <poll.h>
 #include <sys/epoll.h>
@@ -23,7 +25,7 @@ static unsigned long rounds = ROUNDS;
 static unsigned int seconds = SECONDS;
 
 /* What those who race share. */
-#define RACERS	4
+#define RACERS	6
 
 struct race {
 	unsigned int stop;
@@ -73,16 +75,21 @@ static pid_t racer_start(step_fn *step, int self)
 		if (ret)
 			ADD(race->good[self], 1);
 		else
-			usleep(100);
+			usleep(50 + rnd(&random) % 500);
 	}
 	_exit(0);
 }
 
-/* Whether there is to be another round, after @done. */
+/* Whether there is to be another round of these, after @done. */
+static bool more_of(unsigned long wanted, unsigned int limit,
+		    unsigned long done, __s64 start)
+{
+	return done < wanted && (!limit || now_ms() - start < limit * 1000LL);
+}
+
 static bool more(unsigned long done, __s64 start)
 {
-	return done < rounds &&
-	       (!seconds || now_ms() - start < seconds * 1000LL);
+	return more_of(rounds, seconds, done, start);
 }
 
 /* Lets a little time pass, never the same. */
@@ -319,7 +326,7 @@ FIXTURE(load_unload)
 FIXTURE_VARIANT(load_unload)
 {
 	step_fn *step[RACERS];
-	bool generates;
+	bool generates, together;
 };
 
 FIXTURE_VARIANT_ADD(load_unload, opens)
@@ -355,8 +362,9 @@ FIXTURE_VARIANT_ADD(load_unload, flips)
 
 FIXTURE_VARIANT_ADD(load_unload, all)
 {
-	.step = { opens, maps, shows, stores },
+	.step = { opens, polls, maps, shows, stores, flips },
 	.generates = true,
+	.together = true,
 };
 
 FIXTURE_SETUP(load_unload)
@@ -377,45 +385,53 @@ FIXTURE_TEARDOWN(load_unload)
 	health_end(&self->health);
 }
 
-/* Whether each of them has found a device: else they need more rounds. */
-static bool all_found(int racers)
+/* How many of them have found a device since @before, in this round. */
+static int met(int racers, const unsigned long *before)
 {
-	int i;
+	int i, n = 0;
 
 	for (i = 0; i < racers; i++)
-		if (!LOAD(race->good[i]))
-			return false;
-	return true;
+		n += LOAD(race->good[i]) > before[i];
+	return n;
 }
 
 TEST_F_TIMEOUT(load_unload, against, FOREVER)
 {
-	unsigned long done = 0, before, steps = 0;
+	unsigned long done = 0, least = 0, steps = 0, before[RACERS];
+	unsigned long wanted = variant->together ? rounds : ROUNDS;
+	unsigned int limit = variant->together ? seconds : SECONDS;
+	unsigned long rounds_of[RACERS] = { 0 };
+	int i, ret, racers, wait_for;
 	__u64 random = vfifo_seed;
-	int i, ret, racers;
 	__s64 start, late;
 
 	LOG_SEED();
-	/* Both in one place. */
+	/* All in one place. */
 	for (i = 0; i < RACERS && variant->step[i]; i++)
 		self->pid[i] = racer_start(variant->step[i], i);
 	racers = i;
 	start = now_ms();
 	late = start + 6 * DEADLINE * 1000;
 	for (; !LOAD(race->wrong[0]); done++) {
-		if (!more(done, start) &&
-		    (all_found(racers) || now_ms() >= late))
+		/* If one has not found any device they need more rounds. */
+		if (!more_of(wanted, limit, least, start) &&
+		    (least || now_ms() >= late))
 			break;
-		before = found();
+		for (i = 0; i < racers; i++)
+			before[i] = LOAD(race->good[i]);
 		ret = module_load("devices=2 buffer_size=16384");
 		ASSERT_EQ(0, ret);
 		if (variant->generates) {
 			file_store(VFIFO_CLASS "/vfifo0/period_ms", "1");
 			file_store(VFIFO_CLASS "/vfifo0/mode", "1");
 		}
-		/* Mostly in the midst of it, sometimes before it begins. */
+		/*
+		 * Mostly in the midst of what all of them do, or one of them,
+		 * sometimes before it begins.
+		 */
+		wait_for = variant->together ? racers : 1;
 		if (rnd(&random) % 4) {
-			EXPECT_TRUE(eventually(found() > before ||
+			ASSERT_TRUE(eventually(met(racers, before) >= wait_for ||
 					       LOAD(race->wrong[0])));
 		}
 		jitter(&random);
@@ -423,9 +439,15 @@ TEST_F_TIMEOUT(load_unload, against, FOREVER)
 		ASSERT_EQ(0, ret);
 		/* Somebody who looks for a class may make none. */
 		ASSERT_EQ(NULL, module_left_behind());
+		least = ~0UL;
+		for (i = 0; i < racers; i++) {
+			rounds_of[i] += LOAD(race->good[i]) > before[i];
+			if (rounds_of[i] < least)
+				least = rounds_of[i];
+		}
 	}
 	STORE(race->stop, 1);
-	for (i = 0; i < RACERS && variant->step[i]; i++) {
+	for (i = 0; i < racers; i++) {
 		EXPECT_EQ(0, child_end(self->pid[i])) {
 			TH_LOG("%s", race->wrong);
 		}
@@ -433,8 +455,11 @@ TEST_F_TIMEOUT(load_unload, against, FOREVER)
 		steps += race->steps[i];
 		EXPECT_LT(0UL, race->good[i]);
 	}
-	TH_LOG("%lu rounds, %lu steps, of which %lu found a device", done,
-	       steps, found());
+	TH_LOG("%lu rounds in %lld ms, %lu steps, of which %lu found a device",
+	       done, now_ms() - start, steps, found());
+	TH_LOG("rounds in which racers 0, 1, ... found one: %lu %lu %lu %lu %lu %lu",
+	       rounds_of[0], rounds_of[1], rounds_of[2], rounds_of[3],
+	       rounds_of[4], rounds_of[5]);
 	EXPECT_HEALTHY(&self->health);
 }
 
@@ -927,6 +952,8 @@ TEST_F_TIMEOUT(resize, against_claims, FOREVER)
 
 /* ---- two claimants ---- */
 
+#define CLAIMANTS	4
+
 /* Numbers 0 and 2 want the producer's end, 1 and 3 the consumer's. */
 static int competes(int self, __u64 *random)
 {
@@ -939,12 +966,12 @@ TEST_F_TIMEOUT(resize, claims_against_claims, FOREVER)
 	unsigned long i;
 
 	LOG_SEED();
-	for (i = 0; i < RACERS; i++)
+	for (i = 0; i < CLAIMANTS; i++)
 		self->pid[i] = racer_start(competes, i);
 	while (more(found(), start) && !LOAD(race->wrong[0]))
 		usleep(1000);
 	STORE(race->stop, 1);
-	for (i = 0; i < RACERS; i++) {
+	for (i = 0; i < CLAIMANTS; i++) {
 		EXPECT_EQ(0, child_end(self->pid[i])) {
 			TH_LOG("%s", race->wrong);
 		}
