@@ -48,6 +48,8 @@ static struct knob {
 	{ DEBUGFS "failslab/reject-end", "0", "" },
 	{ DEBUGFS "fail_page_alloc/reject-start", "0", "" },
 	{ DEBUGFS "fail_page_alloc/reject-end", "0", "" },
+	/* Most of loading and unloading would be waiting for grace periods. */
+	{ "/sys/kernel/rcu_expedited", "1", "" },
 };
 
 /* Of this task; open all the time, so that opening it does not count. */
