@@ -60,11 +60,15 @@ hacker_trouble() {
 		die "the tests also need bats, shellcheck and cargo"
 }
 
+declare -A DIAGNOSED
 diagnose() { # WAY COMMAND CHECK
 	local trouble
 	trouble=$(trouble_of "$3")
 	printf '  %-7s %-26s %s\n' "$([ -z "$trouble" ] && echo works || echo lacks)" "$1" "$2"
-	[ -z "$trouble" ] || printf '          %s\n' "$trouble"
+	[ -n "$trouble" ] || return 0
+	# What two ways lack is said once.
+	printf '          %s\n' "${DIAGNOSED[$trouble]:-$trouble}"
+	: "${DIAGNOSED[$trouble]:=as said of: $1}"
 }
 
 do_doctor() {

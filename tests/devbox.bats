@@ -555,6 +555,8 @@ with_dkms() {
 	run "$DOOR/build-kernel.sh" doctor
 	ok
 	grep -A1 '^  lacks   load it on this box ' <<<"$output" | grep -q 'built by rustc 1.85.1 .*sudo pacman'
+	grep -A1 '^  lacks   ... and keep it ' <<<"$output" | grep -qx '          as said of: load it on this box'
+	[ "$(grep -c 'built by rustc 1.85.1' <<<"$output")" -eq 1 ]
 	[ "$(find "$HERE" | sort)" = "$before" ]
 }
 
@@ -565,7 +567,8 @@ with_dkms() {
 	printf 'ID=debian\nVERSION_ID="12"\n' >"$S/etc/os-release"
 	run "$DOOR/build-kernel.sh" doctor
 	ok
-	grep -A1 '^  lacks   hack on it ' <<<"$output" | grep -q 'sudo apt-get install --no-install-recommends .*clang-'
+	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'sudo apt-get install --no-install-recommends .*clang-'
+	grep -A1 '^  lacks   hack on it ' <<<"$output" | grep -q 'as said of: try it in an emulator'
 	stub dpkg-query 'echo installed'
 	run "$DOOR/build-kernel.sh" doctor
 	ok
