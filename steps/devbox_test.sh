@@ -84,8 +84,8 @@ box_follow() {
 		cat "$BOX_SAID"
 		[ $status -ne 0 ] || return 0
 		said=$(grep '^build-kernel.sh: ' "$BOX_SAID")
-		advice=${said##*; get it: sudo }
-		if [ "$(wc -l <<<"$said")" -ne 1 ] || [ "$advice" = "$said" ]; then return 1; fi
+		advice=$(sed -nE 's/.*; get (it|them): sudo //p' <<<"$said")
+		if [ "$(wc -l <<<"$said")" -ne 1 ] || [ -z "$advice" ]; then return 1; fi
 		echo "# $advice"
 		box root "${advice/install/install -y}" || return
 	done

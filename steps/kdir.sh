@@ -18,7 +18,11 @@ RELEASE='' HEADERS='' CONFIG='' KRUSTC='' KCC='' KTOOLS=() KCOMMANDS=() KDIR='' 
 KDIR_READY=
 
 # lacks WHAT COMMAND: ends with the one line about it.
-lacks() { die "kernel $RELEASE: $1; get it: $2"; }
+lacks() {
+	local it=it
+	[[ $1 != *" are missing" ]] || it=them
+	die "kernel $RELEASE: $1; get $it: $2"
+}
 
 linux_series() { sed -n 's/^\([0-9]*\.[0-9]*\).*/\1/p' <<<"$1"; }
 
@@ -202,8 +206,11 @@ kdir_check() {
 		KDIR=$KDIR/obj
 		kdir_debian
 	fi
-	[ ${#KDIR_LACKS[@]} -eq 0 ] ||
-		lacks "${#KDIR_LACKS[@]} packages are missing" "$(install_command "${KDIR_LACKS[@]}")"
+	case ${#KDIR_LACKS[@]} in
+	0) ;;
+	1) lacks "a package is missing" "$(install_command "${KDIR_LACKS[@]}")" ;;
+	*) lacks "${#KDIR_LACKS[@]} packages are missing" "$(install_command "${KDIR_LACKS[@]}")" ;;
+	esac
 }
 
 # That what a command needs is there; on Debian its package is noted if it is not.

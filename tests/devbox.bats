@@ -87,7 +87,7 @@ refused() { # TEXT...: one line with all of that in it
 @test "devbox: headers are missing" {
 	rm -r "$BUILD"
 	devbox
-	refused "kernel $R: its headers are missing; get it: sudo apt-get install linux-headers-$R"
+	refused "kernel $R: its headers are missing; get them: sudo apt-get install linux-headers-$R"
 	os fedora
 	devbox
 	refused "sudo dnf install kernel-devel-$R"
@@ -149,7 +149,7 @@ refused() { # TEXT...: one line with all of that in it
 	metadata
 	sed -i 's/stub-cc/missing-cc-19/' "$BUILD/.config"
 	devbox
-	refused "sudo apt-get install --no-install-recommends missing-cc-19"
+	refused "a package is missing; get it: sudo apt-get install --no-install-recommends missing-cc-19"
 	os fedora
 	devbox
 	refused "missing-cc-19 is missing; get it: sudo dnf install missing-cc"
@@ -284,7 +284,7 @@ debian_source() {
 		"madison libelf-dev") printf " libelf-dev | 0.194-1~bpo13+1 | x\n libelf-dev | 0.192-4 | x\n";;
 		esac'
 	devbox
-	refused "kernel $R: 4 packages are missing; get it: sudo apt-get install --no-install-recommends linux-source-7.3=7.3.4-1~bpo13+1 libc6-dev libelf-dev=0.194-1~bpo13+1 rust-src"
+	refused "kernel $R: 4 packages are missing; get them: sudo apt-get install --no-install-recommends linux-source-7.3=7.3.4-1~bpo13+1 libc6-dev libelf-dev=0.194-1~bpo13+1 rust-src"
 }
 
 @test "devbox: on Debian, where nothing is installed" {
@@ -301,7 +301,7 @@ debian_source() {
 	sed -i "s,^TOOLPATH=.*,TOOLPATH=$STUBS:$HERE/bin," "$DOOR/steps/lib.sh"
 	sed -i "s,/usr/bin/rustc,/nowhere," "$DOOR/steps/kdir.sh"
 	devbox
-	refused "11 packages are missing; get it: sudo apt-get install --no-install-recommends rustc=1.85.1+dfsg1-1 rust-src=1.85.1+dfsg1-1 linux-source-7.3=7.3.4-1~bpo13+1 bindgen flex bison bc" \
+	refused "11 packages are missing; get them: sudo apt-get install --no-install-recommends rustc=1.85.1+dfsg1-1 rust-src=1.85.1+dfsg1-1 linux-source-7.3=7.3.4-1~bpo13+1 bindgen flex bison bc" \
 		"libc6-dev libelf-dev libssl-dev"
 }
 
