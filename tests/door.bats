@@ -264,6 +264,11 @@ splat() {
 		======== "BUG: KCSAN: data-race in c / d" "read to 1 by task 2 on cpu 0:" " d+0x1/0x2 [rust_vfifo]" ========
 	[ "$(complaints | grep -c 'BUG: KCSAN: data-race in c / d')" -eq 1 ]
 	[ "$(complaints | grep -c 'BUG: KCSAN')" -eq 1 ]
+	# And not where it is the kernel's own.
+	splat ======== "BUG: KCSAN: data-race in do_fcntl / fasync_insert_entry" " fasync_insert_entry+0x1/0x2" " d+0x1/0x2 [rust_vfifo]" ======== \
+		======== "BUG: KCSAN: data-race in d / do_fcntl" " d+0x1/0x2 [rust_vfifo]" ========
+	[[ $(complaints | grep 'BUG: KCSAN') == *"BUG: KCSAN: data-race in d / do_fcntl" ]]
+	[ "$(complaints | grep -c 'BUG: KCSAN')" -eq 1 ]
 }
 
 # parts_of ARGUMENT...: what the door would run, if each part took no time.
