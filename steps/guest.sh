@@ -58,9 +58,28 @@ vng_options() { # ACCEL
 # Else each page of each program is asked for each time: Python took eight times as long to start.
 HOST_FILES=rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose
 
+# Seconds until a guest must have begun. Now and then a processor that is emulated on a busy machine goes
+# round and round instead, and would do so until the end of the guest's time.
+BOOT_SECONDS=$((100 * SCALE))
+
+# watch_boot ACCEL FILE: ends this process, whatever it becomes, if by then nothing is in FILE.
+watch_boot() {
+	local pid=$BASHPID
+	rm -f "$GUEST/stalled"
+	[ "$1" = tcg ] || return 0
+	{
+		until [ -s "$2" ] || [ $((SECONDS - from)) -ge "$BOOT_SECONDS" ]; do
+			sleep 1
+			kill -0 "$pid" || exit
+		done
+		[ -s "$2" ] || { echo "$BOOT_SECONDS" >"$GUEST/stalled" && kill "$pid"; }
+	} >/dev/null 2>&1 9>&- &
+}
+
 boot() { # SECONDS ACCEL: runs $GUEST/command; console in $GUEST/console
-	local VNG
+	local VNG from=$SECONDS
 	vng_options "$2"
+	watch_boot "$2" "$GUEST/booted"
 	exec timeout --kill-after=5 "$1" "${VNG[@]}" --append "$HOST_FILES" --verbose --rwdir="$GUEST" --cwd "$GUEST" \
 		-- "sh $GUEST/wrapper"
 }
@@ -89,14 +108,19 @@ boot_guest() {
 
 # QEMU's emulation of two processors may trap on an instruction that the kernel is just patching (a
 # static key), and on a busy machine it lets a first interrupt come so early that the debug kernel takes
-# it for a fault of its own. When that happens before a guest has begun with anything of ours, it is begun
-# anew, once: what complained so early no longer checks all that it should.
+# it for a fault of its own; or nothing goes on. When that happens before a guest has begun with anything
+# of ours, it is begun anew, once: what complained so early no longer checks all that it should.
 emulator_slipped() {
 	local what='Oops: int3'
 	[ "$DEBUG" != debug ] || what=$(trouble)
-	[ -z "${AGAIN-}" ] && [ "$ACCEL" = tcg ] && [ ! -e "$GUEST/booted" ] &&
-		what=$(complaints | grep -aoE -m 1 "($what).*") || return
-	say "guest: emulated, the kernel complained while it booted ($what); once more"
+	[ -z "${AGAIN-}" ] && [ "$ACCEL" = tcg ] && [ ! -e "$GUEST/booted" ] || return
+	if [ -e "$GUEST/stalled" ]; then
+		say "guest: emulated, it had not booted after $(cat "$GUEST/stalled") s; once more"
+	elif what=$(complaints | grep -aoE -m 1 "($what).*"); then
+		say "guest: emulated, the kernel complained while it booted ($what); once more"
+	else
+		return 1
+	fi
 }
 
 # guest_logged LABEL LOG SECONDS COMMAND: the same for what takes long. The output goes to the log,

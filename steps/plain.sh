@@ -13,10 +13,7 @@ plain_guest() {
 	root=$GUEST/root
 	plain_root "$root" "$@" || die "selftest: the initramfs can't be made; the disk may be full"
 	[ "$ACCEL" = tcg ] || cpu=host
-	launch "$GUEST/console" timeout --kill-after=5 "$deadline" "$QEMU" -accel "$ACCEL" -cpu "$cpu" -smp 2 \
-		-m "$((2 * ${MEMORY%G}))G" -kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" \
-		-append "console=ttyS0 panic=-1 $(kernel_options | paste -sd ' ')" \
-		-nodefaults -display none -no-reboot -serial stdio -serial "file:$GUEST/output"
+	launch "$GUEST/console" plain_boot "$deadline" "$cpu"
 	wait "$CHILD" || true
 	CHILD=
 	if grep -qa . "$GUEST/output"; then : >"$GUEST/booted"; fi
@@ -24,6 +21,15 @@ plain_guest() {
 	[ -s "$GUEST/status" ] || rm "$GUEST/status"
 	judge "$deadline"
 	if emulator_slipped; then AGAIN=1 plain_guest "${all[@]}"; fi
+}
+
+plain_boot() { # SECONDS CPU
+	local from=$SECONDS
+	watch_boot "$ACCEL" "$GUEST/output"
+	exec timeout --kill-after=5 "$1" "$QEMU" -accel "$ACCEL" -cpu "$2" -smp 2 \
+		-m "$((2 * ${MEMORY%G}))G" -kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" \
+		-append "console=ttyS0 panic=-1 $(kernel_options | paste -sd ' ')" \
+		-nodefaults -display none -no-reboot -serial stdio -serial "file:$GUEST/output"
 }
 
 plain_root() { # FOLDER PROGRAM...
