@@ -222,6 +222,53 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	[[ $output != *"once more"* ]]
 }
 
+@test "a guest that stands still while it boots is begun anew, once" {
+	sed -i 's/^BOOT_SECONDS=.*/BOOT_SECONDS=2/' "$DOOR/steps/guest.sh"
+	booted_by 'n=$(cat "$g/../n" 2>/dev/null); echo "$n." >"$g/../n"
+		[ -n "$n" ] || exec sleep 500
+		sh "$g/wrapper"; sleep 3; echo "reboot: Power down"'
+	door --tree "$LINUX" --accel tcg shell 'sleep 3; echo hello'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$output" = $'guest: emulated, it had not booted after 2 s; once more\nhello' ]
+	booted_by 'echo "e820: register RAM buffer"; exec sleep 500'
+	door --tree "$LINUX" --accel tcg shell 'echo hello'
+	[[ $output == *"once more"* ]]
+	refused "did not boot within its time: QEMU said: e820: register RAM buffer"
+	# Nobody is left who watches, nor keeps the lock.
+	door --tree "$LINUX" patch
+	[ "$status" -eq 0 ]
+}
+
+# plain SCRIPT: what is said and counted of a plain guest for which that stands.
+plain() {
+	export CACHE=$VFIFO_CACHE ROOT=$DOOR LOGS=$HERE/log DEBUG='' VFIFO_RESULTS=$HERE/results
+	# shellcheck source=/dev/null
+	. "$REAL/steps/lib.sh" && . "$REAL/steps/guest.sh" && . "$REAL/steps/kunit.sh" && . "$REAL/steps/selftest.sh"
+	scratch GUEST
+	mkdir -p "$LOGS/kselftest"
+	: >"$VFIFO_RESULTS"
+	GUEST_SECONDS=0
+	eval "plain_guest() { $1; cp \"\$GUEST/console\" \"\$LOGS/\$CONSOLE\"; }"
+	count() { cat "$2" >/dev/null && result 1 0 0; }
+	run selftest_plain
+	echo "$output"
+	rm -rf "$GUEST"
+}
+
+@test "a plain guest that runs nothing is one failure, and says what never ran" {
+	plain 'GUEST_END=unbooted; echo e820 >"$GUEST/console"; : >"$GUEST/output"'
+	[ "$status" -ne 0 ]
+	[[ $output == *"FAILED   selftest, plain: the guest did not boot within its time: QEMU said: e820"* ]]
+	[[ $output == *"FAILED   selftest, plain: never ran: suspend system limits"* ]]
+	[ "$(cat "$VFIFO_RESULTS")" = $'0\t1\t0' ]
+	# Nor is it enough that it ends well.
+	plain 'GUEST_END=exit; : >"$GUEST/console"; printf "== suspend\\nok\\n== system\\nok\\n" >"$GUEST/output"'
+	[ "$status" -ne 0 ]
+	[[ $output == *"FAILED   selftest, plain: never ran: limits"* ]]
+	[ "$(cat "$VFIFO_RESULTS")" = $'1\t0\t0\n1\t0\t0\n0\t1\t0' ]
+}
+
 @test "a guest that ends well with a warning" {
 	booted_by 'sh "$g/wrapper"; echo "WARNING: mm/x.c:1 at y"; echo "reboot: Power down"'
 	door --tree "$LINUX" --accel tcg shell true
