@@ -22,7 +22,6 @@ helper()
 
 hold_map=$(helper hold_map)
 uevents=$(helper uevents)
-fail_load=$(helper fail_load)
 
 name=$(basename "$module" .ko)
 name=${name//-/_}
@@ -342,21 +341,6 @@ failure_half_way()
 	[ -c /dev/vfifo1 ] && [ ! -e /dev/vfifo2 ]
 }
 
-# shellcheck disable=SC2317
-every_allocation_fails_once()
-{
-	local out rc=0
-
-	if [[ $module != */* ]]; then
-		echo "# VFIFO_MODULE has to be the path of a file"
-		return "$KSFT_SKIP"
-	fi
-	out=$("$fail_load" "$module" "$name" "devices=2") || rc=$?
-	echo "# $out"
-	unloaded || return 1
-	return $rc
-}
-
 # An attribute that somebody has open is cut off, and doesn't hold up unloading.
 # shellcheck disable=SC2317
 open_attribute_does_not_keep_it()
@@ -440,7 +424,7 @@ tests="defaults unloading_leaves_nothing several_devices size_is_rounded_up
        new_device_holds_no_old_byte sleeping_reader_keeps_it
        open_attribute_does_not_keep_it unloading_while_generating
        events_of_loading events_of_unloading event_on_demand failure_half_way
-       every_allocation_fails_once dyndbg_parameter no_kernel_warning"
+       dyndbg_parameter no_kernel_warning"
 
 ktap_print_header
 [ "$(id -u)" -eq 0 ] || skip "only root can load modules"

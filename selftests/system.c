@@ -8,7 +8,6 @@
 #include <termios.h>
 #include <sys/uio.h>
 
-#include "fail_nth.h"
 #include "vfifo_test.h"
 
 #define WORD		"AUTO "
@@ -303,42 +302,6 @@ TEST_F(memory, the_largest_capacity)
 	EXPECT_TRUE(get(&self->dev, len + MIB, pos));
 	EXPECT_EQ(0, attr_set("capacity", self->dev.capacity));
 	EXPECT_TRUE(unharmed(&self->dev, 0, 0));
-}
-
-/* Each allocation of a resize fails once. */
-TEST_F_TIMEOUT(memory, every_allocation_fails_once, 60)
-{
-	const char *reason = fail_setup();
-	long len = self->dev.capacity - 100, pos = 1000, left;
-	int fd, ret, n;
-	char text[32];
-
-	if (reason)
-		SKIP(return, "%s", reason);
-	snprintf(text, sizeof(text), "%ld", 4 * self->dev.capacity);
-	ASSERT_TRUE(put(&self->dev, pos, 0) && get(&self->dev, pos, 0));
-	fd = attr_open("capacity", O_WRONLY);
-	ASSERT_LE(0, fd);
-	for (n = 1;; n++) {
-		ASSERT_TRUE(put(&self->dev, len, pos));
-		fail_nth(n);
-		ret = res(pwrite(fd, text, strlen(text), 0));
-		left = fail_left();
-		if (ret >= 0)
-			break;
-		EXPECT_EQ(-ENOMEM, ret);
-		ASSERT_TRUE(unharmed(&self->dev, len, pos)) {
-			TH_LOG("allocation %d", n);
-		}
-		pos += self->dev.capacity;
-	}
-	close(fd);
-	fail_restore();
-	EXPECT_LT(0, left);
-	EXPECT_LT(3, n);
-	TH_LOG("%d allocations failed", n - 1);
-	EXPECT_EQ(4 * self->dev.capacity, attr_get("capacity"));
-	EXPECT_TRUE(get(&self->dev, len, pos));
 }
 
 /* ---- a log that stays quiet ---- */
