@@ -608,7 +608,7 @@ with_dkms() {
 		box_boot 60 "$R" "" "echo hello"
 		echo "end: $GUEST_END"
 	END
-	export CACHE=$VFIFO_CACHE DOOR R HERE LOGS=$HERE ACCEL=tcg VFIFO_SCALE=2 SLIPS=1
+	export CACHE=$VFIFO_CACHE DOOR R HERE LOGS=$HERE ACCEL=tcg DEBUG='' VFIFO_SCALE=2 SLIPS=1
 	mkdir "$HERE/root"
 	run bash "$HERE/box"
 	ok
