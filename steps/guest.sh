@@ -58,9 +58,9 @@ vng_options() { # ACCEL
 # Else each page of each program is asked for each time: Python took eight times as long to start.
 HOST_FILES=rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose
 
-# Seconds until a guest must have begun. Now and then a processor that is emulated on a busy machine goes
-# round and round instead, and would do so until the end of the guest's time.
-BOOT_SECONDS=$((100 * SCALE))
+# Seconds, times SCALE, until a guest must have begun. Now and then a processor that is emulated on a busy
+# machine goes round and round instead, and would do so until the end of the guest's time.
+BOOT_SECONDS=100
 
 # watch_boot ACCEL FILE: ends this process, whatever it becomes, if by then nothing is in FILE.
 watch_boot() {
@@ -68,11 +68,11 @@ watch_boot() {
 	rm -f "$GUEST/stalled"
 	[ "$1" = tcg ] || return 0
 	{
-		until [ -s "$2" ] || [ $((SECONDS - from)) -ge "$BOOT_SECONDS" ]; do
+		until [ -s "$2" ] || [ $((SECONDS - from)) -ge $((BOOT_SECONDS * SCALE)) ]; do
 			sleep 1
 			kill -0 "$pid" || exit
 		done
-		[ -s "$2" ] || { echo "$BOOT_SECONDS" >"$GUEST/stalled" && kill "$pid"; }
+		[ -s "$2" ] || { echo $((BOOT_SECONDS * SCALE)) >"$GUEST/stalled" && kill "$pid"; }
 	} >/dev/null 2>&1 9>&- &
 }
 
