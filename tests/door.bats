@@ -242,13 +242,12 @@ booted_by() { # SCRIPT that stands for virtme-ng
 
 # plain SCRIPT: what is said and counted of a plain guest for which that stands.
 plain() {
-	export CACHE=$VFIFO_CACHE ROOT=$DOOR LOGS=$HERE/log DEBUG='' VFIFO_RESULTS=$HERE/results
+	export CACHE=$VFIFO_CACHE ROOT=$DOOR LOGS=$HERE/log DEBUG='' VFIFO_RESULTS=$HERE/results GUEST_SECONDS=0
 	# shellcheck source=/dev/null
 	. "$REAL/steps/lib.sh" && . "$REAL/steps/guest.sh" && . "$REAL/steps/kunit.sh" && . "$REAL/steps/selftest.sh"
 	scratch GUEST
 	mkdir -p "$LOGS/kselftest"
 	: >"$VFIFO_RESULTS"
-	GUEST_SECONDS=0
 	eval "plain_guest() { $1; cp \"\$GUEST/console\" \"\$LOGS/\$CONSOLE\"; }"
 	count() { cat "$2" >/dev/null && result 1 0 0; }
 	run selftest_plain
