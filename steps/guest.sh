@@ -64,20 +64,20 @@ BOOT_SECONDS=100
 
 # watch_boot ACCEL FILE: ends this process, whatever it becomes, if by then nothing is in FILE.
 watch_boot() {
-	local pid=$BASHPID
+	local pid=$BASHPID from=$SECONDS limit=$((BOOT_SECONDS * SCALE))
 	rm -f "$GUEST/stalled"
 	[ "$1" = tcg ] || return 0
 	{
-		until [ -s "$2" ] || [ $((SECONDS - from)) -ge $((BOOT_SECONDS * SCALE)) ]; do
+		until [ -s "$2" ] || [ $((SECONDS - from)) -ge "$limit" ]; do
 			sleep 1
 			kill -0 "$pid" || exit
 		done
-		[ -s "$2" ] || { echo $((BOOT_SECONDS * SCALE)) >"$GUEST/stalled" && kill "$pid"; }
+		[ -s "$2" ] || { echo "$limit" >"$GUEST/stalled" && kill "$pid"; }
 	} >/dev/null 2>&1 9>&- &
 }
 
 boot() { # SECONDS ACCEL: runs $GUEST/command; console in $GUEST/console
-	local VNG from=$SECONDS
+	local VNG
 	vng_options "$2"
 	watch_boot "$2" "$GUEST/booted"
 	exec timeout --kill-after=5 "$1" "${VNG[@]}" --append "$HOST_FILES" --verbose --rwdir="$GUEST" --cwd "$GUEST" \

@@ -24,7 +24,6 @@ plain_guest() {
 }
 
 plain_boot() { # SECONDS CPU
-	local from=$SECONDS
 	watch_boot "$ACCEL" "$GUEST/output"
 	exec timeout --kill-after=5 "$1" "$QEMU" -accel "$ACCEL" -cpu "$2" -smp 2 \
 		-m "$((2 * ${MEMORY%G}))G" -kernel "$O/arch/x86/boot/bzImage" -initrd "$GUEST/initrd" \
