@@ -27,6 +27,16 @@ configure() {
 	mv "$wanted.new" "$wanted"
 }
 
+# merge_fragment FILE: that configuration and what vfifo needs, as $O/.config; says what of that is not met.
+merge_fragment() {
+	local option
+	(cd "$SRC" && scripts/kconfig/merge_config.sh -m -O "$O" "$1" "$ROOT/Kconfig.fragment") &&
+		kmake olddefconfig || return
+	while read -r option; do
+		grep -qxF "$option" "$O/.config" || { echo "$option is not met in this configuration"; return 1; }
+	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
+}
+
 install_selftests() {
 	# A stale program would otherwise still be run.
 	rm -rf "$O/kselftest-installed"
