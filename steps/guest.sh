@@ -36,9 +36,10 @@ kernel_options() {
 }
 
 # That kmemleak is disabled is nothing to complain of where that kernel was told so.
+TROUBLE_BUT_KMEMLEAK=${TROUBLE/|leak detector disabled/}
 trouble() {
 	if grep -qa 'ommand line: .*kmemleak=off' "$LOGS/$CONSOLE"; then
-		echo "${TROUBLE/|leak detector disabled/}"
+		echo "$TROUBLE_BUT_KMEMLEAK"
 	else
 		echo "$TROUBLE"
 	fi
@@ -148,7 +149,7 @@ prepare_guest() { # COMMAND
 
 # What a guest of the debug kernel must not have said by the time it begins; for others, nothing.
 early_trouble() {
-	if [ "$DEBUG" = debug ]; then echo "${TROUBLE/|leak detector disabled/}"; fi
+	if [ "$DEBUG" = debug ]; then echo "$TROUBLE_BUT_KMEMLEAK"; fi
 }
 
 new_guest() { # COMMAND
