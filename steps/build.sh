@@ -31,7 +31,7 @@ configure() {
 merge_fragment() {
 	local option
 	(cd "$SRC" && scripts/kconfig/merge_config.sh -m -O "$O" "$1" "$ROOT/Kconfig.fragment") &&
-		kmake olddefconfig || return
+		kmake -s olddefconfig || return
 	while read -r option; do
 		grep -qxF "$option" "$O/.config" || { echo "$option is not met in this configuration"; return 1; }
 	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")

@@ -94,7 +94,7 @@ external_complete() {
 # The fragment must hold in a configuration that is not ours.
 fragment_merges() { # WORK
 	local O=$1/config
-	kmake x86_64_defconfig && merge_fragment "$O/.config"
+	kmake -s x86_64_defconfig && merge_fragment "$O/.config"
 }
 
 check_series() {
