@@ -3,8 +3,9 @@
  * What the vfifo tests share.
  *
  * The tests use /dev/vfifo0, or the device that VFIFO_NAME names. Whatever is
- * queued there is lost; mode, period and capacity are put back. An option
- * "-s seed", before any other, repeats the random choices of an earlier run.
+ * queued there is lost; mode, period and capacity are put back. Random choices are
+ * the same each time; an option "-s seed", before any other, makes other ones, and
+ * "-s random" those of a seed that is told.
  * VFIFO_SCALE=N gives everything N times as long.
  */
 #ifndef VFIFO_TEST_H
@@ -80,7 +81,7 @@ static inline __s64 now_ms(void)
 
 /* ---- random choices and recognisable bytes ---- */
 
-static __u64 vfifo_seed;
+static __u64 vfifo_seed = 1;
 
 static inline __u64 mix64(__u64 x)
 {
@@ -421,12 +422,12 @@ static inline int vfifo_main(int argc, char **argv)
 		for (t = f->tests; t; t = t->next)
 			t->timeout *= vfifo_scale();
 	if (argc > 2 && !strcmp(argv[1], "-s")) {
-		vfifo_seed = strtoull(argv[2], NULL, 0);
+		vfifo_seed = strcmp(argv[2], "random") ?
+			     strtoull(argv[2], NULL, 0) :
+			     mix64(now_ms() ^ ((__u64)getpid() << 40)) >> 32;
 		argv[2] = argv[0];
 		argc -= 2;
 		argv += 2;
-	} else {
-		vfifo_seed = mix64(now_ms() ^ ((__u64)getpid() << 40)) >> 32;
 	}
 	if (access(VFIFO_CLASS, F_OK)) {
 		ksft_print_header();

@@ -73,9 +73,10 @@ soak_trinity() { soak_fire trinity "$1"; }
 # The kselftests that go on for as long as they are told, and how they are told. Rounds that load the
 # module take long in a kernel with sanitizers, so that most of them are for the ordinary one.
 soak_long() { # MINUTES
-	soak_programs "$1" "races -n $(($1 * 50))" "limits -n $1" "fuzz -t $(($1 * 60))" "inject -n 1"
+	soak_programs "$1" "races -s random -n $(($1 * 50))" "limits -s random -n $1" \
+		"fuzz -s random -t $(($1 * 60))" "inject -n 1"
 }
-soak_rounds() { soak_programs "$1" "races -n $(($1 * 1000))"; }
+soak_rounds() { soak_programs "$1" "races -s random -n $(($1 * 1000))"; }
 
 soak_programs() { # MINUTES PROGRAM-AND-OPTIONS...
 	local from=$SECONDS minutes=$1 list=$O/kselftest-installed/kselftest-list.txt program options run='' variables='' status=0
