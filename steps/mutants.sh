@@ -61,7 +61,7 @@ do_mutants() { # [NAME]...
 	names=$(list_mutants "$kernel" "$@")
 	[ -n "$DEBUG" ] || rest=$(list_mutants debug "$@")
 	[ -z "$rest" ] || [ -e "$K/x86-debug/arch/x86/boot/bzImage" ] ||
-		die "mutants: some need the debug kernel, which is not there; run ./build-kernel.sh --debug build"
+		die "mutants: some need the debug kernel, which is not there; run $DOOR --debug build"
 	if [ -n "$names" ]; then
 		prepare_mutants "$names"
 		for name in $names; do
@@ -73,7 +73,7 @@ do_mutants() { # [NAME]...
 		done
 		end_mutants
 		trap on_exit EXIT
-		must "mutants: without them again" mutants-build.log "run ./build-kernel.sh build" kmake
+		must "mutants: without them again" mutants-build.log "run $DOOR build" kmake
 		say "mutants: $caught caught, $survived survived, by the $kernel kernel ($(span $((SECONDS - from))))"
 	fi
 	if [ -n "$rest" ]; then
@@ -93,13 +93,13 @@ do_mutants() { # [NAME]...
 # a run that was ended in the middle, before they are what the sources give.
 prepare_mutants() { # NAMES
 	[ -e "$O/samples/rust/rust_vfifo.ko" ] && [ -e "$O/arch/x86/boot/bzImage" ] ||
-		die "there is no kernel yet; run ./build-kernel.sh build first"
-	[ -d "$O/kselftest-installed/vfifo" ] || die "mutants: no kselftests are installed; run ./build-kernel.sh build"
+		die "there is no kernel yet; run $DOOR build first"
+	[ -d "$O/kselftest-installed/vfifo" ] || die "mutants: no kselftests are installed; run $DOOR build"
 	recover_tree
 	make_series
 	BASE=${COMMITS[-1]}
 	[ "$BASE" = "$(kgit rev-parse refs/vfifo/head)" ] ||
-		die "mutants: the kernel tree is not what the sources give; run ./build-kernel.sh patch, and build"
+		die "mutants: the kernel tree is not what the sources give; run $DOOR patch, and build"
 	refuse_edits
 	map_files
 	scratch WORK
@@ -158,6 +158,7 @@ mutant() {
 	if same_objects; then say "  FAILED   $1: changes nothing that is compiled"; return 1; fi
 	if touches_kernel "$1"; then kernel=$WORK/bad; fi
 	run_tests "$1" "$kernel" "$(mutant_says "$1" Test)" "$(leaks "$1")"
+	if [ "$GUEST_END" = unbooted ]; then say "  FAILED   $1: $(guest_trouble), so nothing was tested"; return 1; fi
 	by=$(noticed)
 	if [ -z "$by" ]; then
 		say "  SURVIVED $1 ($(span $((SECONDS - from)))): unnoticed by $(mutant_says "$1" Test | paste -sd ,)"
@@ -195,7 +196,7 @@ run_tests() {
 noticed() {
 	local log name
 	complaints | grep -aoE "($TROUBLE).*" | head -n 1 | sed 's/^/the kernel log: /' || true
-	case $GUEST_END in crash) echo "the kernel died" ;; hang) echo "the guest hung" ;; unbooted) echo "no boot" ;; esac
+	case $GUEST_END in crash) echo "the kernel died" ;; hang) echo "the guest hung" ;; esac
 	if [ "$GUEST_END" = exit ] && [ "$GUEST_STATUS" = 2 ]; then echo "the module does not load"; fi
 	for log in "$GUEST"/tests/*; do
 		[ -e "$log" ] || continue
