@@ -62,8 +62,11 @@ usage() {
 	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
 	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
 	  soak [MINUTES]
-	              what takes longer: the debug kernel under stress-ng and trinity (10 minutes each by default),
-	              long modes of the kselftests, the mutants, "series --build"; one summary line
+	              what takes a night: the debug kernel under stress-ng and trinity (10 minutes each by default),
+	              long modes of the kselftests, "--kcsan selftest", mutants, shutdown, "series --build", matrix,
+	              "deb --test", "devbox --test"; one summary line
+	              soak MINUTES stress|trinity|long|rounds: that part alone; "rounds" is races in the ordinary
+	              kernel, 1,000 rounds of each a minute given, the others are mostly for --debug
 
 	  doctor      which of the ways to use this would work here, and what each lacks; changes nothing
 
@@ -85,7 +88,7 @@ usage() {
 	  shutdown    end systems whose devices are busy, in every way there is
 	  mutants [NAME]...
 	              put the bugs of tests/mutants/ in, one at a time: which test catches each, and which survived
-	  bench       measure vfifo against a pipe and others, 10 min on two quiet processors
+	  bench       measure vfifo against a pipe and others, 4 min on two quiet processors, the first time 7
 	              --quick: a few figures; --check: instructions are no more than in bench/baseline.json;
 	              --baseline: write that; --profile: instructions of a write and a read by function
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
@@ -151,6 +154,8 @@ esac
 OUT=$ROOT/build${DEBUG:+/$DEBUG}
 [ -z "$DEBUG" ] || slow_guest
 LOGS=$OUT/log
+# What advice begins with.
+DOOR="./build-kernel.sh${DEBUG:+ --$DEBUG}${TREE:+ --tree $TREE}"
 
 # Read whole before it runs, so that this file may change meanwhile.
 {

@@ -916,8 +916,7 @@ TEST_F(claim, whoever_waits_is_seen_to)
 	close(fd);
 }
 
-/* A producer that dies before it told anyone has published all the same. */
-/* Sends the signal that is asked for by whoever does not sleep and not poll. */
+/* Whether a SIGIO comes by then. */
 static bool signalled(int ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };

@@ -439,6 +439,8 @@ static int look_through_log(struct __test_metadata *_metadata)
 	int count = 0;
 	ssize_t len;
 
+	if (fd < 0)
+		return -errno;
 	while ((len = read(fd, record, sizeof(record) - 1)) > 0 ||
 	       (len < 0 && errno == EPIPE)) {
 		record[len < 0 ? 0 : len] = '\0';

@@ -19,8 +19,9 @@ do_deb() {
 		die "deb --config running: the configuration of the running kernel is none of $(running_files | paste -sd ' '); take another: --config distro"
 	deb_tools
 	[ -z "$test" ] || box_needs "deb --test"
-	need_tree
-	[ -e "$SRC/samples/rust/rust_vfifo.rs" ] || die "deb: the kernel tree has no series in it; run ./build-kernel.sh patch"
+	# Elsewhere than on Debian 12 the tools come by hand, and the tree by --tree.
+	find_tree || { do_deps; do_fetch; }
+	do_patch
 	# The small kernel is that of "build", and so are its objects. Packages are left beside those.
 	use_objects
 	if [ "$config" = small ]; then

@@ -155,7 +155,8 @@ box_qemu() { # SECONDS RELEASE APPEND
 	"$VIRTIOFSD" "--socket-path=$socket" -o "source=$BOX" -o sandbox=chroot -o cache=always &
 	daemon=$!
 	for _ in {1..100}; do [ -S "$socket" ] && break; sleep 0.1; done
-	timeout --kill-after=5 "$1" "$QEMU" "${accel[@]}" "${machine[@]}" \
+	# In this process group, so that it ends with the rest.
+	timeout --foreground --kill-after=5 "$1" "$QEMU" "${accel[@]}" "${machine[@]}" \
 		-object memory-backend-memfd,id=memory,size=1G,share=on -numa node,memdev=memory \
 		-chardev "socket,id=files,path=$socket" -device vhost-user-fs-pci,chardev=files,tag=box \
 		-append "$append rootfstype=virtiofs"

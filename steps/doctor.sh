@@ -56,8 +56,10 @@ packages_trouble() {
 
 hacker_trouble() {
 	emulator_trouble
-	command -v bats >/dev/null && command -v shellcheck >/dev/null && command -v cargo >/dev/null ||
-		die "the tests also need bats, shellcheck and cargo"
+	# Where there are packages, these are among those of the step deps.
+	command -v dpkg-query >/dev/null ||
+		{ command -v bats && command -v shellcheck && command -v cargo; } >/dev/null ||
+		die "the tests also need bats, shellcheck and cargo; install them"
 }
 
 declare -A DIAGNOSED

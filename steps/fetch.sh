@@ -41,7 +41,7 @@ find_tree() {
 	return 1
 }
 
-need_tree() { find_tree || die "there is no kernel tree in $CACHE; run ./build-kernel.sh fetch first"; }
+need_tree() { find_tree || die "there is no kernel tree in $CACHE; run $DOOR fetch first"; }
 
 # adopt DIR: DIR/src becomes a tree with history; the rename at the end makes it count.
 adopt() {

@@ -141,7 +141,7 @@ GUEST_AT='s/^# selftests: vfifo: ([^ ]+)$/\1, /p'
 guest_at() { sed -nE "$GUEST_AT" "$GUEST/output" | tail -n 1; }
 
 prepare_guest() { # COMMAND
-	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run ./build-kernel.sh build first"
+	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run $DOOR build first"
 	command -v "$QEMU" >/dev/null || die "QEMU ($QEMU) is missing; run ./build-kernel.sh deps as root"
 	choose_accel
 	new_guest "$1"
@@ -257,7 +257,7 @@ do_shell() {
 		exit "$GUEST_STATUS"
 	fi
 	[ -t 0 ] || die "shell: needs a terminal; to run one command: ./build-kernel.sh shell COMMAND"
-	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run ./build-kernel.sh build first"
+	[ -e "$O/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run $DOOR build first"
 	[ -n "$GUEST" ] || scratch GUEST
 	choose_accel
 	vng_options "$ACCEL"

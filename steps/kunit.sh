@@ -24,7 +24,7 @@ do_kunit() { # [RUSTC COMPILER]
 	need_tree
 	local from=$SECONDS
 	[ $# -eq 0 ] || use_compilers "$@"
-	[ -e "$SRC/samples/rust/rust_vfifo/.kunitconfig" ] || die "kunit: the kernel tree has no series in it; run ./build-kernel.sh patch"
+	[ -e "$SRC/samples/rust/rust_vfifo/.kunitconfig" ] || die "kunit: the kernel tree has no series in it; run $DOOR patch"
 	[ -e "$K/$KUNIT_OBJECTS/linux" ] || need_space 1500 "the objects of the KUnit kernel"
 	must "kunit: configuration" kunit-config.log "see the log" kunit_py config
 	must "kunit: UML kernel" kunit-build.log "the first error is in the log" kunit_py build

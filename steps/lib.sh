@@ -50,6 +50,8 @@ start() {
 	mkdir -p "$CACHE" "$LOGS" 2>/dev/null ||
 		die "cannot write to $CACHE or $LOGS; set VFIFO_CACHE to a folder that you may write"
 	CACHE=$(cd "$CACHE" && pwd -P)
+	[ "$CACHE" != "$KDIR_SHARED" ] ||
+		die "VFIFO_CACHE=$CACHE is where devbox --dkms keeps what it makes, and --remove deletes it; set another folder"
 	not_ours
 	[ -z "${VFIFO_LOCKED:-}" ] || return 0
 	exec 9>>"$CACHE/lock"

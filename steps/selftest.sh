@@ -6,7 +6,7 @@ do_selftest() { # [PROGRAM]...
 	need_tree
 	use_objects
 	local from=$SECONDS list=$O/kselftest-installed/kselftest-list.txt test crate failed=0 which='-S vfifo:suspend'
-	[ -s "$list" ] || die "selftest: none are installed; run ./build-kernel.sh build"
+	[ -s "$list" ] || die "selftest: none are installed; run $DOOR build"
 	if [ $# -gt 0 ]; then
 		which=
 		for test; do

@@ -268,7 +268,8 @@ save_edits() { # NUMBER
 	write_edits "$patch" "${COMMITS[i - 1]}" "$tree"
 	# In a process of its own, because a later patch may no longer apply: then nothing has happened.
 	"$0" ${TREE:+--tree "$TREE"} series --try || {
-		cp "$work/before/${patch##*/}/edits.diff" "$patch/" 2>/dev/null || rm -f "$patch/edits.diff"
+		rm -f "$patch/edits.diff"
+		[ ! -e "$work/before/${patch#"$SERIES/"}/edits.diff" ] || cp "$work/before/${patch#"$SERIES/"}/edits.diff" "$patch/"
 		die "series: with these edits a later patch does not apply; nothing was saved"
 	}
 	make_series empty-ok

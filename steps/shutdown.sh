@@ -8,7 +8,7 @@ do_shutdown() {
 	use_objects
 	local from=$SECONDS how failed=0 deadline=$((240 * SCALE))
 	local programs=$O/kselftest-installed/vfifo
-	[ -x "$programs/occupy" ] || die "shutdown: no kselftests are installed; run ./build-kernel.sh build"
+	[ -x "$programs/occupy" ] || die "shutdown: no kselftests are installed; run $DOOR build"
 	for how in reboot poweroff kill panic; do
 		guest "$deadline" "
 			insmod $O/samples/rust/rust_vfifo.ko devices=4 && exec $programs/occupy $how

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # What takes longer than anybody waits for: the debug kernel under fire, and other machines' kernels.
 
-SOAK_PARTS="what test --debug has, stress-ng, trinity, the long modes of the kselftests, 10,000 rounds of each race, --kcsan, the mutants, shutdown, series --build, matrix, deb --test, devbox --test"
+SOAK_PARTS="stress-ng, trinity, the long modes of the kselftests, 1,000 rounds of each race a minute given, --kcsan, the mutants, shutdown, series --build, matrix, deb --test, devbox --test"
 # What those parts want beside the packages of the step deps.
 SOAK_PACKAGES=(stress-ng trinity mmdebstrap dpkg-dev debhelper)
 
@@ -82,7 +82,7 @@ soak_programs() { # MINUTES PROGRAM-AND-OPTIONS...
 	local from=$SECONDS minutes=$1 list=$O/kselftest-installed/kselftest-list.txt program options run='' variables='' status=0
 	shift
 	while read -r program options; do
-		grep -qxF "vfifo:$program" "$list" || die "soak: $program is not among the kselftests; run ./build-kernel.sh build"
+		grep -qxF "vfifo:$program" "$list" || die "soak: $program is not among the kselftests; run $DOOR build"
 		variables+="KSELFTEST_${program^^}_ARGS='$options' "
 		run+=" -t vfifo:$program"
 	done < <(printf '%s\n' "$@")

@@ -52,7 +52,7 @@ do_test() {
 		fi
 	fi
 	[ -n "$DEBUG" ] || say "test: left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests in the kernel that checks itself"
-	say "test: left to ./build-kernel.sh soak: $SOAK_PARTS"
+	say "test: left to ./build-kernel.sh soak: $([ -n "$DEBUG" ] || echo "that, ")$SOAK_PARTS"
 	summary test "$from"
 }
 

@@ -72,7 +72,10 @@ holds "it is empty again" is 0
 title "A reader sleeps until there is something"
 dd if=$dev of="$t/read" bs=64 count=1 status=none &
 reader=$!
-sleep 1
+for _ in {1..100}; do
+	! grep -q '^State:.*S (sleeping)' /proc/$reader/status || break
+	sleep 0.1
+done
 try "grep State /proc/$reader/status"
 holds "the reader sleeps" has "S (sleeping)"
 try "echo wake up > $dev"
