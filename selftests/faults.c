@@ -295,6 +295,66 @@ TEST_F_TIMEOUT(faults, writer_keeps_nobody, 200)
 	EXPECT_TRUE(stream_equal(got, PIPE_BUF, 5000));
 }
 
+/* Whoever was woken, and only then meets the fault, does not keep that to itself. */
+TEST_F_TIMEOUT(faults, woken_reader_keeps_nobody, 200)
+{
+	long sleeps = attr_get("stats/reader_sleeps");
+	char *buf = self->f.memory, c;
+	pid_t other;
+
+	if (!faulty_start(&self->f, 0)) {
+		long ret = res(transfer(variant->pieces, false, self->fd, buf,
+					100));
+
+		_exit(ret < 1 || ret > 100 || !stream_equal(buf, ret, 7000));
+	}
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_TRUE(eventually(attr_get("stats/reader_sleeps") > sleeps));
+	ASSERT_TRUE(child_sleeps(self->f.pid));
+	/* The next one in the queue. */
+	other = child_start(2 * DEADLINE);
+	if (!other)
+		_exit(read(self->fd, &c, 1) != 1);
+	ASSERT_TRUE(child_sleeps(other));
+
+	EXPECT_EQ(1, res(write(self->fd, "x", 1)));
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	EXPECT_EQ(0, child_end(other));
+	ASSERT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
+	for (int page = 0; page < PAGES; page++)
+		give(&self->f, page, 9000);
+	ASSERT_TRUE(put(&self->dev, 100, 7000));
+	EXPECT_EQ(0, give_all(&self->f, 9000));
+}
+
+TEST_F_TIMEOUT(faults, woken_writer_keeps_nobody, 200)
+{
+	long sleeps = attr_get("stats/writer_sleeps");
+	long cap = self->dev.capacity;
+	char *buf = self->f.memory, own[PIPE_BUF];
+	pid_t other;
+
+	ASSERT_TRUE(put(&self->dev, cap, 0));
+	if (!faulty_start(&self->f, 0))
+		_exit(transfer(variant->pieces, true, self->fd, buf,
+			       PIPE_BUF) != PIPE_BUF);
+	ASSERT_LE(0, self->f.monitor);
+	ASSERT_TRUE(eventually(attr_get("stats/writer_sleeps") > sleeps));
+	ASSERT_TRUE(child_sleeps(self->f.pid));
+	stream_fill(own, PIPE_BUF, cap);
+	other = child_start(2 * DEADLINE);
+	if (!other)
+		_exit(write(self->fd, own, PIPE_BUF) != PIPE_BUF);
+	ASSERT_TRUE(child_sleeps(other));
+
+	EXPECT_TRUE(get(&self->dev, PIPE_BUF, 0));
+	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	EXPECT_EQ(0, child_end(other));
+	EXPECT_TRUE(get(&self->dev, cap, PIPE_BUF));
+	EXPECT_EQ(0, give_all(&self->f, cap + PIPE_BUF));
+	EXPECT_TRUE(get(&self->dev, PIPE_BUF, cap + PIPE_BUF));
+}
+
 /* The first part of an atomic write is there, the second is not: it stays one. */
 TEST_F_TIMEOUT(faults, atomic_write_across_the_fault, 200)
 {

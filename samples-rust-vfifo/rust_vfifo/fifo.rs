@@ -646,6 +646,10 @@ impl Fifo {
         let mut slept = false;
         let result = loop {
             if let Step::Missing(wanted) = step {
+                // That may take any time, and others can go on meanwhile.
+                if slept {
+                    self.pass_bytes_on();
+                }
                 step = self.read_after_faults(to, wanted);
             }
             match step {
@@ -831,6 +835,8 @@ impl Fifo {
         let mut total = 0;
         // What was moved since signals were looked at.
         let mut unlooked = 0;
+                // That may take any time, and others can go on meanwhile.
+                self.pass_room_on();
         let result = loop {
             if let Step::Missing(wanted) = step {
                 step = self.write_after_faults(from, needed, wanted);
