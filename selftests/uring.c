@@ -303,6 +303,43 @@ TEST_F(uring, each_room_ends_one_write)
 	EXPECT_EQ(0, workers());
 }
 
+/*
+ * To have the first request go on, the kernel leaves a note for this task, which is
+ * no signal: neither of the other two may take it for one when its memory is missing.
+ */
+TEST_F(uring, memory_that_is_missing_is_no_signal)
+{
+	const unsigned int len = 40000;
+	char *fresh, c;
+	long ret;
+	__u64 id;
+	int i, n;
+
+	ASSERT_EQ(0, attr_set("capacity", 1 << 16));
+	for (n = 0; n < 2; n++) {
+		fresh = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		ASSERT_NE(MAP_FAILED, fresh);
+		prepare(&self->ring, IORING_OP_READ, self->fd, &c, 1, 1);
+		if (!n)
+			prepare(&self->ring, IORING_OP_WRITE, self->fd,
+				self->buf, 1, 2);
+		prepare(&self->ring, IORING_OP_WRITE, self->fd, fresh,
+			n ? len : 100, 3);
+		ASSERT_TRUE(submit(&self->ring));
+		for (i = n; i < 3; i++) {
+			ret = completion(&self->ring, &id, NULL);
+			EXPECT_EQ(id == 3 ? (n ? len : 100) : 1, ret) {
+				TH_LOG("%d, request %llu", n, id);
+			}
+		}
+		EXPECT_EQ(0, completions(&self->ring));
+		ASSERT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
+		munmap(fresh, len);
+	}
+	EXPECT_EQ(0, workers());
+}
+
 TEST_F(uring, nowait)
 {
 	struct io_uring_sqe *sqe;

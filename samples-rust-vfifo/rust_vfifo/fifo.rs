@@ -678,15 +678,13 @@ impl Fifo {
         result
     }
 
-    /// Reads to user memory of which not all of the first `wanted` bytes were there.
+    /// Reads to user memory of which not all of the first `wanted` bytes were there. It can go on,
+    /// so signals are not looked at: for io_uring one may seem to be pending that is none.
     fn read_after_faults(&self, to: &mut impl MoveTo, mut wanted: usize) -> Step {
         for attempt in 1..=ATTEMPTS {
             let reachable = wanted.saturating_sub(to.fault_in(wanted));
             if reachable == 0 {
                 break;
-            }
-            if current!().signal_pending() {
-                return Step::Failed(ERESTARTSYS);
             }
             match self.read_again(to, reachable, attempt == ATTEMPTS) {
                 Step::Missing(again) => wanted = again,
@@ -904,15 +902,13 @@ impl Fifo {
         result
     }
 
-    /// Writes from user memory of which not all of the first `wanted` bytes were there.
+    /// Writes from user memory of which not all of the first `wanted` bytes were there. As
+    /// [`Fifo::read_after_faults`].
     fn write_after_faults(&self, from: &mut impl MoveFrom, needed: u64, mut wanted: usize) -> Step {
         for attempt in 1..=ATTEMPTS {
             let reachable = wanted.saturating_sub(from.fault_in(wanted));
             if reachable == 0 {
                 break;
-            }
-            if current!().signal_pending() {
-                return Step::Failed(ERESTARTSYS);
             }
             match self.write_again(from, needed, reachable, attempt == ATTEMPTS) {
                 Step::Missing(again) => wanted = again,
