@@ -170,6 +170,45 @@ TEST_F(hostile, backwards)
 	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
 }
 
+/* Nor can it go back behind where the claim began, though nobody has looked since. */
+TEST_F(hostile, behind_the_start_of_the_claim)
+{
+	long size = 1000, errors = attr_get("stats/position_errors");
+	__u64 at;
+	char c = 0;
+
+	if (!variant->producer) {
+		unclaim(&self->dev, self->own);
+		ASSERT_TRUE(get(&self->dev, 400, 0));
+		size -= 400;
+		self->own = mmap(self->own, self->dev.page,
+				 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+				 self->dev.fd, self->info.consumer_offset);
+		ASSERT_NE(MAP_FAILED, self->own);
+	}
+	at = load(self->own);
+	store(self->own, at - 100);
+	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+	EXPECT_EQ(errors + 1, attr_get("stats/position_errors"));
+	unclaim(&self->dev, self->own);
+	EXPECT_EQ(size, queued(self->dev.fd));
+	EXPECT_TRUE(get(&self->dev, size, 1000 - size));
+
+	/* Nor if nobody looks before it ends. */
+	ASSERT_TRUE(put(&self->dev, 1000, 0));
+	if (!variant->producer)
+		ASSERT_TRUE(get(&self->dev, 400, 0));
+	self->own = mmap(self->own, self->dev.page, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, self->dev.fd,
+			 variant->producer ? self->info.producer_offset :
+					     self->info.consumer_offset);
+	ASSERT_NE(MAP_FAILED, self->own);
+	store(self->own, load(self->own) - 100);
+	unclaim(&self->dev, self->own);
+	EXPECT_EQ(size, queued(self->dev.fd));
+	EXPECT_TRUE(get(&self->dev, size, 1000 - size));
+}
+
 /* The end of the claim mends it, from the last position that could be. */
 TEST_F(hostile, end_of_the_claim_mends_it)
 {

@@ -1151,8 +1151,8 @@ impl Fifo {
         })
     }
 
-    /// Claims an end, whose page is at `offset` of the file. Waits for the transfer that is under
-    /// way there; calls that sleep there fail.
+    /// Claims an end, whose page is at `offset` of the file. Waits for the transfers that are under
+    /// way; calls that sleep there fail.
     ///
     /// # Errors
     ///
@@ -1163,12 +1163,18 @@ impl Fifo {
         };
         let mapped = self.map(offset, len)?;
         let position = {
-            let mut end = match side {
-                Side::Producer => self.writer.lock(),
-                Side::Consumer => self.reader.lock(),
+            let mut reader = self.reader.lock();
+            let mut writer = self.writer.lock();
+            let (end, peer) = match side {
+                Side::Producer => (&mut *writer, &mut *reader),
+                Side::Consumer => (&mut *reader, &mut *writer),
             };
             if end.claimed {
                 return Err(EBUSY);
+            }
+            // From here on the owner says where this end is, and that can't be further back.
+            if !peer.claimed {
+                peer.cursor.peer = end.cursor.position;
             }
             end.claimed = true;
             self.claimed_flag(side).store(true, Relaxed);
