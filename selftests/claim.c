@@ -430,6 +430,26 @@ TEST_F(claim, sleepers_are_told)
 	close(fd);
 }
 
+/* Who owns the producer's end is told of any room, others of that for PIPE_BUF bytes. */
+TEST_F(claim, pollers_are_told_that_less_room_will_do)
+{
+	struct pollfd p = { .fd = self->dev.fd, .events = POLLOUT };
+	struct vfifo_end *own;
+	pid_t pid;
+
+	ASSERT_TRUE(put(&self->dev, self->cap - 100, 0));
+	ASSERT_EQ(0, poll(&p, 1, 0));
+	pid = child_start(2 * DEADLINE);
+	if (!pid)
+		_exit(poll(&p, 1, -1) != 1 || p.revents != POLLOUT);
+	ASSERT_TRUE(child_sleeps(pid));
+	own = map_end(self->dev.fd, &self->info, PRODUCER,
+		      PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, own);
+	EXPECT_EQ(0, child_end(pid));
+	unmap_end(own);
+}
+
 TEST_F(claim, fdinfo_tells)
 {
 	char path[64], text[1024];

@@ -1195,6 +1195,12 @@ impl Fifo {
             trace::wake(self.index, side, Whom::All);
             queue.wake_all();
         }
+        // Less room will do for them from now on.
+        let pollers = &self.waiters.write_pollers;
+        if side == Side::Producer && pollers.has_sleepers() {
+            trace::wake(self.index, side, Whom::Pollers);
+            pollers.wake_all();
+        }
         Ok(Claim { side, mapped })
     }
 }
