@@ -121,10 +121,11 @@ impl WaitQueue {
 
     /// Sleeps until `condition` holds.
     ///
-    /// The sleep is interruptible, freezable and exclusive: [`WaitQueue::wake_one`] wakes one such
-    /// sleeper. A signal never takes a wake-up with it: whoever returns with an error has not used
-    /// one up. Whoever returns with `Ok` may have, and so must either use what it was woken for or
-    /// wake the next one.
+    /// The sleep is interruptible and exclusive: [`WaitQueue::wake_one`] wakes one such sleeper. It
+    /// is not freezable, since a task that is frozen where it sleeps would be the one that is
+    /// woken: the freezer ends the sleep, as a signal does that no handler sees. A signal never
+    /// takes a wake-up with it: whoever returns with an error has not used one up. Whoever returns
+    /// with `Ok` may have, and so must either use what it was woken for or wake the next one.
     ///
     /// `condition` is called with the task on the queue and in a sleeping state, so it must not
     /// sleep itself, and once more whenever it was woken. It is not called before that: look first
@@ -163,7 +164,7 @@ impl WaitQueue {
     ) -> Result {
         might_sleep();
 
-        let state = (bindings::TASK_INTERRUPTIBLE | bindings::TASK_FREEZABLE) as c_int;
+        let state = bindings::TASK_INTERRUPTIBLE as c_int;
         let entry = Opaque::<bindings::wait_queue_entry>::uninit();
         // SAFETY: `entry` is valid for writing; it stays at its place until `finish_wait()` below
         // has taken it off the queue.
