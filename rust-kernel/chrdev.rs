@@ -1004,6 +1004,9 @@ impl<T: FileOperations> VTable<T> {
         }
         drop(guard);
 
+        // Listed before `poll` says that somebody waits, for a peer that looks at that alone.
+        kernel::sync::barrier::smp_mb(kernel::sync::barrier::Full);
+
         if on != 0 && T::HAS_POLL {
             // SAFETY: The file is open, as the caller promises.
             let (private, file) =
