@@ -833,10 +833,10 @@ impl Fifo {
         let mut total = 0;
         // What was moved since signals were looked at.
         let mut unlooked = 0;
-                // That may take any time, and others can go on meanwhile.
-                self.pass_room_on();
         let result = loop {
             if let Step::Missing(wanted) = step {
+                // That may take any time, and others can go on meanwhile.
+                self.pass_room_on();
                 step = self.write_after_faults(from, needed, wanted);
             }
             match step {
