@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * consumer [DEVICE [LINES]]: takes lines of text out of a vfifo, without a copy,
- * and prints them with their lengths.
+ * and prints them with their lengths. Lines have to be PIPE_BUF shorter than the
+ * capacity: while we wait for the end of one, its beginning stays queued, and who
+ * writes may need that much room to go on.
  *
  * At the other end may be ./producer, or echo. See vfifo_map.h for the rules.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +24,7 @@ int main(int argc, char **argv)
 
 	/* From here on the consumer's end is ours alone. */
 	err = vfifo_consumer_open(&c, device);
+	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	while (lines > 0 && !err) {
 		/*
@@ -32,16 +36,24 @@ int main(int argc, char **argv)
 		if (!end) {
 			/* Not even a line yet: sleep until there is more. */
 			need = text ? len + 1 : 1;
-			err = vfifo_wait_bytes(&c, need, -1);
+			if (need + PIPE_BUF > c.map.capacity + 1)
+				err = -EMSGSIZE;
+			else
+				err = vfifo_wait_bytes(&c, need, -1);
 			continue;
 		}
 
 		/* It is used in place, and stays there as long as we like. */
 		len = end - text;
-		printf("%3zu: %.*s\n", len, (int)len, text);
+		printf("%3zu: ", len);
+		fwrite(text, 1, len + 1, stdout);
+		if (ferror(stdout)) {
+			err = -EIO;
+			break;
+		}
 		lines--;
 
-		/* Now the producer may have the room again. */
+		/* It is out, and now the producer may have the room again. */
 		err = vfifo_release(&c, len + 1);
 	}
 

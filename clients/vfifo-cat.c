@@ -265,7 +265,7 @@ int main(int argc, char **argv)
 		case 'n':
 			errno = 0;
 			most = strtoull(optarg, &end, 0);
-			if (errno || end == optarg || *end || *optarg == '-') {
+			if (errno || end == optarg || *end || strchr(optarg, '-')) {
 				fprintf(stderr, "%s: not a number: %s\n", name,
 					optarg);
 				return USAGE;

@@ -58,12 +58,13 @@
  * the struct.
  *
  * With an event loop of your own, poll p.map.fd for POLLOUT or c.map.fd for
- * POLLIN: they say that there is a byte, or room for one, and the kernel then
+ * POLLIN: they say that there is room for a byte, or one, and the kernel then
  * does all that waiting takes. For more than one use epoll with EPOLLET, or be
  * told at once, again and again, that there is one.
  *
- * The file is good C11 and C++11. On a 32-bit machine, compile with
- * -D_FILE_OFFSET_BITS=64.
+ * The file is good C++11, and good C11 with the functions of POSIX.1-2008 (as with
+ * gcc by default; for -std=c11, -D_POSIX_C_SOURCE=200809L). On a 32-bit machine,
+ * compile with -D_FILE_OFFSET_BITS=64.
  */
 #ifndef VFIFO_MAP_H
 #define VFIFO_MAP_H
@@ -71,6 +72,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -198,9 +200,15 @@ static inline void vfifo_map_relax(void)
 static inline int vfifo_map_sleep(struct vfifo_map *map, int timeout)
 {
 	struct epoll_event event;
+	struct pollfd edge;
 	int ret;
 
-	ret = epoll_wait(map->epoll, &event, 1, timeout);
+	/* Unlike epoll_wait(2), it sleeps on after a SIGCONT, or a suspend. */
+	edge.fd = map->epoll;
+	edge.events = POLLIN;
+	if (poll(&edge, 1, timeout) < 0)
+		return -errno;
+	ret = epoll_wait(map->epoll, &event, 1, 0);
 	if (ret < 0)
 		return -errno;
 	return ret > 0 && (event.events & EPOLLERR) ? -EIO : 0;
@@ -427,6 +435,10 @@ static inline int vfifo_commit(struct vfifo_producer *p, size_t len)
  * Wait until @need bytes can be reserved: up to @timeout milliseconds, for ever
  * if that is negative, not at all if it's 0. -ETIMEDOUT: there is less.
  * -EINVAL: so much never fits. -EINTR: a signal handler ran.
+ *
+ * Who waits for many bytes leaves those that are there, and so may wait for ever for
+ * one who waits for room: what both wait for should be at most capacity + 1 together.
+ * A write(2) waits for room for all of its bytes, or for PIPE_BUF if it has more.
  */
 static inline int vfifo_wait_room(struct vfifo_producer *p, size_t need,
 				  int timeout)

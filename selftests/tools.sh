@@ -236,7 +236,67 @@ nobody_may()
 	return "$rc"
 }
 
+# pid_is PID STATE: waits until it is, in words of /proc.
+# shellcheck disable=SC2317
+pid_is()
+{
+	local end=$((SECONDS + DEADLINE))
+
+	until grep -qs "^State:.*($2)" "/proc/$1/status"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# A stop is no signal that a handler would have to see.
+# shellcheck disable=SC2317
+cat_goes_on_after_a_stop()
+{
+	local pid rc=0
+
+	"$bin/vfifo-cat" -m -n 6 "$dev" > "$tmp/out" &
+	pid=$!
+	for _ in 1 2 3; do
+		pid_is "$pid" sleeping || return 1
+		kill -STOP "$pid"
+		pid_is "$pid" stopped || rc=1
+		kill -CONT "$pid"
+	done
+	pid_is "$pid" sleeping || return 1
+	echo hello > "$dev" &
+	limit tail --pid="$pid" -f /dev/null || { kill "$pid"; rc=1; }
+	wait "$pid" || rc=1
+	echo hello | cmp -s - "$tmp/out" || rc=1
+	return $rc
+}
+
+# Its line would have to stay queued in the room that the writer needs.
+# shellcheck disable=SC2317
+consumer_refuses_too_long_a_line()
+{
+	local text rc=0
+
+	head -c "$(($(cat "$sys/capacity") - 4000))" /dev/zero | tr '\0' a > "$dev"
+	text=$(limit "$bin/consumer" "$dev" 1 2>&1) && rc=1
+	[[ $text == *"Message too long"* ]] || rc=1
+	return $rc
+}
+
+# What could not be printed is not taken.
+# shellcheck disable=SC2317
+consumer_keeps_what_does_not_go_out()
+{
+	local rc=0
+
+	echo hello > "$dev"
+	limit "$bin/consumer" "$dev" 1 > /dev/full 2> /dev/null && rc=1
+	[ "$(cat "$sys/size")" -eq 6 ] || rc=1
+	return $rc
+}
+
 tests="producer_to_consumer producer_to_head echo_to_consumer cat_to_cat
+       cat_goes_on_after_a_stop consumer_refuses_too_long_a_line
+       consumer_keeps_what_does_not_go_out
        cat_takes_no_more_than_told cat_shows_the_rate cat_ends_by_signal
        cat_says_what_is_wrong nobody_may"
 

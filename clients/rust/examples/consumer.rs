@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! `consumer [DEVICE [LINES]]`: takes lines of text out of a vfifo, and prints them with their
-//! lengths.
+//! lengths. While it waits for the end of a line, its beginning stays queued: see [`Consumer::wait`]
+//! for how long a line may be.
 
 use std::io;
 use vfifo::Consumer;

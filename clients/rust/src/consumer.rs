@@ -80,6 +80,10 @@ impl Consumer {
 
     /// Waits until `need` bytes are queued, for ever if there is no `timeout`; whether they are.
     ///
+    /// Those that are there stay queued meanwhile. A `write(2)` sleeps until all of its bytes fit, or
+    /// `PIPE_BUF` if it has more, and a producer until its `need` does: if that and this are more than
+    /// the capacity and one byte, both may wait for ever.
+    ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if so many never can be, [`io::ErrorKind::Interrupted`] if a

@@ -276,11 +276,17 @@ impl Bell for Device {
     }
 
     fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut edge = libc::pollfd {
+            fd: self.epoll.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // Unlike epoll_wait(2), it sleeps on after a SIGCONT, or a suspend.
+        // SAFETY: It is one.
+        check(unsafe { libc::poll(&mut edge, 1, milliseconds(timeout)) })?;
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: There is room for one event.
-        let count = check(unsafe {
-            libc::epoll_wait(self.epoll.as_raw_fd(), &mut event, 1, milliseconds(timeout))
-        })?;
+        let count = check(unsafe { libc::epoll_wait(edge.fd, &mut event, 1, 0) })?;
         match count > 0 && event.events & libc::EPOLLERR as u32 != 0 {
             true => Err(broken()),
             false => Ok(()),

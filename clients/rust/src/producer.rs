@@ -87,6 +87,7 @@ impl Producer {
     }
 
     /// Waits until `need` bytes can be reserved, for ever if there is no `timeout`; whether they can.
+    /// For how many, see [`Consumer::wait`](crate::Consumer::wait).
     ///
     /// # Errors
     ///

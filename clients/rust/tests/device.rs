@@ -177,6 +177,22 @@ fn waits_for_more_than_some() {
 
 /// The kernel moves the bytes between the FIFO and another file.
 #[test]
+fn sleeps_on_after_a_stop() {
+    let device = device();
+    let mut consumer = device.consumer();
+    let sleeper = std::thread::spawn(move || consumer.wait(1, Some(DEADLINE)));
+    // It may not sleep yet when this comes, so more than once.
+    for _ in 0..10 {
+        let stop = format!("kill -STOP {0}; kill -CONT {0}", std::process::id());
+        let status = std::process::Command::new("sh").args(["-c", &stop]).status();
+        assert!(status.unwrap().success());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    device.file().write_all(b"x").unwrap();
+    assert!(sleeper.join().unwrap().unwrap());
+}
+
+#[test]
 fn buffer_of_other_calls() {
     let device = device();
     let (mut producer, mut consumer) = (device.producer(), device.consumer());
