@@ -105,7 +105,7 @@ trinity_runs() {
 	while [ "$SECONDS" -lt "$end" ]; do
 		round=$((round + 1))
 		# In rounds, because one gets slow when its children have eaten what they can.
-		timeout -s INT -k 20 $((end - SECONDS < 120 ? end - SECONDS : 120)) \
+		timeout -s INT -k $((20 * ${VFIFO_SCALE:-1})) $((end - SECONDS < 120 ? end - SECONDS : 120)) \
 			setpriv --reuid 65534 --regid 65534 --clear-groups \
 			trinity -q -l off -C 16 -s "$round" -V "$victims" --enable-fds=pseudo,pipes,eventfd,epoll \
 			"${SYSCALLS[@]/#/-c}" >round.log 2>&1
