@@ -1309,21 +1309,29 @@ static bool file_says(const char *dir, const char *name, const char *word)
 	return strstr(file_text(dir, name), word);
 }
 
+/* Makes the cgroup @dir in @mnt; false, and no folder left, if it can't be had. */
+static bool cgroup_make(char *mnt, char *dir, size_t size, const char *type,
+			const char *options)
+{
+	snprintf(dir, size, "%s/vfifo-test", mnt);
+	if (!mount("none", mnt, type, 0, options)) {
+		if (!mkdir(dir, 0700) || errno == EEXIST)
+			return true;
+		umount(mnt);
+	}
+	rmdir(mnt);
+	return false;
+}
+
 /* One that is frozen must not be the one that is woken. */
 TEST_F_TIMEOUT(async, frozen_in_the_old_way, 60)
 {
 	char mnt[] = "/tmp/vfifo-cgroup-XXXXXX", dir[64], text[32], c;
 	pid_t first, second;
-	int ret;
 
 	ASSERT_NE(NULL, mkdtemp(mnt));
-	ret = mount("none", mnt, "cgroup", 0, "freezer");
-	snprintf(dir, sizeof(dir), "%s/vfifo-test", mnt);
-	if (ret || (mkdir(dir, 0700) && errno != EEXIST)) {
-		umount(mnt);
-		rmdir(mnt);
+	if (!cgroup_make(mnt, dir, sizeof(dir), "cgroup", "freezer"))
 		SKIP(return, "no freezer of cgroup v1");
-	}
 
 	first = child_start(2 * DEADLINE);
 	if (!first)
@@ -1353,16 +1361,10 @@ TEST_F(async, frozen_with_its_cgroup)
 {
 	char mnt[] = "/tmp/vfifo-cgroup-XXXXXX", dir[64], text[32], c;
 	pid_t reader, writer;
-	int ret;
 
 	ASSERT_NE(NULL, mkdtemp(mnt));
-	ret = mount("none", mnt, "cgroup2", 0, NULL);
-	snprintf(dir, sizeof(dir), "%s/vfifo-test", mnt);
-	if (ret || (mkdir(dir, 0700) && errno != EEXIST)) {
-		umount(mnt);
-		rmdir(mnt);
+	if (!cgroup_make(mnt, dir, sizeof(dir), "cgroup2", NULL))
 		SKIP(return, "no cgroup2");
-	}
 
 	reader = child_start(DEADLINE);
 	if (!reader)

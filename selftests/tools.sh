@@ -32,28 +32,23 @@ vfcat()
 	limit "$bin/vfifo-cat" "$@" "$dev"
 }
 
-# size_becomes N: waits until N bytes are queued.
+# eventually COMMAND...: waits until it succeeds.
 # shellcheck disable=SC2317
-size_becomes()
+eventually()
 {
 	local end=$((SECONDS + DEADLINE))
 
-	until [ "$(cat "$sys/size")" -eq "$1" ]; do
+	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.05
 	done
 }
 
-# file_becomes FILE WANTED: waits until both have the same content.
+# size_is N: whether N bytes are queued.
 # shellcheck disable=SC2317
-file_becomes()
+size_is()
 {
-	local end=$((SECONDS + DEADLINE))
-
-	until cmp -s "$1" "$2"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
+	[ "$(cat "$sys/size")" -eq "$1" ]
 }
 
 # lines N: what the producer makes; numbered_lines N: what the consumer prints.
@@ -112,7 +107,7 @@ cat_to_cat()
 			vfcat "$to" "$size" > "$tmp/out" || rc=1
 			wait "$pid" || rc=1
 			cmp "$tmp/data" "$tmp/out" || rc=1
-			size_becomes 0 || rc=1
+			eventually size_is 0 || rc=1
 		done
 	done
 	return "$rc"
@@ -126,10 +121,10 @@ cat_takes_no_more_than_told()
 	for how in "" "-m"; do
 		# shellcheck disable=SC2086
 		echo "0123456789" | vfcat -w $how -n 4 || return 1
-		size_becomes 4 || return 1
+		eventually size_is 4 || return 1
 		# shellcheck disable=SC2086
 		[ "$(vfcat $how -n 3)" = 012 ] || return 1
-		size_becomes 1 || return 1
+		eventually size_is 1 || return 1
 		# shellcheck disable=SC2086
 		vfcat $how -n 0 || return 1
 		[ "$(vfcat -n 1)" = 3 ] || return 1
@@ -160,7 +155,7 @@ cat_ends_by_signal()
 			"$bin/vfifo-cat" $how "$dev" > "$tmp/out" &
 			pid=$!
 			echo "hello" > "$dev"
-			file_becomes "$tmp/out" "$tmp/want" || rc=1
+			eventually cmp -s "$tmp/out" "$tmp/want" || rc=1
 			kill -s "$signal" "$pid"
 			wait "$pid" 2> /dev/null
 			[ $? -eq $((128 + $(kill -l "$signal"))) ] || rc=1
@@ -236,16 +231,11 @@ nobody_may()
 	return "$rc"
 }
 
-# pid_is PID STATE: waits until it is, in words of /proc.
+# pid_is PID STATE: whether it is, in words of /proc.
 # shellcheck disable=SC2317
 pid_is()
 {
-	local end=$((SECONDS + DEADLINE))
-
-	until grep -qs "^State:.*($2)" "/proc/$1/status"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
+	grep -qs "^State:.*($2)" "/proc/$1/status"
 }
 
 # A stop is no signal that a handler would have to see.
@@ -257,12 +247,12 @@ cat_goes_on_after_a_stop()
 	"$bin/vfifo-cat" -m -n 6 "$dev" > "$tmp/out" &
 	pid=$!
 	for _ in 1 2 3; do
-		pid_is "$pid" sleeping || return 1
+		eventually pid_is "$pid" sleeping || return 1
 		kill -STOP "$pid"
-		pid_is "$pid" stopped || rc=1
+		eventually pid_is "$pid" stopped || rc=1
 		kill -CONT "$pid"
 	done
-	pid_is "$pid" sleeping || return 1
+	eventually pid_is "$pid" sleeping || return 1
 	echo hello > "$dev" &
 	limit tail --pid="$pid" -f /dev/null || { kill "$pid"; rc=1; }
 	wait "$pid" || rc=1
@@ -290,7 +280,7 @@ consumer_keeps_what_does_not_go_out()
 
 	echo hello > "$dev"
 	limit "$bin/consumer" "$dev" 1 > /dev/full 2> /dev/null && rc=1
-	[ "$(cat "$sys/size")" -eq 6 ] || rc=1
+	size_is 6 || rc=1
 	return $rc
 }
 

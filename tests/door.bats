@@ -372,8 +372,6 @@ a_mutant() {
 	refused "run ./build-kernel.sh --tree $LINUX build first"
 	door --tree "$LINUX" --debug shell true
 	refused "run ./build-kernel.sh --debug --tree $LINUX build first"
-	door --tree "$LINUX" --debug shell true
-	refused "run ./build-kernel.sh --debug --tree $LINUX build first"
 	door --tree "$LINUX" mutants two
 	refused "there is no two in tests/mutants/"
 }
