@@ -667,14 +667,12 @@ impl<T: FileOperations> Registration<T> {
             }),
             GFP_KERNEL,
         )?;
-        for device in this.devices() {
-            device.announce();
-        }
+        Device::announce_all(this.devices());
         Ok(this)
     }
 
     /// The devices, in the order of their numbers.
-    pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device<T::Device>> {
+    pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device<T::Device>> + Clone {
         self.entries.iter().map(|entry| &entry.device)
     }
 }

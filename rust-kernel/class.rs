@@ -57,9 +57,12 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-use core::ptr::{
-    self,
-    NonNull, //
+use core::{
+    iter,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 use kernel::{
     bindings,
@@ -198,7 +201,7 @@ impl<T: Send + Sync + 'static> Device<T> {
     /// Adds the device `/sys/class/CLASS/NAME`, with all attributes of `groups`. With a `number`,
     /// devtmpfs makes the node `/dev/NAME` for it, with mode 0600.
     ///
-    /// User space gets no event before [`Device::announce`].
+    /// Until [`Device::announce`] user space gets no event, and the file `uevent` is empty.
     ///
     /// # Context
     ///
@@ -248,15 +251,29 @@ impl<T: Send + Sync + 'static> Device<T> {
     ///
     /// Process context. May sleep.
     pub fn announce(&self) {
-        self.driver_data.announced.store(true, Release);
-        // SAFETY: The device is registered. The event is advice: if there is no memory for it, user
-        // space finds the device when it looks.
-        unsafe {
-            bindings::kobject_uevent(
-                &raw mut (*self.device.as_ptr()).kobj,
-                bindings::kobject_action_KOBJ_ADD,
-            )
-        };
+        Self::announce_all(iter::once(self));
+    }
+
+    /// As [`Device::announce`], for several. Whoever hears of the first can use the others already.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    pub fn announce_all<'a>(devices: impl Iterator<Item = &'a Self> + Clone) {
+        // All before the first event: until then, the file `uevent` is empty.
+        for device in devices.clone() {
+            device.driver_data.announced.store(true, Release);
+        }
+        for device in devices {
+            // SAFETY: The device is registered. The event is advice: if there is no memory for it,
+            // user space finds the device when it looks.
+            unsafe {
+                bindings::kobject_uevent(
+                    &raw mut (*device.device.as_ptr()).kobj,
+                    bindings::kobject_action_KOBJ_ADD,
+                )
+            };
+        }
     }
 
     /// What the driver keeps for the device.

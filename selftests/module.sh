@@ -260,7 +260,8 @@ heard()
 	local action=$1 count=$2 said input rc=0
 
 	shift 2
-	coproc HEAR { exec timeout "$((2 * DEADLINE))" "$uevents" "$action" "$count"; }
+	# Long, since failure_half_way is as slow as memory that the host has to find first.
+	coproc HEAR { exec timeout "$((10 * DEADLINE))" "$uevents" "$action" "$count"; }
 	exec {said}<&"${HEAR[0]}"
 	input=${HEAR[1]}
 	local pid=$HEAR_PID line
@@ -280,14 +281,14 @@ heard()
 # shellcheck disable=SC2317
 events_of_loading()
 {
-	heard add 40 load devices=40
+	heard add 256 load devices=256
 }
 
 # shellcheck disable=SC2317
 events_of_unloading()
 {
-	load devices=40 || return 1
-	heard remove 40 unload
+	load devices=256 || return 1
+	heard remove 256 unload
 }
 
 # For a device that was announced, user space may ask for the event again.

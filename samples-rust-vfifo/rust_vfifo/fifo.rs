@@ -104,7 +104,8 @@ use kernel::{
         Arc,
         ArcBorrow,
         Mutex, //
-    }, //
+    },
+    wait_queue::WaitQueue, //
 };
 
 /// The smallest capacity, in bytes.
@@ -516,10 +517,15 @@ impl Fifo {
             (&waiters.read_pollers, Side::Consumer, Whom::Pollers),
             (&waiters.write_pollers, Side::Producer, Whom::Pollers),
         ] {
-            if queue.has_sleepers() {
-                trace::wake(self.index, side, whom);
-                queue.wake_all();
-            }
+            self.wake_queue(queue, side, whom);
+        }
+    }
+
+    /// Wakes all of a queue, which are to look again.
+    fn wake_queue(&self, queue: &WaitQueue, side: Side, whom: Whom) {
+        if queue.has_sleepers() {
+            trace::wake(self.index, side, whom);
+            queue.wake_all();
         }
     }
 
@@ -1187,19 +1193,14 @@ impl Fifo {
             side.name(),
             position
         );
-        let queue = match side {
-            Side::Producer => &self.waiters.writers,
-            Side::Consumer => &self.waiters.readers,
-        };
-        if queue.has_sleepers() {
-            trace::wake(self.index, side, Whom::All);
-            queue.wake_all();
-        }
-        // Less room will do for them from now on.
-        let pollers = &self.waiters.write_pollers;
-        if side == Side::Producer && pollers.has_sleepers() {
-            trace::wake(self.index, side, Whom::Pollers);
-            pollers.wake_all();
+        let waiters = &self.waiters;
+        match side {
+            Side::Producer => {
+                self.wake_queue(&waiters.writers, side, Whom::All);
+                // Less room will do for them from now on.
+                self.wake_queue(&waiters.write_pollers, side, Whom::Pollers);
+            }
+            Side::Consumer => self.wake_queue(&waiters.readers, side, Whom::All),
         }
         Ok(Claim { side, mapped })
     }
