@@ -6,19 +6,15 @@
 # VFIFO_MODULE names the module, or is the path of its .ko file. What was loaded
 # before is loaded again afterwards, with as many devices of the same capacity.
 
+# The functions are called by name, which shellcheck can't see.
+# shellcheck disable=SC2317
+
 DIR=$(dirname "$(readlink -f "$0")")
-# shellcheck source=/dev/null
-. "$DIR/../kselftest/ktap_helpers.sh"
+# shellcheck source-path=SCRIPTDIR source=vfifo_lib.sh
+. "$DIR/vfifo_lib.sh"
 
 module=${VFIFO_MODULE:-rust_vfifo}
 class=/sys/class/vfifo
-DEADLINE=$((20 * ${VFIFO_SCALE:-1}))
-
-# helper NAME: where that program is, perhaps built elsewhere and not installed.
-helper()
-{
-	if [ -x "$DIR/$1" ]; then echo "$DIR/$1"; else echo "$OUTPUT/$1"; fi
-}
 
 hold_map=$(helper hold_map)
 uevents=$(helper uevents)
@@ -40,20 +36,18 @@ load()
 	esac
 }
 
+try_to_unload()
+{
+	! loaded || rmmod "$name" 2> /dev/null
+}
+
 # The reference of a process that has just ended may take a moment to go.
 unload()
 {
-	local end=$((SECONDS + DEADLINE))
-
-	while loaded; do
-		rmmod "$name" 2> /dev/null && return 0
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
+	eventually try_to_unload
 }
 
 # stays_loaded: rmmod says that the module is in use, and means it.
-# shellcheck disable=SC2317
 stays_loaded()
 {
 	local out
@@ -72,7 +66,6 @@ attr()
 	cat "$class/vfifo$1/$2"
 }
 
-# shellcheck disable=SC2317
 defaults()
 {
 	load || return 1
@@ -87,7 +80,6 @@ defaults()
 	[ "$(attr 0 stats/dropped)" -eq 0 ]
 }
 
-# shellcheck disable=SC2317
 unloading_leaves_nothing()
 {
 	load devices=3 || return 1
@@ -98,7 +90,6 @@ unloading_leaves_nothing()
 	! grep -q vfifo /proc/devices
 }
 
-# shellcheck disable=SC2317
 several_devices()
 {
 	local i
@@ -120,7 +111,6 @@ several_devices()
 	[ "$(attr 3 period_ms)" -eq 1000 ]
 }
 
-# shellcheck disable=SC2317
 size_is_rounded_up()
 {
 	local page
@@ -136,7 +126,6 @@ size_is_rounded_up()
 	[ "$(attr 0 capacity)" -eq $((64 * page)) ]
 }
 
-# shellcheck disable=SC2317
 bad_parameters()
 {
 	local p out rc=0
@@ -164,7 +153,6 @@ bad_parameters()
 	return $rc
 }
 
-# shellcheck disable=SC2317
 open_file_keeps_it()
 {
 	local rc=0
@@ -179,7 +167,6 @@ open_file_keeps_it()
 	return $rc
 }
 
-# shellcheck disable=SC2317
 mapping_keeps_it()
 {
 	local rc=0 said input
@@ -200,7 +187,6 @@ mapping_keeps_it()
 }
 
 # Memory that others have used, and given back, doesn't show through.
-# shellcheck disable=SC2317
 new_device_holds_no_old_byte()
 {
 	local file i rc=0 mib=$((16 / ${VFIFO_SCALE:-1}))
@@ -223,19 +209,20 @@ new_device_holds_no_old_byte()
 	return $rc
 }
 
-# shellcheck disable=SC2317
+# has_it_open PID
+has_it_open()
+{
+	readlink "/proc/$1/fd/3" "/proc/$1/fd/0" | grep -q vfifo0
+}
+
 sleeping_reader_keeps_it()
 {
-	local rc=0 pid end=$((SECONDS + DEADLINE))
+	local rc=0 pid
 
 	load || return 1
 	head -c 1 /dev/vfifo0 > /dev/null &
 	pid=$!
-	until [ "$(readlink "/proc/$pid/fd/3" "/proc/$pid/fd/0" |
-		   grep -c vfifo0)" -gt 0 ]; do
-		[ "$SECONDS" -lt "$end" ] || break
-		sleep 0.05
-	done
+	eventually has_it_open "$pid" || rc=1
 	stays_loaded || rc=1
 	kill "$pid"
 	wait "$pid" 2> /dev/null
@@ -261,7 +248,7 @@ heard()
 
 	shift 2
 	# Long, since failure_half_way is as slow as memory that the host has to find first.
-	coproc HEAR { exec timeout "$((10 * DEADLINE))" "$uevents" "$action" "$count"; }
+	coproc HEAR { exec timeout "$((8 * DEADLINE))" "$uevents" "$action" "$count"; }
 	exec {said}<&"${HEAR[0]}"
 	input=${HEAR[1]}
 	local pid=$HEAR_PID line
@@ -278,13 +265,11 @@ heard()
 	return $rc
 }
 
-# shellcheck disable=SC2317
 events_of_loading()
 {
 	heard add 256 load devices=256
 }
 
-# shellcheck disable=SC2317
 events_of_unloading()
 {
 	load devices=256 || return 1
@@ -292,7 +277,6 @@ events_of_unloading()
 }
 
 # For a device that was announced, user space may ask for the event again.
-# shellcheck disable=SC2317
 event_on_demand()
 {
 	load || return 1
@@ -307,7 +291,6 @@ kilobytes()
 
 # load_in_vain PARAMETER...: true if loading fails. Should the out-of-memory killer come after
 # all, it has been told whom to take.
-# shellcheck disable=SC2317
 load_in_vain()
 {
 	! (
@@ -321,7 +304,6 @@ load_in_vain()
 
 # With so many buffers the memory is gone when some devices exist already, and others
 # don't. None of them was ever announced.
-# shellcheck disable=SC2317
 failure_half_way()
 {
 	local total size
@@ -343,7 +325,6 @@ failure_half_way()
 }
 
 # An attribute that somebody has open is cut off, and doesn't hold up unloading.
-# shellcheck disable=SC2317
 open_attribute_does_not_keep_it()
 {
 	local rc=0
@@ -356,7 +337,6 @@ open_attribute_does_not_keep_it()
 	return $rc
 }
 
-# shellcheck disable=SC2317
 unloading_while_generating()
 {
 	local i
@@ -374,7 +354,6 @@ unloading_while_generating()
 }
 
 # says TEXT PARAMETER...: loads, and that puts TEXT into the log.
-# shellcheck disable=SC2317
 says()
 {
 	local text=$1 mark="module.sh: $$ $RANDOM"
@@ -386,7 +365,6 @@ says()
 }
 
 # Messages that are wanted from the beginning.
-# shellcheck disable=SC2317
 dyndbg_parameter()
 {
 	local text="$name: vfifo1: capacity "
@@ -399,14 +377,12 @@ dyndbg_parameter()
 	[ -c /dev/vfifo1 ]
 }
 
-# shellcheck disable=SC2317
 no_kernel_warning()
 {
 	# Bits 7 and 9: the kernel has died, or has warned.
 	[ $((($(cat /proc/sys/kernel/tainted) & ~tainted) & 0x280)) -eq 0 ]
 }
 
-# shellcheck disable=SC2317
 restore()
 {
 	[ -n "$before" ] || return 0

@@ -4,26 +4,15 @@
 # Programs that know nothing of vfifo move data through it, unchanged, and what
 # comes out has the checksum of what went in.
 
-DIR=$(dirname "$(readlink -f "$0")")
-# shellcheck source=/dev/null
-. "$DIR/../kselftest/ktap_helpers.sh"
+# The functions are called by name, which shellcheck can't see.
+# shellcheck disable=SC2317
 
-name=${VFIFO_NAME:-vfifo0}
-dev=/dev/$name
-sys=/sys/class/vfifo/$name
+DIR=$(dirname "$(readlink -f "$0")")
+# shellcheck source-path=SCRIPTDIR source=vfifo_lib.sh
+. "$DIR/vfifo_lib.sh"
 
 # Many times what the buffer holds, and not a multiple of anything.
 LEN=600011
-
-# Seconds after which a program that should have ended is ended.
-DEADLINE=$((30 * ${VFIFO_SCALE:-1}))
-
-# The functions below are called by name, which shellcheck can't see.
-# shellcheck disable=SC2317
-limit()
-{
-	timeout "$DEADLINE" "$@"
-}
 
 sum()
 {
@@ -31,14 +20,12 @@ sum()
 }
 
 # arrived: whether $tmp/out is what was sent, and nothing is left in the device.
-# shellcheck disable=SC2317
 arrived()
 {
-	[ "$(sum "$tmp/out")" = "$want" ] && [ "$(cat "$sys/size")" -eq 0 ]
+	[ "$(sum "$tmp/out")" = "$want" ] && size_is 0
 }
 
 # both WRITER READER: runs the two functions at the same time.
-# shellcheck disable=SC2317
 both()
 {
 	local rc=0 pid
@@ -51,71 +38,64 @@ both()
 	return "$rc"
 }
 
-# shellcheck disable=SC2317
 w_cat()
 {
 	limit cat "$tmp/data" > "$dev"
 }
 
+has_all()
+{
+	[ "$(stat -c %s "$tmp/out")" -ge "$LEN" ]
+}
+
 # There is no end of file for cat: it is ended when it has shown all.
-# shellcheck disable=SC2317
 test_cat()
 {
-	local end=$((SECONDS + DEADLINE)) rc=0 pid
+	local rc=0 pid
 
 	timeout "$((2 * DEADLINE))" cat "$dev" > "$tmp/out" &
 	pid=$!
 	w_cat || rc=1
-	until [ "$(stat -c %s "$tmp/out")" -ge "$LEN" ]; do
-		[ "$SECONDS" -lt "$end" ] || break
-		sleep 0.05
-	done
+	eventually has_all || rc=1
 	kill "$pid"
 	wait "$pid" 2> /dev/null
 	arrived || rc=1
 	return "$rc"
 }
 
-# shellcheck disable=SC2317
 w_dd_odd()
 {
 	limit dd if="$tmp/data" of="$dev" bs=4097 status=none
 }
 
-# shellcheck disable=SC2317
 r_dd_odd()
 {
 	limit dd if="$dev" bs=1237 count="$LEN" iflag=count_bytes,fullblock \
 		status=none
 }
 
-# shellcheck disable=SC2317
 w_dd_large()
 {
 	limit dd if="$tmp/data" of="$dev" bs=333331 status=none
 }
 
-# shellcheck disable=SC2317
 r_dd_large()
 {
 	limit dd if="$dev" bs=99991 count="$LEN" iflag=count_bytes,fullblock \
 		status=none
 }
 
-# shellcheck disable=SC2317
 test_dd_odd_blocks()
 {
 	both w_dd_odd r_dd_odd
 }
 
-# shellcheck disable=SC2317
 test_dd_large_blocks()
 {
 	both w_dd_large r_dd_large
 }
 
 # Again and again, as each of them ends where the device is empty.
-# shellcheck disable=SC2317
 r_dd_nonblock()
 {
 	local end=$((SECONDS + DEADLINE)) had=0 n
@@ -133,50 +113,42 @@ r_dd_nonblock()
 	done
 }
 
-# shellcheck disable=SC2317
 test_dd_nonblock()
 {
 	both w_dd_large r_dd_nonblock
 }
 
-# shellcheck disable=SC2317
 w_tee()
 {
 	limit tee "$dev" < "$tmp/data" > "$tmp/tee" &&
 		[ "$(sum "$tmp/tee")" = "$want" ]
 }
 
-# shellcheck disable=SC2317
 r_head()
 {
 	limit head -c "$LEN" "$dev"
 }
 
-# shellcheck disable=SC2317
 test_tee()
 {
 	both w_tee r_head
 }
 
-# shellcheck disable=SC2317
 w_pv()
 {
 	limit pv -q "$tmp/data" > "$dev"
 }
 
-# shellcheck disable=SC2317
 r_pv()
 {
 	limit pv -q -S -s "$LEN" "$dev"
 }
 
-# shellcheck disable=SC2317
 test_pv()
 {
 	both w_pv r_pv
 }
 
-# shellcheck disable=SC2317
 w_socat()
 {
 	# shellcheck disable=SC2094
@@ -185,13 +157,11 @@ w_socat()
 	wait "$!"
 }
 
-# shellcheck disable=SC2317
 r_socat()
 {
 	limit socat -u "OPEN:$dev,rdonly,readbytes=$LEN" STDOUT
 }
 
-# shellcheck disable=SC2317
 test_socat()
 {
 	rm -f "$tmp/fifo"
@@ -199,7 +169,6 @@ test_socat()
 	both w_socat r_socat
 }
 
-# shellcheck disable=SC2317
 r_socat_pipe()
 {
 	local rc=0
@@ -212,7 +181,6 @@ r_socat_pipe()
 }
 
 # From a device that does not block, to a pipe.
-# shellcheck disable=SC2317
 test_socat_nonblock()
 {
 	rm -f "$tmp/fifo"
@@ -221,7 +189,6 @@ test_socat_nonblock()
 }
 
 # One process, with both ends and a selector.
-# shellcheck disable=SC2317
 test_python_selectors()
 {
 	limit python3 -E -S - "$tmp/data" "$dev" "$tmp/out" <<- 'END' || return 1
@@ -260,7 +227,6 @@ test_python_selectors()
 }
 
 # A pipe to the device in one process, the device to a pipe in another.
-# shellcheck disable=SC2317
 test_python_splice()
 {
 	limit python3 -E -S - "$tmp/data" "$dev" "$tmp/out" <<- 'END' || return 1
@@ -294,7 +260,6 @@ test_python_splice()
 }
 
 # One job writes blocks with checksums, the other reads and verifies them.
-# shellcheck disable=SC2317
 test_fio()
 {
 	local options
@@ -327,24 +292,16 @@ tests="cat:cat dd_odd_blocks:dd dd_large_blocks:dd dd_nonblock:dd tee:tee pv:pv
        socat:socat socat_nonblock:socat python_selectors:python3
        python_splice:python3 fio:fio"
 
-ktap_print_header
-if [ ! -d /sys/class/vfifo ]; then
-	ktap_skip_all "no /sys/class/vfifo: load the driver first"
-	exit "$KSFT_SKIP"
-fi
 # shellcheck disable=SC2086
 set -- $tests
-ktap_set_plan $#
+plan "$@"
 
-tmp=$(mktemp -d) || ktap_exit_fail_msg "no temporary directory"
 trap restore EXIT
 head -c "$LEN" /dev/urandom > "$tmp/data"
 want=$(sum "$tmp/data")
 
 for t in "$@"; do
-	# Each starts with an empty FIFO that nobody else fills.
-	echo 0 > "$sys/mode"
-	dd if="$dev" of=/dev/null bs=1M iflag=nonblock 2> /dev/null
+	fresh
 	rm -f "$tmp/out" "$tmp/err" "$tmp/fio"
 	if ! command -v "${t#*:}" > /dev/null; then
 		ktap_test_skip "${t%:*}: ${t#*:} is not installed"

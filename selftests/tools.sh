@@ -3,68 +3,32 @@
 #
 # The programs of tools/vfifo do what they say, with each other and with others.
 
-DIR=$(dirname "$(readlink -f "$0")")
-# shellcheck source=/dev/null
-. "$DIR/../kselftest/ktap_helpers.sh"
-
-name=${VFIFO_NAME:-vfifo0}
-dev=/dev/$name
-sys=/sys/class/vfifo/$name
-
-# Seconds after which a program that should have ended is ended.
-DEADLINE=$((20 * ${VFIFO_SCALE:-1}))
-
-# Built elsewhere than here, and not installed.
-bin=$DIR
-[ -x "$bin/vfifo-cat" ] || bin=$OUTPUT
-
-# Called by name below, which shellcheck can't see.
+# The functions are called by name, which shellcheck can't see.
 # shellcheck disable=SC2317
-limit()
-{
-	timeout "$DEADLINE" "$@"
-}
+
+DIR=$(dirname "$(readlink -f "$0")")
+# shellcheck source-path=SCRIPTDIR source=vfifo_lib.sh
+. "$DIR/vfifo_lib.sh"
+
+bin=$(dirname "$(helper vfifo-cat)")
 
 # vfcat ARGUMENT...: vfifo-cat on the device
-# shellcheck disable=SC2317
 vfcat()
 {
 	limit "$bin/vfifo-cat" "$@" "$dev"
 }
 
-# eventually COMMAND...: waits until it succeeds.
-# shellcheck disable=SC2317
-eventually()
-{
-	local end=$((SECONDS + DEADLINE))
-
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
-}
-
-# size_is N: whether N bytes are queued.
-# shellcheck disable=SC2317
-size_is()
-{
-	[ "$(cat "$sys/size")" -eq "$1" ]
-}
-
 # lines N: what the producer makes; numbered_lines N: what the consumer prints.
-# shellcheck disable=SC2317
 lines()
 {
 	seq -f "line %.0f of $1" "$1"
 }
 
-# shellcheck disable=SC2317
 numbered_lines()
 {
 	lines "$1" | awk '{ printf "%3d: %s\n", length(), $0 }'
 }
 
-# shellcheck disable=SC2317
 producer_to_consumer()
 {
 	local pid rc=0
@@ -77,7 +41,6 @@ producer_to_consumer()
 	return "$rc"
 }
 
-# shellcheck disable=SC2317
 producer_to_head()
 {
 	limit "$bin/producer" "$dev" 100 || return 1
@@ -85,7 +48,6 @@ producer_to_head()
 	limit head -n 100 "$dev" | cmp - "$tmp/want"
 }
 
-# shellcheck disable=SC2317
 echo_to_consumer()
 {
 	lines 3 > "$dev"
@@ -94,7 +56,6 @@ echo_to_consumer()
 }
 
 # Both ways each, all with all.
-# shellcheck disable=SC2317
 cat_to_cat()
 {
 	local size from to pid rc=0
@@ -113,7 +74,6 @@ cat_to_cat()
 	return "$rc"
 }
 
-# shellcheck disable=SC2317
 cat_takes_no_more_than_told()
 {
 	local how
@@ -131,7 +91,6 @@ cat_takes_no_more_than_told()
 	done
 }
 
-# shellcheck disable=SC2317
 cat_shows_the_rate()
 {
 	printf 1234567 | vfcat -wr 2> "$tmp/err" || return 1
@@ -142,7 +101,6 @@ cat_shows_the_rate()
 }
 
 # What it has taken it has delivered, and the rest is still there.
-# shellcheck disable=SC2317
 cat_ends_by_signal()
 {
 	local how signal pid rc=0
@@ -167,7 +125,11 @@ cat_ends_by_signal()
 	return "$rc"
 }
 
-# shellcheck disable=SC2317
+consumer_is_claimed()
+{
+	[ "$(cat "$sys/consumer_claimed")" -eq 1 ]
+}
+
 cat_says_what_is_wrong()
 {
 	local pid rc=0
@@ -195,10 +157,7 @@ cat_says_what_is_wrong()
 	# One owner for each end.
 	"$bin/vfifo-cat" -m "$dev" > /dev/null &
 	pid=$!
-	until [ "$(cat "$sys/consumer_claimed")" -eq 1 ]; do
-		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.05
-	done
+	eventually consumer_is_claimed || rc=1
 	vfcat -m 2> "$tmp/err"
 	[ $? -eq 1 ] || rc=1
 	grep -q "busy" "$tmp/err" || rc=1
@@ -208,7 +167,6 @@ cat_says_what_is_wrong()
 }
 
 # The permissions of the node are all it takes.
-# shellcheck disable=SC2317
 nobody_may()
 {
 	local mode rc=0
@@ -232,14 +190,12 @@ nobody_may()
 }
 
 # pid_is PID STATE: whether it is, in words of /proc.
-# shellcheck disable=SC2317
 pid_is()
 {
 	grep -qs "^State:.*($2)" "/proc/$1/status"
 }
 
 # A stop is no signal that a handler would have to see.
-# shellcheck disable=SC2317
 cat_goes_on_after_a_stop()
 {
 	local pid rc=0
@@ -261,7 +217,6 @@ cat_goes_on_after_a_stop()
 }
 
 # Its line would have to stay queued in the room that the writer needs.
-# shellcheck disable=SC2317
 consumer_refuses_too_long_a_line()
 {
 	local text rc=0
@@ -273,7 +228,6 @@ consumer_refuses_too_long_a_line()
 }
 
 # What could not be printed is not taken.
-# shellcheck disable=SC2317
 consumer_keeps_what_does_not_go_out()
 {
 	local rc=0
@@ -290,24 +244,16 @@ tests="producer_to_consumer producer_to_head echo_to_consumer cat_to_cat
        cat_takes_no_more_than_told cat_shows_the_rate cat_ends_by_signal
        cat_says_what_is_wrong nobody_may"
 
-ktap_print_header
-if [ ! -d /sys/class/vfifo ]; then
-	ktap_skip_all "no /sys/class/vfifo: load the driver first"
-	exit "$KSFT_SKIP"
-fi
 # shellcheck disable=SC2086
 set -- $tests
-ktap_set_plan $#
+plan "$@"
 
 export LC_ALL=C
-tmp=$(mktemp -d) || ktap_exit_fail_msg "no temporary directory"
 trap 'rm -rf "$tmp"' EXIT
 head -c 1000000 /dev/urandom > "$tmp/data"
 
 for t in "$@"; do
-	# Each starts with an empty FIFO that nobody else fills.
-	echo 0 > "$sys/mode"
-	dd if="$dev" of=/dev/null bs=1M iflag=nonblock 2> /dev/null
+	fresh
 	if [ "$t" = nobody_may ] && ! { [ "$(id -u)" -eq 0 ] &&
 	   command -v setpriv > /dev/null; }; then
 		ktap_test_skip "$t: needs root and setpriv"

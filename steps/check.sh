@@ -64,7 +64,7 @@ rust_formatted() {
 no_unsafe() { python3 "$ROOT/steps/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
 
 scripts_clean() {
-	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/{tour,dkms,audit,fire}.sh bench/guest.sh .ci/run tests/*.bats
+	cd "$ROOT" && shellcheck -x build-kernel.sh && shellcheck -x steps/{tour,dkms,audit,fire}.sh bench/guest.sh .ci/run tests/*.bats selftests/*.sh
 }
 
 manual_clean() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
