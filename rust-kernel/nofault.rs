@@ -140,7 +140,11 @@ fn attempt_piece<Direction: Clone, R>(
 impl FaultIn for IovIterDest<'_> {
     fn fault_in(&mut self, count: usize) -> usize {
         // SAFETY: The iterator is valid.
-        unsafe { bindings::fault_in_iov_iter_writeable(self.as_raw(), count) }
+        unsafe {
+            // See `UserDest`.
+            bindings::fault_in_iov_iter_readable(self.as_raw(), count.min(1));
+            bindings::fault_in_iov_iter_writeable(self.as_raw(), count)
+        }
     }
 
     #[inline(always)]
@@ -166,8 +170,14 @@ impl FaultIn for IovIterSource<'_> {
 impl FaultIn for UserDest {
     fn fault_in(&mut self, count: usize) -> usize {
         let start = self.start().as_const_ptr();
-        // SAFETY: It checks the address, and changes nothing that is there.
-        unsafe { bindings::fault_in_safe_writeable(start.cast(), count) }
+        // SAFETY: Both check the address, and change nothing that is there.
+        unsafe {
+            // A stack grows by what a task touches, as a copy would, and not by what is done to its
+            // pages from elsewhere, as the other does it. All that is above the first byte is in
+            // the same area then.
+            bindings::fault_in_readable(start.cast(), count.min(1));
+            bindings::fault_in_safe_writeable(start.cast(), count)
+        }
     }
 
     #[inline(always)]

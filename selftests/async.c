@@ -6,11 +6,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/mount.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+
+#include <linux/aio_abi.h>
 
 #include "vfifo_test.h"
 
@@ -22,6 +24,7 @@ FIXTURE(async)
 	int r, w;		/* for one each, don't */
 	int pipe[2];		/* doesn't, holds as much */
 	char *buf;		/* 4 × capacity of the stream */
+	const char *group;	/* of cgroups, if there is one */
 };
 
 FIXTURE_SETUP(async)
@@ -43,6 +46,7 @@ FIXTURE_SETUP(async)
 
 FIXTURE_TEARDOWN(async)
 {
+	cgroup_end(self->group);
 	free(self->buf);
 	close(self->pipe[0]);
 	close(self->pipe[1]);
@@ -322,6 +326,56 @@ TEST_F_TIMEOUT(async, sigio_switched_by_many, 60)
 	}
 }
 
+/* What io_submit() says of a poll for @events, as IOCB_CMD_POLL is. */
+static long aio_poll(aio_context_t aio, int fd, int events)
+{
+	struct iocb cb = {
+		.aio_lio_opcode = IOCB_CMD_POLL,
+		.aio_fildes = fd,
+		.aio_buf = events,
+	}, *list = &cb;
+
+	return res(syscall(SYS_io_submit, aio, 1, &list));
+}
+
+/* The events that have come within @ms; 0 if none has. */
+static int aio_polled(aio_context_t aio, int ms)
+{
+	struct timespec limit = { ms / 1000, ms % 1000 * 1000000 };
+	struct io_event event;
+
+	return syscall(SYS_io_getevents, aio, 1, 1, &event, &limit) == 1 ?
+		       event.res : 0;
+}
+
+/* As a pipe: it waits at one end, but not at two. */
+TEST_F(async, aio_poll)
+{
+	aio_context_t aio = 0;
+	char c;
+
+	if (res(syscall(SYS_io_setup, 4, &aio)) == -ENOSYS)
+		SKIP(return, "no CONFIG_AIO");
+	ASSERT_NE(0UL, aio);
+	ASSERT_EQ(1, aio_poll(aio, self->r, POLLIN));
+	EXPECT_EQ(0, aio_polled(aio, 20));
+	EXPECT_EQ(1, write(self->w, "x", 1));
+	EXPECT_EQ(POLLIN, aio_polled(aio, DEADLINE * 1000) & POLLIN);
+	EXPECT_EQ(1, read(self->r, &c, 1));
+
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	ASSERT_EQ(1, aio_poll(aio, self->w, POLLOUT));
+	EXPECT_EQ(0, aio_polled(aio, 20));
+	EXPECT_TRUE(get(&self->dev, self->cap, 0));
+	EXPECT_EQ(POLLOUT, aio_polled(aio, DEADLINE * 1000) & POLLOUT);
+
+	/* One that is open for both has to be ready. */
+	EXPECT_EQ(-EINVAL, aio_poll(aio, self->fd, POLLIN));
+	ASSERT_EQ(1, aio_poll(aio, self->fd, POLLIN | POLLOUT));
+	EXPECT_EQ(POLLOUT, aio_polled(aio, DEADLINE * 1000));
+	syscall(SYS_io_destroy, aio);
+}
+
 TEST_F(async, epoll_by_level)
 {
 	int in = watch(self->r, EPOLLIN), out = watch(self->w, EPOLLOUT);
@@ -353,6 +407,22 @@ TEST_F(async, epoll_by_level)
 	close(in);
 	close(out);
 	close(both);
+}
+
+/* Bytes are no news to who asked for room, though the file is open for both. */
+TEST_F(async, epoll_hears_of_what_it_asked_for)
+{
+	int room = watch(self->fd, EPOLLOUT | EPOLLET);
+	int bytes = watch(self->fd, EPOLLIN | EPOLLET);
+
+	ASSERT_LE(0, room);
+	ASSERT_LE(0, bytes);
+	EXPECT_EQ((unsigned int)EPOLLOUT, events(room, 0));
+	EXPECT_EQ(1, res(write(self->w, "x", 1)));
+	EXPECT_EQ((unsigned int)EPOLLIN, events(bytes, DEADLINE * 1000));
+	EXPECT_EQ(0U, events(room, 0));
+	close(room);
+	close(bytes);
 }
 
 TEST_F(async, epoll_by_edge)
@@ -1309,28 +1379,15 @@ static bool file_says(const char *dir, const char *name, const char *word)
 	return strstr(file_text(dir, name), word);
 }
 
-/* Makes the cgroup @dir in @mnt; false, and no folder left, if it can't be had. */
-static bool cgroup_make(char *mnt, char *dir, size_t size, const char *type,
-			const char *options)
-{
-	snprintf(dir, size, "%s/vfifo-test", mnt);
-	if (!mount("none", mnt, type, 0, options)) {
-		if (!mkdir(dir, 0700) || errno == EEXIST)
-			return true;
-		umount(mnt);
-	}
-	rmdir(mnt);
-	return false;
-}
-
 /* One that is frozen must not be the one that is woken. */
 TEST_F_TIMEOUT(async, frozen_in_the_old_way, 60)
 {
-	char mnt[] = "/tmp/vfifo-cgroup-XXXXXX", dir[64], text[32], c;
+	const char *group = cgroup_begin("cgroup", "freezer");
 	pid_t first, second;
+	char text[32], c;
 
-	ASSERT_NE(NULL, mkdtemp(mnt));
-	if (!cgroup_make(mnt, dir, sizeof(dir), "cgroup", "freezer"))
+	self->group = group;
+	if (!group)
 		SKIP(return, "no freezer of cgroup v1");
 
 	first = child_start(2 * DEADLINE);
@@ -1342,28 +1399,26 @@ TEST_F_TIMEOUT(async, frozen_in_the_old_way, 60)
 		_exit(read(self->fd, &c, 1) != 1);
 	ASSERT_TRUE(child_sleeps(second));
 	snprintf(text, sizeof(text), "%d", first);
-	EXPECT_EQ(0, file_put(dir, "cgroup.procs", text));
-	EXPECT_EQ(0, file_put(dir, "freezer.state", "FROZEN"));
-	EXPECT_TRUE(eventually(file_says(dir, "freezer.state", "FROZEN")));
+	EXPECT_EQ(0, file_put(group, "cgroup.procs", text));
+	EXPECT_EQ(0, file_put(group, "freezer.state", "FROZEN"));
+	EXPECT_TRUE(eventually(file_says(group, "freezer.state", "FROZEN")));
 	EXPECT_EQ(1, res(write(self->w, "x", 1)));
 	EXPECT_EQ(0, child_end(second));
 
-	EXPECT_EQ(0, file_put(dir, "freezer.state", "THAWED"));
+	EXPECT_EQ(0, file_put(group, "freezer.state", "THAWED"));
 	EXPECT_TRUE(child_sleeps(first));
 	EXPECT_EQ(1, res(write(self->w, "y", 1)));
 	EXPECT_EQ(0, child_end(first));
-	rmdir(dir);
-	umount(mnt);
-	rmdir(mnt);
 }
 
 TEST_F(async, frozen_with_its_cgroup)
 {
-	char mnt[] = "/tmp/vfifo-cgroup-XXXXXX", dir[64], text[32], c;
+	const char *group = cgroup_begin("cgroup2", NULL);
 	pid_t reader, writer;
+	char text[32], c;
 
-	ASSERT_NE(NULL, mkdtemp(mnt));
-	if (!cgroup_make(mnt, dir, sizeof(dir), "cgroup2", NULL))
+	self->group = group;
+	if (!group)
 		SKIP(return, "no cgroup2");
 
 	reader = child_start(DEADLINE);
@@ -1371,22 +1426,22 @@ TEST_F(async, frozen_with_its_cgroup)
 		_exit(read(self->fd, &c, 1) != 1);
 	ASSERT_TRUE(child_sleeps(reader));
 	snprintf(text, sizeof(text), "%d", reader);
-	EXPECT_EQ(0, file_put(dir, "cgroup.procs", text));
-	EXPECT_EQ(0, file_put(dir, "cgroup.freeze", "1"));
-	EXPECT_TRUE(eventually(file_says(dir, "cgroup.events", "frozen 1")));
+	EXPECT_EQ(0, file_put(group, "cgroup.procs", text));
+	EXPECT_EQ(0, file_put(group, "cgroup.freeze", "1"));
+	EXPECT_TRUE(eventually(file_says(group, "cgroup.events", "frozen 1")));
 
 	/* What comes meanwhile is for those who are not frozen. */
 	EXPECT_EQ(1, res(write(self->w, "x", 1)));
 	EXPECT_EQ(1, res(read(self->r, &c, 1)));
-	EXPECT_EQ(0, file_put(dir, "cgroup.freeze", "0"));
-	EXPECT_TRUE(eventually(file_says(dir, "cgroup.events", "frozen 0")));
+	EXPECT_EQ(0, file_put(group, "cgroup.freeze", "0"));
+	EXPECT_TRUE(eventually(file_says(group, "cgroup.events", "frozen 0")));
 	EXPECT_TRUE(child_sleeps(reader));
 
 	/* What is there when it comes back is for itself. */
-	EXPECT_EQ(0, file_put(dir, "cgroup.freeze", "1"));
-	EXPECT_TRUE(eventually(file_says(dir, "cgroup.events", "frozen 1")));
+	EXPECT_EQ(0, file_put(group, "cgroup.freeze", "1"));
+	EXPECT_TRUE(eventually(file_says(group, "cgroup.events", "frozen 1")));
 	EXPECT_EQ(1, res(write(self->w, "x", 1)));
-	EXPECT_EQ(0, file_put(dir, "cgroup.freeze", "0"));
+	EXPECT_EQ(0, file_put(group, "cgroup.freeze", "0"));
 	EXPECT_EQ(0, child_end(reader));
 
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
@@ -1395,54 +1450,53 @@ TEST_F(async, frozen_with_its_cgroup)
 		_exit(write(self->fd, self->buf, 2 * PIPE_BUF) != 2 * PIPE_BUF);
 	ASSERT_TRUE(child_sleeps(writer));
 	snprintf(text, sizeof(text), "%d", writer);
-	EXPECT_EQ(0, file_put(dir, "cgroup.procs", text));
-	EXPECT_EQ(0, file_put(dir, "cgroup.freeze", "1"));
-	EXPECT_TRUE(eventually(file_says(dir, "cgroup.events", "frozen 1")));
+	EXPECT_EQ(0, file_put(group, "cgroup.procs", text));
+	EXPECT_EQ(0, file_put(group, "cgroup.freeze", "1"));
+	EXPECT_TRUE(eventually(file_says(group, "cgroup.events", "frozen 1")));
 	EXPECT_TRUE(get(&self->dev, 2 * PIPE_BUF, 0));
 	EXPECT_EQ(self->cap - 2 * PIPE_BUF, queued(self->r));
-	EXPECT_EQ(0, file_put(dir, "cgroup.freeze", "0"));
+	EXPECT_EQ(0, file_put(group, "cgroup.freeze", "0"));
 	EXPECT_EQ(0, child_end(writer));
 	EXPECT_EQ(self->cap, queued(self->r));
-
-	EXPECT_TRUE(eventually(!rmdir(dir)));
-	EXPECT_EQ(0, umount(mnt));
-	rmdir(mnt);
 }
 
-/* As far as the first step of a suspend, in which all processes are frozen. */
-TEST_F_TIMEOUT(async, frozen_with_the_system, 60)
+/* A page that grows downwards when what is below it is touched, as a stack does. */
+static char *young_stack(long page)
 {
-	pid_t reader, writer;
-	char c;
-	int ret;
+	size_t hole = 4096 * page;
+	char *p = mmap(NULL, hole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 
-	if (file_put("/sys/power", "pm_test", "freezer"))
-		SKIP(return, "no /sys/power/pm_test: needs CONFIG_PM_DEBUG");
-	file_put("/sys/module/suspend/parameters", "pm_test_delay", "1");
+	if (p == MAP_FAILED || munmap(p, hole))
+		return NULL;
+	p = mmap(p + hole - page, page, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN |
+		 MAP_FIXED_NOREPLACE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
 
-	reader = child_start(5 * DEADLINE);
-	if (!reader)
-		_exit(read(self->fd, &c, 1) != 1);
-	ASSERT_TRUE(child_sleeps(reader));
-	ret = file_put("/sys/power", "state", "freeze");
-	EXPECT_EQ(0, ret);
-	EXPECT_TRUE(child_sleeps(reader));
-	EXPECT_EQ(1, res(write(self->w, "x", 1)));
-	EXPECT_EQ(0, child_end(reader));
+/* Nobody has to touch the stack before a read: a pipe does not ask for that. */
+TEST_F(async, stack_that_has_yet_to_grow)
+{
+	long page = self->dev.page, len = 2 * page + 10;
+	int i, fd[] = { self->pipe[0], self->r, self->r };
+	struct iovec iov[2];
+	char *p;
 
-	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	writer = child_start(5 * DEADLINE);
-	if (!writer)
-		_exit(write(self->fd, "x", 1) != 1);
-	ASSERT_TRUE(child_sleeps(writer));
-	ret = file_put("/sys/power", "state", "freeze");
-	EXPECT_EQ(0, ret);
-	EXPECT_TRUE(child_sleeps(writer));
-	EXPECT_TRUE(get(&self->dev, PIPE_BUF, 0));
-	EXPECT_EQ(0, child_end(writer));
-
-	file_put("/sys/module/suspend/parameters", "pm_test_delay", "5");
-	EXPECT_EQ(0, file_put("/sys/power", "pm_test", "none"));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(len, res(write(i ? self->w : self->pipe[1], self->buf,
+					 len)));
+		p = young_stack(page);
+		ASSERT_NE(NULL, p);
+		iov[0] = (struct iovec) { p - 3 * page, 100 };
+		iov[1] = (struct iovec) { p - 3 * page + 100, len - 100 };
+		EXPECT_EQ(len, res(i == 2 ? readv(fd[i], iov, 2) :
+					    read(fd[i], p - 3 * page, len))) {
+			TH_LOG("%d", i);
+		}
+		EXPECT_EQ(0, memcmp(self->buf, p - 3 * page, len));
+		munmap(p - 3 * page, 4 * page);
+	}
 }
 
 int main(int argc, char **argv)
