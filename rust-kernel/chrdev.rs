@@ -133,6 +133,10 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         Completion,
         Mutex, //
@@ -231,6 +235,28 @@ impl Waiters {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Wakes those who poll for something to read. Those who poll a file that is open for both, for
+    /// room only, do not hear of it.
+    ///
+    /// # Context
+    ///
+    /// As [`WaitQueue::wake_all`].
+    #[inline]
+    pub fn wake_read_pollers(&self) {
+        self.read_pollers.wake_all_poll(Events::READ.0);
+    }
+
+    /// Wakes those who poll for room to write. Those who poll a file that is open for both, for
+    /// something to read only, do not hear of it.
+    ///
+    /// # Context
+    ///
+    /// As [`WaitQueue::wake_all`].
+    #[inline]
+    pub fn wake_write_pollers(&self) {
+        self.write_pollers.wake_all_poll(Events::WRITE.0);
     }
 
     /// Whether anyone wants `SIGIO` when there is something new to read.
@@ -591,6 +617,8 @@ pub struct Registration<T: FileOperations> {
     #[pin]
     users: Users,
     added: bool,
+    // No more files are opened. While there is one, `cdev_del()` alone does not see to that.
+    retired: Atomic<bool>,
     entries: KVec<Entry<T>>,
     region: Region,
 }
@@ -644,6 +672,7 @@ impl<T: FileOperations> Registration<T> {
                 }),
                 users <- Users::new(),
                 added: false,
+                retired: Atomic::new(false),
                 entries,
                 region,
             })
@@ -671,6 +700,11 @@ impl<T: FileOperations> Registration<T> {
         Ok(this)
     }
 
+    /// From here on, nobody can open a device any more.
+    fn retire(&self) {
+        self.retired.store(true, Relaxed);
+    }
+
     /// The devices, in the order of their numbers.
     pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device<T::Device>> + Clone {
         self.entries.iter().map(|entry| &entry.device)
@@ -680,6 +714,7 @@ impl<T: FileOperations> Registration<T> {
 #[pinned_drop]
 impl<T: FileOperations> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
+        self.retire();
         // SAFETY: `cdev` is initialised, and its parent, if it was added. When the `cdev` goes, so
         // does its reference to the parent; ours goes here.
         unsafe {
@@ -688,7 +723,7 @@ impl<T: FileOperations> PinnedDrop for Registration<T> {
             }
             bindings::kobject_put(self.users.object.get());
         }
-        // Now nobody can open a device any more; those who have may take their time.
+        // Nobody can open a device any more; those who have may take their time.
         self.users.gone.wait_for_completion();
     }
 }
@@ -778,16 +813,21 @@ impl<T: FileOperations> VTable<T> {
     ///
     /// `inode` must be that of a device of a `Registration<T>`, a file of which is open or being
     /// opened during `'a`.
-    unsafe fn entry<'a>(inode: *mut bindings::inode) -> Option<&'a Entry<T>> {
+    unsafe fn registration<'a>(inode: *mut bindings::inode) -> &'a Registration<T> {
         // SAFETY: `chrdev_open()` has set `i_cdev`, and holds a reference to it until the file is
         // closed, for which dropping the registration waits.
-        let (registration, number) = unsafe {
+        unsafe {
             let cdev = (*inode).__bindgen_anon_5.i_cdev;
-            (
-                &*container_of!(Opaque::cast_from(cdev), Registration<T>, cdev),
-                (*inode).i_rdev,
-            )
-        };
+            &*container_of!(Opaque::cast_from(cdev), Registration<T>, cdev)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`VTable::registration`].
+    unsafe fn entry<'a>(inode: *mut bindings::inode) -> Option<&'a Entry<T>> {
+        // SAFETY: As the caller promises.
+        let (registration, number) = unsafe { (Self::registration::<'a>(inode), (*inode).i_rdev) };
         let index = number.wrapping_sub(registration.region.first);
         registration.entries.get(index as usize)
     }
@@ -806,7 +846,8 @@ impl<T: FileOperations> VTable<T> {
     /// `inode` and `file` must be those of a device of a `Registration<T>` that is being opened.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: As the caller promises.
-        let Some(entry) = (unsafe { Self::entry(inode) }) else {
+        let (registration, entry) = unsafe { (Self::registration(inode), Self::entry(inode)) };
+        let (false, Some(entry)) = (registration.retired.load(Relaxed), entry) else {
             return ENXIO.to_errno();
         };
 
