@@ -349,6 +349,18 @@ impl PageBuffer {
         count
     }
 
+    /// Sets `count` bytes from byte `offset` on to zero. Returns how many, fewer at the buffer's end.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    pub fn zero(&self, offset: usize, count: usize) -> usize {
+        let (start, count) = self.span(offset, count);
+        // SAFETY: `start` is valid for writing `count` bytes.
+        unsafe { bindings::memset(start.cast(), 0, count) };
+        count
+    }
+
     /// Copies to `bytes` from byte `offset` on. Returns how many were copied, fewer at the buffer's
     /// end.
     ///

@@ -192,6 +192,16 @@ impl EndPage {
     fn new() -> Result<Self> {
         Ok(Self(Arc::new(PageBuffer::new(1)?, GFP_KERNEL)?))
     }
+
+    /// Takes away what an owner has left where nothing belongs.
+    fn clean(&self) {
+        const AFTER_POSITION: usize = uapi::END_POSITION + size_of::<u64>();
+        const AFTER_WAITING: usize = uapi::END_WAITING + size_of::<u32>();
+        const { assert!(AFTER_POSITION <= uapi::END_WAITING) };
+        self.0
+            .zero(AFTER_POSITION, uapi::END_WAITING - AFTER_POSITION);
+        self.0.zero(AFTER_WAITING, PAGE_SIZE - AFTER_WAITING);
+    }
 }
 
 impl ring::End for EndPage {
@@ -1233,7 +1243,7 @@ impl Queues for ForBytes<'_> {
 
     fn wake_pollers(&self) {
         trace::wake(self.0.index, Side::Consumer, Whom::Pollers);
-        self.0.waiters.read_pollers.wake_all();
+        self.0.waiters.wake_read_pollers();
     }
 }
 
@@ -1263,7 +1273,7 @@ impl Queues for ForRoom<'_> {
 
     fn wake_pollers(&self) {
         trace::wake(self.0.index, Side::Producer, Whom::Pollers);
-        self.0.waiters.write_pollers.wake_all();
+        self.0.waiters.wake_write_pollers();
     }
 }
 
@@ -1320,6 +1330,7 @@ impl Drop for Claim {
             Side::Producer => {
                 let consumer = (!reader.claimed).then_some(&reader.cursor);
                 writer.claimed = false;
+                fifo.ring.producer.clean();
                 writer.cursor = fifo.ring.producer_left(consumer, capacity);
                 fifo.ring.produce(&mut writer.cursor, 0);
                 writer.cursor.position
@@ -1327,6 +1338,7 @@ impl Drop for Claim {
             Side::Consumer => {
                 let producer = (!writer.claimed).then_some(&writer.cursor);
                 reader.claimed = false;
+                fifo.ring.consumer.clean();
                 reader.cursor = fifo.ring.consumer_left(producer, capacity);
                 fifo.ring.consume(&mut reader.cursor, 0);
                 reader.cursor.position
