@@ -706,13 +706,7 @@ static bool op_fcntl(const struct op *op)
 
 static bool op_show(const struct op *op)
 {
-	static const char *const names[] = {
-		"size", "capacity", "mode", "period_ms", "producer_claimed",
-		"consumer_claimed", "stats/bytes_written", "stats/bytes_read",
-		"stats/bytes_cleared", "stats/dropped", "stats/reader_sleeps",
-		"stats/writer_sleeps", "stats/notifies",
-		"stats/position_errors", "uevent", "dev",
-	};
+	const char *name = vfifo_attrs[op->c % ARRAY_SIZE(vfifo_attrs)].name;
 	char path[64];
 
 	if (op->b % 4 == 0) {
@@ -721,8 +715,8 @@ static bool op_show(const struct op *op)
 		path_text(path);
 		return true;
 	}
-	if (!attr_text(names[op->c % ARRAY_SIZE(names)])[0])
-		return fail("%s: empty", names[op->c % ARRAY_SIZE(names)]);
+	if (!attr_text(name)[0])
+		return fail("%s: empty", name);
 	return true;
 }
 
@@ -1296,7 +1290,7 @@ TEST_F_TIMEOUT(planted, is_shrunk, 600)
 	plant = variant->plant;
 	/* In a slow kernel what does not hang may take a second or two. */
 	if (plant == PLANT_HANG)
-		hang_ms = vfifo_scale() > 1 ? 5000 : 1500;
+		hang_ms = 5000 * vfifo_scale();
 	ASSERT_FALSE(run(&s, &self->health));
 	EXPECT_EQ(0, strncmp(outcome->what, variant->what,
 			     strlen(variant->what))) {

@@ -57,16 +57,6 @@ FIXTURE_TEARDOWN(hostile)
 	vfifo_teardown(&self->dev);
 }
 
-static void store(struct vfifo_end *end, __u64 position)
-{
-	__atomic_store_n(&end->position, position, __ATOMIC_RELEASE);
-}
-
-static __u64 load(struct vfifo_end *end)
-{
-	return __atomic_load_n(&end->position, __ATOMIC_ACQUIRE);
-}
-
 /* A call of the end that is not claimed. */
 static long other_end(int fd, bool producer, char *c)
 {

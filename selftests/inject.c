@@ -918,11 +918,6 @@ static unsigned int load_points(void)
 /* All of a device is there, or the module is not. */
 static const char *half_made(int number)
 {
-	static const char *const attrs[] = {
-		"dev", "uevent", "size", "capacity", "mode", "period_ms",
-		"producer_claimed", "consumer_claimed", "stats/bytes_written",
-		"stats/position_errors",
-	};
 	char path[PATH_MAX], c = 0;
 	size_t i;
 	int fd;
@@ -934,9 +929,9 @@ static const char *half_made(int number)
 	if (write(fd, &c, 1) != 1 || read(fd, &c, 1) != 1)
 		return wrong("%s does not work", path);
 	close(fd);
-	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+	for (i = 0; i < ARRAY_SIZE(vfifo_attrs); i++) {
 		snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/%s", number,
-			 attrs[i]);
+			 vfifo_attrs[i].name);
 		if (!path_text(path)[0])
 			return wrong("%s is empty", path);
 	}

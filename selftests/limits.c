@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -86,14 +85,6 @@ static long available(void)
 
 /* ---- capacity ---- */
 
-static struct vfifo_end *claim(int fd, __u64 offset)
-{
-	void *p = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-		       MAP_SHARED, fd, offset);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 /* All of @cap bytes can be used, and the last of them are where they should be. */
 static void use_all(struct __test_metadata *_metadata, long cap)
 {
@@ -111,7 +102,7 @@ static void use_all(struct __test_metadata *_metadata, long cap)
 	data = mmap(NULL, 2 * cap, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		    info.data_offset);
 	ASSERT_NE(MAP_FAILED, data);
-	own = claim(fd, info.producer_offset);
+	own = map_page(fd, info.producer_offset, PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, own);
 	start = own->position;
 	EXPECT_EQ(0, data[0]);
@@ -122,7 +113,7 @@ static void use_all(struct __test_metadata *_metadata, long cap)
 	EXPECT_EQ(78, data[0]);
 	/* The last bytes before it is full. */
 	stream_fill(data + (start + cap - sizeof(buf)) % cap, sizeof(buf), 0);
-	__atomic_store_n(&own->position, start + cap, __ATOMIC_RELEASE);
+	store(own, start + cap);
 	munmap(own, sysconf(_SC_PAGESIZE));
 
 	EXPECT_EQ(cap, queued(fd));
@@ -131,10 +122,9 @@ static void use_all(struct __test_metadata *_metadata, long cap)
 	pfd.fd = fd;
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_EQ(POLLIN, pfd.revents);
-	own = claim(fd, info.consumer_offset);
+	own = map_page(fd, info.consumer_offset, PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, own);
-	__atomic_store_n(&own->position, start + cap - sizeof(buf),
-			 __ATOMIC_RELEASE);
+	store(own, start + cap - sizeof(buf));
 	munmap(own, sysconf(_SC_PAGESIZE));
 	EXPECT_EQ((ssize_t)sizeof(buf), read(fd, buf, sizeof(buf)));
 	EXPECT_TRUE(stream_equal(buf, sizeof(buf), 0));
@@ -309,6 +299,35 @@ TEST_F_TIMEOUT(limits, most_devices, LONG_TEST)
 }
 
 /* ---- open files ---- */
+
+/* Whoever breaks one device has broken no other. */
+TEST_F(limits, one_is_broken_alone)
+{
+	struct vfifo_info info = { .size = sizeof(info) };
+	struct vfifo_end *own;
+	int fd[2], i;
+	char c = 0;
+
+	ASSERT_EQ(0, module_load("devices=2"));
+	for (i = 0; i < 2; i++) {
+		fd[i] = open_number(i, O_RDWR | O_NONBLOCK);
+		ASSERT_LE(0, fd[i]);
+	}
+	ASSERT_EQ(0, ioctl(fd[0], VFIFO_GET_INFO, &info));
+	own = map_page(fd[0], info.producer_offset, PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, own);
+	store(own, load(own) + info.capacity + 1);
+	EXPECT_EQ(-EIO, res(read(fd[0], &c, 1)));
+	EXPECT_EQ(1, write(fd[1], "x", 1));
+	EXPECT_EQ(1, read(fd[1], &c, 1));
+	EXPECT_EQ('x', c);
+	EXPECT_STREQ("0\n", file_text(VFIFO_CLASS "/vfifo1",
+				      "stats/position_errors"));
+	EXPECT_EQ(-EIO, res(read(fd[0], &c, 1)));
+	munmap(own, self->page);
+	for (i = 0; i < 2; i++)
+		close(fd[i]);
+}
 
 TEST_F_TIMEOUT(limits, many_open_files, LONG_TEST)
 {
@@ -666,8 +685,10 @@ TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
 		EXPECT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
 		break;
 	case BY_CLAIM:
-		own = claim(self->fd, writes ? info.producer_offset :
-					       info.consumer_offset);
+		own = map_page(self->fd,
+			       writes ? info.producer_offset :
+					info.consumer_offset,
+			       PROT_READ | PROT_WRITE);
 		EXPECT_NE(NULL, own);
 		break;
 	case BY_SIGNAL:
@@ -696,40 +717,14 @@ TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
 /* A group that may have 32 MiB; NULL if there can't be one. */
 static const char *memory_group(void)
 {
-	char dir[32] = "/tmp/vfifo-XXXXXX", path[128];
-	static char group[64];
+	const char *group = cgroup_begin("cgroup2", NULL);
 
-	if (!mkdtemp(dir))
-		return NULL;
-	if (mount("none", dir, "cgroup2", 0, NULL)) {
-		rmdir(dir);
-		return NULL;
-	}
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
-	snprintf(group, sizeof(group), "%s/vfifo-test", dir);
-	if (!file_store(path, "+memory") && !mkdir(group, 0700)) {
-		snprintf(path, sizeof(path), "%s/memory.max", group);
-		if (!file_store(path, "33554432"))
-			return group;
-		rmdir(group);
-	}
-	umount(dir);
-	rmdir(dir);
+	if (group &&
+	    !file_put(group, "../cgroup.subtree_control", "+memory") &&
+	    !file_put(group, "memory.max", "33554432"))
+		return group;
+	cgroup_end(group);
 	return NULL;
-}
-
-static void memory_group_end(const char *group)
-{
-	char dir[64];
-
-	if (!group)
-		return;
-	snprintf(dir, sizeof(dir), "%s", group);
-	*strrchr(dir, '/') = '\0';
-	/* Who was in it may take a moment to have gone. */
-	eventually(!rmdir(group));
-	umount(dir);
-	rmdir(dir);
 }
 
 /* Uses memory until it is killed. */
@@ -773,7 +768,7 @@ FIXTURE_SETUP(memory)
 
 FIXTURE_TEARDOWN(memory)
 {
-	memory_group_end(self->group);
+	cgroup_end(self->group);
 	vfifo_teardown(&self->dev);
 	EXPECT_HEALTHY(&self->health);
 	health_end(&self->health);
@@ -817,13 +812,13 @@ TEST_F_TIMEOUT(memory, killed_producer, LONG_TEST)
 		data = mmap(NULL, 2 * self->dev.capacity,
 			    PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			    self->info.data_offset);
-		own = claim(fd, self->info.producer_offset);
+		own = map_page(fd, self->info.producer_offset,
+			       PROT_READ | PROT_WRITE);
 		if (data == MAP_FAILED || !own)
 			_exit(1);
 		stream_fill(data + own->position % self->dev.capacity, 200, 0);
 		/* It never comes to telling anyone. */
-		__atomic_store_n(&own->position, own->position + 100,
-				 __ATOMIC_RELEASE);
+		store(own, own->position + 100);
 		eat();
 	}
 	EXPECT_EQ(-SIGKILL, child_end(producer));
@@ -831,7 +826,8 @@ TEST_F_TIMEOUT(memory, killed_producer, LONG_TEST)
 	EXPECT_EQ(0, attr_get("producer_claimed"));
 	EXPECT_EQ(36, queued(self->dev.fd));
 	EXPECT_TRUE(get(&self->dev, 36, 64));
-	own = claim(fd, self->info.producer_offset);
+	own = map_page(fd, self->info.producer_offset,
+		       PROT_READ | PROT_WRITE);
 	EXPECT_NE(NULL, own);
 	munmap(own, self->dev.page);
 	EXPECT_EQ(0, attr_set("capacity", 2 * self->dev.capacity));

@@ -320,6 +320,69 @@ TEST_F(mapping, does_not_grow)
 	munmap(p, self->cap);
 }
 
+TEST_F(mapping, moves_and_shrinks)
+{
+	long cap = self->cap, page = self->page;
+	char *p, *room;
+
+	stream_fill(self->map, cap, 0);
+	room = mmap(NULL, 2 * cap, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+	ASSERT_NE(MAP_FAILED, room);
+	p = map_at(self->dev.fd, PROT_READ | PROT_WRITE, 2 * cap, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	/* One that was not touched before has to find its pages, too. */
+	ASSERT_EQ(room, mremap(p, 2 * cap, 2 * cap,
+			       MREMAP_MAYMOVE | MREMAP_FIXED, room));
+	EXPECT_TRUE(stream_equal(room, cap, 0));
+	EXPECT_TRUE(stream_equal(room + cap, cap, 0));
+	ASSERT_EQ(room, mremap(room, 2 * cap, page, 0));
+	EXPECT_TRUE(stream_equal(room, page, 0));
+	EXPECT_EQ(-1, msync(room + page, page, MS_ASYNC));
+	EXPECT_EQ(ENOMEM, errno);
+	/* What is left still is a mapping of the device. */
+	munmap(self->map, 2 * cap);
+	EXPECT_EQ(-EBUSY, attr_set("capacity", 2 * cap));
+	munmap(room, page);
+	EXPECT_EQ(0, attr_set("capacity", 2 * cap));
+	self->map = MAP_FAILED;
+}
+
+/* The flags that /proc/self/smaps has of the mapping at @p. */
+static const char *vm_flags(void *p)
+{
+	static char line[256];
+	FILE *file = fopen("/proc/self/smaps", "r");
+	bool here = false;
+	unsigned long start, end;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start == (unsigned long)p;
+		if (here && !strncmp(line, "VmFlags:", 8)) {
+			fclose(file);
+			return line;
+		}
+	}
+	if (file)
+		fclose(file);
+	return "";
+}
+
+TEST_F(mapping, is_not_dumped)
+{
+	const char *flags = vm_flags(self->map);
+
+	EXPECT_NE(NULL, strstr(flags, " dd ")) {
+		TH_LOG("%s", flags);
+	}
+	EXPECT_NE(NULL, strstr(flags, " de ")) {
+		TH_LOG("%s", flags);
+	}
+	/* And nobody can have it dumped. */
+	EXPECT_EQ(-EINVAL, res(madvise(self->map, self->page, MADV_DODUMP)));
+}
+
 /* However it came to be, and whatever is left of it. */
 TEST_F(mapping, keeps_the_capacity)
 {

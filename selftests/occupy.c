@@ -44,14 +44,13 @@ static void attribute(int number, const char *name, const char *text)
 
 static struct vfifo_end *page_of(int fd, __u64 offset, int prot)
 {
-	void *p = mmap(NULL, sysconf(_SC_PAGESIZE), prot, MAP_SHARED, fd,
-		       offset);
+	struct vfifo_end *end = map_page(fd, offset, prot);
 
-	if (p == MAP_FAILED) {
+	if (!end) {
 		perror("mmap");
 		exit(1);
 	}
-	return p;
+	return end;
 }
 
 /* One end of vfifo0, until the end. */
@@ -77,7 +76,7 @@ static void mapped_end(bool producer)
 		exit(1);
 	at = own->position;
 	for (;;) {
-		n = __atomic_load_n(&peer->position, __ATOMIC_ACQUIRE);
+		n = load(peer);
 		n = producer ? info.capacity - (at - n) : n - at;
 		if (n < (producer ? PIPE_BUF : 1)) {
 			/* The kernel says that this one waits. */
@@ -86,7 +85,7 @@ static void mapped_end(bool producer)
 		}
 		memset(data + at % info.capacity, at, producer ? n : 0);
 		at += n;
-		__atomic_store_n(&own->position, at, __ATOMIC_RELEASE);
+		store(own, at);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (__atomic_load_n(&peer->waiting, __ATOMIC_RELAXED))
 			ioctl(fd, VFIFO_NOTIFY);

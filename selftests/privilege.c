@@ -109,7 +109,7 @@ static int reopen(int fd, int flags)
 TEST_F(privilege, without_permission)
 {
 	struct stat st;
-	int wrong = 0;
+	int fd, wrong = 0;
 	pid_t pid;
 
 	/* As devtmpfs makes it. */
@@ -125,9 +125,11 @@ TEST_F(privilege, without_permission)
 		NOBODY_EXPECT(EPERM, chmod(self->path, 0666));
 		NOBODY_EXPECT(EPERM, chown(self->path, NOBODY, NOBODY));
 		/* A name is not a file. */
-		NOBODY_EXPECT(EBADF, read(vfifo_open(O_PATH), &st, 1));
-		NOBODY_EXPECT(EBADF, ioctl(vfifo_open(O_PATH), VFIFO_NOTIFY));
-		NOBODY_EXPECT(EACCES, reopen(vfifo_open(O_PATH), O_RDONLY));
+		fd = vfifo_open(O_PATH);
+		NOBODY_EXPECT(0, fd < 0 ? fd : 0);
+		NOBODY_EXPECT(EBADF, read(fd, &st, 1));
+		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_NOTIFY));
+		NOBODY_EXPECT(EACCES, reopen(fd, O_RDONLY));
 		_exit(wrong);
 	}
 	EXPECT_EQ(0, child_end(pid));

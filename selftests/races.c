@@ -80,6 +80,28 @@ static pid_t racer_start(step_fn *step, int self)
 	_exit(0);
 }
 
+/*
+ * Ends the first @n of them, each of which must have been good at least once.
+ * Returns how many steps they have made.
+ */
+static unsigned long racers_end(struct __test_metadata *_metadata, pid_t *pid,
+				int n)
+{
+	unsigned long steps = 0;
+	int i;
+
+	STORE(race->stop, 1);
+	for (i = 0; i < n; i++) {
+		EXPECT_EQ(0, child_end(pid[i])) {
+			TH_LOG("%s", race->wrong);
+		}
+		pid[i] = 0;
+		steps += race->steps[i];
+		EXPECT_LT(0UL, race->good[i]);
+	}
+	return steps;
+}
+
 /* Whether there is to be another round of these, after @done. */
 static bool more_of(unsigned long wanted, unsigned int limit,
 		    unsigned long done, __s64 start)
@@ -218,14 +240,6 @@ static int maps(int self, __u64 *random)
 	return 1;
 }
 
-static const char *const attributes[] = {
-	"size", "capacity", "mode", "period_ms", "producer_claimed",
-	"consumer_claimed", "dev", "uevent", "stats/bytes_written",
-	"stats/bytes_read", "stats/bytes_cleared", "stats/dropped",
-	"stats/reader_sleeps", "stats/writer_sleeps", "stats/notifies",
-	"stats/position_errors",
-};
-
 /* Shows each attribute twice, the second time maybe after the device has gone. */
 static int shows(int self, __u64 *random)
 {
@@ -247,7 +261,7 @@ static int shows(int self, __u64 *random)
 		held[slot] = -1;
 		return good;
 	}
-	name[slot] = attributes[rnd(random) % ARRAY_SIZE(attributes)];
+	name[slot] = vfifo_attrs[rnd(random) % ARRAY_SIZE(vfifo_attrs)].name;
 	snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/%s",
 		 (int)(rnd(random) % 2), name[slot]);
 	held[slot] = open(path, O_RDONLY | O_CLOEXEC);
@@ -453,20 +467,11 @@ TEST_F_TIMEOUT(load_unload, against, FOREVER)
 				least = rounds_of[i];
 		}
 	}
-	STORE(race->stop, 1);
-	for (i = 0; i < racers; i++) {
-		EXPECT_EQ(0, child_end(self->pid[i])) {
-			TH_LOG("%s", race->wrong);
-		}
-		self->pid[i] = 0;
-		steps += race->steps[i];
-		EXPECT_LT(0UL, race->good[i]);
-	}
+	steps = racers_end(_metadata, self->pid, racers);
 	TH_LOG("%lu rounds in %lld ms, %lu steps, of which %lu found a device",
 	       done, now_ms() - start, steps, found());
-	TH_LOG("rounds in which racers 0, 1, ... found one: %lu %lu %lu %lu %lu %lu",
-	       rounds_of[0], rounds_of[1], rounds_of[2], rounds_of[3],
-	       rounds_of[4], rounds_of[5]);
+	for (i = 0; i < racers; i++)
+		TH_LOG("racer %d found one in %lu rounds", i, rounds_of[i]);
 	EXPECT_HEALTHY(&self->health);
 }
 
@@ -740,26 +745,39 @@ static int looks(int self, __u64 *random)
 	return 1;
 }
 
+/* Resizes, as often as is told, and returns how often; @resized of them succeed. */
+static unsigned long resizes(struct __test_metadata *_metadata,
+			     unsigned long *resized)
+{
+	__u64 random = vfifo_seed;
+	unsigned long done = 0;
+	__s64 start = now_ms();
+	int ret;
+
+	*resized = 0;
+	for (; more(done, start) && !LOAD(race->wrong[0]); done++) {
+		ret = resize_some(&random);
+		ASSERT_TRUE(ret == 0 || ret == -EBUSY) {
+			TH_LOG("resize: %s", strerror(-ret));
+		}
+		*resized += !ret;
+		jitter(&random);
+	}
+	EXPECT_LT(0UL, *resized);
+	return done;
+}
+
 TEST_F_TIMEOUT(resize, against_reads_and_writes, FOREVER)
 {
-	unsigned long done = 0, resized = 0, steps;
-	__s64 start, progress;
-	__u64 random = vfifo_seed;
+	unsigned long done, resized, steps;
+	__s64 progress;
 	int ret;
 
 	LOG_SEED();
 	self->pid[0] = racer_start(writes, 0);
 	self->pid[1] = racer_start(reads, 1);
 	self->pid[2] = racer_start(looks, 2);
-	start = now_ms();
-	for (; more(done, start) && !LOAD(race->wrong[0]); done++) {
-		ret = resize_some(&random);
-		ASSERT_TRUE(ret == 0 || ret == -EBUSY) {
-			TH_LOG("resize: %s", strerror(-ret));
-		}
-		resized += !ret;
-		jitter(&random);
-	}
+	done = resizes(_metadata, &resized);
 	EXPECT_STREQ("", race->wrong);
 	/* Nobody sleeps on what is there. */
 	for (ret = 0; ret < 2; ret++) {
@@ -772,7 +790,6 @@ TEST_F_TIMEOUT(resize, against_reads_and_writes, FOREVER)
 	}
 	TH_LOG("%lu rounds, %lu resized, %lu writes, %lu reads", done, resized,
 	       race->steps[0], race->steps[1]);
-	EXPECT_LT(0UL, resized);
 	EXPECT_HEALTHY(&self->health);
 }
 
@@ -815,34 +832,15 @@ static int maps_all(int self, __u64 *random)
 
 TEST_F_TIMEOUT(resize, against_mappings, FOREVER)
 {
-	unsigned long done = 0, resized = 0;
-	__u64 random = vfifo_seed;
-	__s64 start;
-	int ret;
+	unsigned long done, resized;
 
 	LOG_SEED();
 	self->pid[0] = racer_start(maps_all, 0);
 	self->pid[1] = racer_start(maps_all, 1);
-	start = now_ms();
-	for (; more(done, start) && !LOAD(race->wrong[0]); done++) {
-		ret = resize_some(&random);
-		ASSERT_TRUE(ret == 0 || ret == -EBUSY) {
-			TH_LOG("resize: %s", strerror(-ret));
-		}
-		resized += !ret;
-		jitter(&random);
-	}
-	STORE(race->stop, 1);
-	for (ret = 0; ret < 2; ret++) {
-		EXPECT_EQ(0, child_end(self->pid[ret])) {
-			TH_LOG("%s", race->wrong);
-		}
-		self->pid[ret] = 0;
-		EXPECT_LT(0UL, race->good[ret]);
-	}
+	done = resizes(_metadata, &resized);
+	racers_end(_metadata, self->pid, 2);
 	TH_LOG("%lu rounds, %lu resized, %lu mappings", done, resized,
 	       found());
-	EXPECT_LT(0UL, resized);
 	/* Nothing is mapped any more, so nothing is in the way. */
 	EXPECT_EQ(0, attr_set("capacity", self->dev.capacity));
 	EXPECT_HEALTHY(&self->health);
@@ -880,7 +878,7 @@ static int claims(int self, __u64 *random)
 	if (ADD(race->holders[producer], 1) != 1)
 		return WRONG("two owners of one end");
 	at = own->position;
-	other = __atomic_load_n(&peer->position, __ATOMIC_ACQUIRE);
+	other = load(peer);
 	n = producer ? info.capacity - (at - other) : other - at;
 	if (n > info.capacity)
 		return WRONG("%lld bytes", (long long)n);
@@ -890,7 +888,7 @@ static int claims(int self, __u64 *random)
 			stream_fill(data + at % info.capacity, n, at);
 		else if (!stream_equal(data + at % info.capacity, n, at))
 			return WRONG("other bytes from %llu on", at);
-		__atomic_store_n(&own->position, at + n, __ATOMIC_RELEASE);
+		store(own, at + n);
 		if (__atomic_load_n(&peer->waiting, __ATOMIC_SEQ_CST))
 			ioctl(fd, VFIFO_NOTIFY);
 	}
@@ -925,32 +923,14 @@ static int reads_between_claims(int self, __u64 *random)
 TEST_F_TIMEOUT(resize, against_claims, FOREVER)
 {
 	long errors = attr_get("stats/position_errors");
-	unsigned long done = 0, resized = 0, i;
-	__u64 random = vfifo_seed;
-	__s64 start;
-	int ret;
+	unsigned long done, resized;
 
 	LOG_SEED();
 	self->pid[0] = racer_start(claims, 0);
 	self->pid[1] = racer_start(claims, 1);
 	self->pid[2] = racer_start(reads_between_claims, 2);
-	start = now_ms();
-	for (; more(done, start) && !LOAD(race->wrong[0]); done++) {
-		ret = resize_some(&random);
-		ASSERT_TRUE(ret == 0 || ret == -EBUSY) {
-			TH_LOG("resize: %s", strerror(-ret));
-		}
-		resized += !ret;
-		jitter(&random);
-	}
-	STORE(race->stop, 1);
-	for (i = 0; i < 3; i++) {
-		EXPECT_EQ(0, child_end(self->pid[i])) {
-			TH_LOG("%s", race->wrong);
-		}
-		self->pid[i] = 0;
-		EXPECT_LT(0UL, race->good[i]);
-	}
+	done = resizes(_metadata, &resized);
+	racers_end(_metadata, self->pid, 3);
 	TH_LOG("%lu rounds, %lu resized, %lu times produced, %lu consumed, %lu read",
 	       done, resized, race->good[0], race->good[1], race->good[2]);
 	EXPECT_EQ(errors, attr_get("stats/position_errors"));
@@ -977,14 +957,7 @@ TEST_F_TIMEOUT(resize, claims_against_claims, FOREVER)
 		self->pid[i] = racer_start(competes, i);
 	while (more(found(), start) && !LOAD(race->wrong[0]))
 		usleep(1000);
-	STORE(race->stop, 1);
-	for (i = 0; i < CLAIMANTS; i++) {
-		EXPECT_EQ(0, child_end(self->pid[i])) {
-			TH_LOG("%s", race->wrong);
-		}
-		self->pid[i] = 0;
-		EXPECT_LT(0UL, race->good[i]);
-	}
+	racers_end(_metadata, self->pid, CLAIMANTS);
 	TH_LOG("%lu claims that moved bytes", found());
 	EXPECT_EQ(0, attr_get("producer_claimed"));
 	EXPECT_EQ(0, attr_get("consumer_claimed"));
@@ -1006,16 +979,17 @@ static int makes_news(int self, __u64 *random)
 {
 	static int fd = -1;
 	char buf[100];
+	long ret;
 
 	(void)self;
 	if (fd < 0)
 		fd = vfifo_open(O_RDWR | O_NONBLOCK);
 	memset(buf, 0, sizeof(buf));
 	if (rnd(random) % 2)
-		return write(fd, buf, 1 + rnd(random) % sizeof(buf)) > 0 ||
-		       errno == EAGAIN;
-	return read(fd, buf, 1 + rnd(random) % sizeof(buf)) > 0 ||
-	       errno == EAGAIN;
+		ret = res(write(fd, buf, 1 + rnd(random) % sizeof(buf)));
+	else
+		ret = res(read(fd, buf, 1 + rnd(random) % sizeof(buf)));
+	return ret > 0 || ret == -EAGAIN ? 1 : WRONG("%s", strerror(-ret));
 }
 
 /* Ends what has O_ASYNC, one way or the other. */

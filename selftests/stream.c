@@ -111,6 +111,7 @@ TEST_F(stream, access_mode)
 	EXPECT_EQ(1, res(read(r, &c, 1)));
 	close(r);
 	close(w);
+	EXPECT_EQ(-EINVAL, res(vfifo_open(O_RDWR | O_DIRECT)));
 }
 
 TEST_F(stream, no_position)

@@ -370,11 +370,11 @@ static long bad_claim(struct files *f, struct vfifo_info *info, int call, long p
 	default:
 		/* A position that can't be. */
 		old = end->position;
-		__atomic_store_n(&end->position, ~old, __ATOMIC_RELEASE);
+		store(end, ~old);
 		ret = res(read(f->r, f->good, 1));
 		if (ret == -EIO)
 			ret = res(write(f->rw, f->good, 1));
-		__atomic_store_n(&end->position, old, __ATOMIC_RELEASE);
+		store(end, old);
 	}
 	munmap(end, page);
 	return ret;

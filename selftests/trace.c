@@ -88,13 +88,12 @@ static __u64 counter(const char *attr)
 static struct vfifo_end *claim(struct vfifo *dev, bool producer)
 {
 	struct vfifo_info info = { .size = sizeof(info) };
-	void *p;
 
 	if (ioctl(dev->fd, VFIFO_GET_INFO, &info))
 		return NULL;
-	p = mmap(NULL, dev->page, PROT_READ | PROT_WRITE, MAP_SHARED, dev->fd,
-		 producer ? info.producer_offset : info.consumer_offset);
-	return p == MAP_FAILED ? NULL : p;
+	return map_page(dev->fd,
+			producer ? info.producer_offset : info.consumer_offset,
+			PROT_READ | PROT_WRITE);
 }
 
 /* ---- tracepoints ---- */
@@ -526,12 +525,12 @@ TEST_F(trace, claims)
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
 	end = claim(&self->dev, true);
 	ASSERT_NE(NULL, end);
-	__atomic_store_n(&end->position, self->head + 110, __ATOMIC_RELEASE);
+	store(end, self->head + 110);
 	ASSERT_EQ(0, munmap(end, self->dev.page));
 
 	end = claim(&self->dev, false);
 	ASSERT_NE(NULL, end);
-	__atomic_store_n(&end->position, self->tail + 110, __ATOMIC_RELEASE);
+	store(end, self->tail + 110);
 	ASSERT_EQ(0, munmap(end, self->dev.page));
 
 	ASSERT_EQ(4, read_events(&self->tracer));
@@ -566,7 +565,7 @@ TEST_F(trace, wrong_position)
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
 	end = claim(&self->dev, true);
 	ASSERT_NE(NULL, end);
-	__atomic_store_n(&end->position, wrong, __ATOMIC_RELEASE);
+	store(end, wrong);
 	EXPECT_EQ(-EIO, res(read(self->dev.fd, &c, 1)));
 	munmap(end, self->dev.page);
 

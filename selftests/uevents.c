@@ -21,17 +21,9 @@
 
 #include <linux/netlink.h>
 
-#include "kselftest.h"
+#include "vfifo_test.h"
 
 #define MAX_DEVICES	256
-
-static const char *const attrs[] = {
-	"dev", "uevent", "size", "capacity", "mode", "period_ms",
-	"producer_claimed", "consumer_claimed",
-	"stats/bytes_written", "stats/bytes_read", "stats/bytes_cleared",
-	"stats/dropped", "stats/reader_sleeps", "stats/writer_sleeps",
-	"stats/notifies", "stats/position_errors",
-};
 
 static int bad;
 static int seen[MAX_DEVICES];
@@ -70,8 +62,8 @@ static void check_device(int n)
 	int fd;
 
 	snprintf(path, sizeof(path), "vfifo/vfifo%d", n);
-	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
-		if (!get_attr(path, attrs[i], text, sizeof(text)) && !i)
+	for (i = 0; i < ARRAY_SIZE(vfifo_attrs); i++) {
+		if (!get_attr(path, vfifo_attrs[i].name, text, sizeof(text)) && !i)
 			return;
 		if (!i && sscanf(text, "%u:%u", &maj, &min) != 2)
 			return;
@@ -196,7 +188,7 @@ int main(int argc, char **argv)
 	msg[len] = '\0';
 	check_event(msg, msg + len, argv[1], count);
 	for (i = 0; i < 2; i++)
-		get_attr("mem/null", attrs[i], msg, sizeof(msg));
+		get_attr("mem/null", vfifo_attrs[i].name, msg, sizeof(msg));
 	puts("ready");
 	fflush(stdout);
 

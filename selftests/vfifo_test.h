@@ -24,7 +24,9 @@
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <linux/types.h>
@@ -189,6 +191,30 @@ static inline const char *attr_dir(void)
 	return dir;
 }
 
+/* Every attribute of a device; those that the driver core makes are the first. */
+static const struct {
+	const char *name;
+	mode_t mode;
+} vfifo_attrs[] = {
+	{ "dev", 0444 },
+	{ "uevent", 0644 },
+#define OWN_ATTRS	2	/* where the driver's begin */
+	{ "size", 0444 },
+	{ "capacity", 0644 },
+	{ "mode", 0644 },
+	{ "period_ms", 0644 },
+	{ "producer_claimed", 0444 },
+	{ "consumer_claimed", 0444 },
+	{ "stats/bytes_written", 0444 },
+	{ "stats/bytes_read", 0444 },
+	{ "stats/bytes_cleared", 0444 },
+	{ "stats/dropped", 0444 },
+	{ "stats/reader_sleeps", 0444 },
+	{ "stats/writer_sleeps", 0444 },
+	{ "stats/notifies", 0444 },
+	{ "stats/position_errors", 0444 },
+};
+
 static inline void attr_path(char *path, size_t size, const char *attr)
 {
 	snprintf(path, size, "%s/%s", attr_dir(), attr);
@@ -348,6 +374,64 @@ static inline pid_t child_start(unsigned int seconds)
 		alarm(seconds);
 	}
 	return pid;
+}
+
+/*
+ * A new group in the cgroup hierarchy of @type with @options, which is mounted for
+ * it; NULL if there is no such hierarchy.
+ */
+static inline const char *cgroup_begin(const char *type, const char *options)
+{
+	static char group[64];
+	char mnt[32] = "/tmp/vfifo-cgroup-XXXXXX";
+
+	if (!mkdtemp(mnt))
+		return NULL;
+	snprintf(group, sizeof(group), "%s/vfifo-test", mnt);
+	if (!mount("none", mnt, type, 0, options)) {
+		/* An earlier run may have left one that was still in use. */
+		if (!mkdir(group, 0700) || errno == EEXIST)
+			return group;
+		umount(mnt);
+	}
+	rmdir(mnt);
+	return NULL;
+}
+
+/* Takes it away again, also one that is frozen, or NULL. */
+static inline void cgroup_end(const char *group)
+{
+	char mnt[64];
+
+	if (!group)
+		return;
+	file_put(group, "freezer.state", "THAWED");
+	file_put(group, "cgroup.freeze", "0");
+	/* Who was in it may take a moment to have gone. */
+	eventually(!rmdir(group));
+	snprintf(mnt, sizeof(mnt), "%s", group);
+	*strrchr(mnt, '/') = '\0';
+	umount(mnt);
+	rmdir(mnt);
+}
+
+/* The page of an end at @offset, or NULL with errno. */
+static inline struct vfifo_end *map_page(int fd, __u64 offset, int prot)
+{
+	void *p = mmap(NULL, sysconf(_SC_PAGESIZE), prot, MAP_SHARED, fd,
+		       offset);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static inline __u64 load(struct vfifo_end *end)
+{
+	return __atomic_load_n(&end->position, __ATOMIC_ACQUIRE);
+}
+
+static inline void store(struct vfifo_end *end, __u64 position)
+{
+	__atomic_store_n(&end->position, position, __ATOMIC_RELEASE);
 }
 
 /* A child's exit status, or minus the number of the signal that ended it. */
