@@ -22,7 +22,7 @@ begin() {
 
 # What has begun has to end by itself, and soon after its time.
 collect() { # WHAT-A-STATUS-MAY-BE
-	local pid name status end=$((SECONDS + seconds + 120))
+	local pid name status end=$((SECONDS + seconds + 120 * ${VFIFO_SCALE:-1}))
 	for pid in "${pids[@]}"; do
 		name=${pid#* } pid=${pid%% *}
 		while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 1; done

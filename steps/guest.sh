@@ -103,8 +103,8 @@ boot_guest() {
 	wait "$shown" || true
 	judge "$1"
 	# It has not begun with anything, so that it is still prepared.
-	if emulator_slipped; then AGAIN=1 boot_guest "$@"; fi
 	GUEST_SECONDS=$((SECONDS - from))
+	if emulator_slipped; then AGAIN=1 boot_guest "$@"; fi
 }
 
 # QEMU's emulation of two processors may trap on an instruction that the kernel is just patching (a
@@ -205,11 +205,12 @@ guest_trouble() {
 KNOWN_RACE='data-race in do_fcntl / fasync_(insert|remove)_entry'
 
 # What the last guest complained of, in its own words: each complaint with what follows it, up to the
-# end of its call trace. KCSAN watches the whole kernel; only what it says of the driver counts.
+# end of its call trace. KCSAN watches the whole kernel, in whose name is a vfifo, too; only what it says
+# of the driver counts.
 complaints() {
 	TROUBLE=$(trouble) KNOWN_RACE=$KNOWN_RACE awk '
 		function flush() {
-			if (kcsan && (block !~ /vfifo/ || block ~ ENVIRON["KNOWN_RACE"])) block = ""
+			if (kcsan && (block !~ /rust_vfifo/ || block ~ ENVIRON["KNOWN_RACE"])) block = ""
 			printf "%s", block
 			block = ""; left = 0; kcsan = 0
 		}
