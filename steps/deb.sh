@@ -3,6 +3,9 @@
 # The patched kernel as Debian packages, by the kernel's own bindeb-pkg: they install beside the
 # distribution's kernel. What bindeb-pkg leaves out of the headers, Rust metadata, is added.
 
+# What bindeb-pkg runs.
+DEB_PACKAGES=(dpkg-dev debhelper rsync kmod)
+
 do_deb() {
 	local config=small test='' from=$SECONDS release folder
 	while [ $# -gt 0 ]; do
@@ -17,9 +20,10 @@ do_deb() {
 	case $config in running | distro | small) ;; *) die "deb --config $config: not one of running, distro, small" ;; esac
 	[ "$config" != running ] || [ -n "$(running_file)" ] ||
 		die "deb --config running: the configuration of the running kernel is none of $(running_files | paste -sd ' '); take another: --config distro"
-	deb_tools
+	# Elsewhere than on Debian 12 these come by hand.
+	if on_debian_12; then want_packages deb "${DEB_PACKAGES[@]}"; else deb_tools; fi
 	[ -z "$test" ] || box_needs "deb --test"
-	# Elsewhere than on Debian 12 the tools come by hand, and the tree by --tree.
+	# So does the tree, by --tree.
 	find_tree || { do_deps; do_fetch; }
 	do_patch
 	# The small kernel is that of "build", and so are its objects. Packages are left beside those.

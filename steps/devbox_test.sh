@@ -179,6 +179,12 @@ box_guest() { # NAME SECONDS RELEASE APPEND COMMAND: counted; a kernel that comp
 	fi
 }
 
+# Whether nothing is where --dkms has put something.
+box_is_clean() {
+	[ -d "$BOX/lib/modules" ] && [ -d "$BOX/usr/src" ] && [ ! -e "$BOX/var/cache/vfifo" ] &&
+		[ -z "$(find "$BOX/lib/modules" "$BOX/usr/src" -name 'rust_vfifo*' -o -name 'vfifo-*')" ]
+}
+
 # Those for which Debian's kernel lacks something say so and are named. Suspend needs another machine.
 box_kselftests() { # NAME RELEASE
 	box_guest "$1" 2400 "$2" "" "
@@ -240,10 +246,10 @@ devbox_test() { # [FLAVOUR-OR-RELEASE]
 		set -e
 		modprobe rust_vfifo
 		[ -c /dev/vfifo0 ]
-		dkms remove \$(dkms status vfifo | sed 's/[,:].*//;q') --all
+		~dev/vfifo/build-kernel.sh devbox --remove
 		[ ! -e /sys/module/rust_vfifo ]
 		! modprobe rust_vfifo"
-	check "nothing is left" test -z "$(find "$BOX/lib/modules" -name 'rust_vfifo*')"
+	check "nothing is left" box_is_clean
 	[ $CHECKS_FAILED -eq 0 ] || die "devbox --test: not everything held, as shown above"
 	rm -rf "$BOX"
 	done_step "devbox --test" "$from" "Debian 13, kernels $release and $cloud by $ACCEL"

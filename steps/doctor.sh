@@ -51,7 +51,8 @@ dkms_trouble() {
 
 packages_trouble() {
 	emulator_trouble
-	deb_tools
+	# What root gets on Debian 12 is no trouble.
+	{ on_debian_12 && [ "$(id -u)" -eq 0 ]; } || deb_tools
 }
 
 hacker_trouble() {
