@@ -100,6 +100,18 @@ launch() {
 	set +m
 }
 
+# in_group COMMAND...: the same, but waits for it, and leaves the output alone.
+in_group() {
+	local status=0
+	set -m
+	"$@" </dev/null &
+	CHILD=$!
+	set +m
+	wait "$CHILD" || status=$?
+	CHILD=
+	return "$status"
+}
+
 progress() { # LABEL LOG ELAPSED
 	printf '%s: %s%s' "$1" "$(${PROGRESS:-steps_made} "$2" 2>/dev/null || true)" "$(span "$3")"
 }

@@ -103,12 +103,7 @@ matrix_one() { # TREE RUSTC COMPILER LOG
 	local step
 	: >"$4"
 	for step in fetch patch "kunit $2 $3"; do
-		set -m
 		# shellcheck disable=SC2086
-		"$ROOT/build-kernel.sh" --jobs "$JOBS" --tree "$1" $step </dev/null >>"$4" 2>&1 &
-		CHILD=$!
-		set +m
-		wait "$CHILD" || { CHILD=; return 1; }
-		CHILD=
+		in_group "$ROOT/build-kernel.sh" --jobs "$JOBS" --tree "$1" $step >>"$4" 2>&1 || return
 	done
 }

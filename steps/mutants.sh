@@ -77,13 +77,9 @@ do_mutants() { # [NAME]...
 		say "mutants: $caught caught, $survived survived, by the $kernel kernel ($(span $((SECONDS - from))))"
 	fi
 	if [ -n "$rest" ]; then
-		set -m
 		# shellcheck disable=SC2086
-		"$ROOT/build-kernel.sh" --debug --jobs "$JOBS" --accel "$ACCEL" ${TREE:+--tree "$TREE"} mutants $rest </dev/null &
-		CHILD=$!
-		set +m
-		wait "$CHILD" || survived=1
-		CHILD=
+		in_group "$ROOT/build-kernel.sh" --debug --jobs "$JOBS" --accel "$ACCEL" ${TREE:+--tree "$TREE"} mutants $rest ||
+			survived=1
 	fi
 	[ "$survived" -eq 0 ] || die "mutants: not all were caught"
 }

@@ -7,12 +7,8 @@ part() { # NAME COMMAND...: a part that fails without a failed test is a failure
 	shift
 	before=$(totals)
 	say "== $name"
-	set -m
-	"$ROOT/build-kernel.sh" --jobs "$JOBS" --accel "$ACCEL" ${DEBUG:+"--$DEBUG"} ${TREE:+--tree "$TREE"} "$@" </dev/null &
-	CHILD=$!
-	set +m
-	wait "$CHILD" || status=$?
-	CHILD=
+	in_group "$ROOT/build-kernel.sh" --jobs "$JOBS" --accel "$ACCEL" ${DEBUG:+"--$DEBUG"} ${TREE:+--tree "$TREE"} "$@" ||
+		status=$?
 	if [ "$status" -ne 0 ] && [ "$(totals | cut -d ' ' -f 2)" = "$(cut -d ' ' -f 2 <<<"$before")" ]; then
 		result 0 1 0
 	elif [ "$status" -eq 0 ] && [ "$(totals)" = "$before" ] && [ "${COUNTED:-1}" = 1 ]; then
