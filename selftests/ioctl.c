@@ -391,7 +391,7 @@ TEST_F_TIMEOUT(ioctl, auto_mixes_with_writers, 60)
  * timer fires or the work item runs.
  */
 
-#define FLIPS	10000
+#define FLIPS	OFTEN(10000)
 
 FIXTURE(flips)
 {
