@@ -349,7 +349,8 @@ impl PageBuffer {
         count
     }
 
-    /// Sets `count` bytes from byte `offset` on to zero. Returns how many, fewer at the buffer's end.
+    /// Sets `count` bytes from byte `offset` on to zero. Returns how many that were, fewer at the
+    /// buffer's end.
     ///
     /// # Context
     ///

@@ -179,8 +179,9 @@ int main(int argc, char **argv)
 		perror("sched_setscheduler");
 		return 1;
 	}
-	if (null < 0 || write(null, "add", 3) != 3 ||
-	    (len = recv(fd, msg, sizeof(msg) - 1, 0)) <= 0) {
+	len = null < 0 || write(null, "add", 3) != 3 ?
+		      -1 : recv(fd, msg, sizeof(msg) - 1, 0);
+	if (len <= 0) {
 		perror("/sys/class/mem/null");
 		return 1;
 	}
