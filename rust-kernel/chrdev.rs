@@ -237,28 +237,6 @@ impl Waiters {
         )
     }
 
-    /// Wakes those who poll for something to read. Those who poll a file that is open for both, for
-    /// room only, do not hear of it.
-    ///
-    /// # Context
-    ///
-    /// As [`WaitQueue::wake_all`].
-    #[inline]
-    pub fn wake_read_pollers(&self) {
-        self.read_pollers.wake_all_poll(Events::READ.0);
-    }
-
-    /// Wakes those who poll for room to write. Those who poll a file that is open for both, for
-    /// something to read only, do not hear of it.
-    ///
-    /// # Context
-    ///
-    /// As [`WaitQueue::wake_all`].
-    #[inline]
-    pub fn wake_write_pollers(&self) {
-        self.write_pollers.wake_all_poll(Events::WRITE.0);
-    }
-
     /// Whether anyone wants `SIGIO` when there is something new to read.
     ///
     /// # Context

@@ -58,7 +58,6 @@ use core::{
 };
 use kernel::{
     bindings,
-    ffi::c_void,
     prelude::*,
     sync::LockClassKey,
     task::might_sleep,
@@ -248,24 +247,15 @@ impl WaitQueue {
         self.wake(0);
     }
 
-    /// As [`WaitQueue::wake_all`], for those who poll: of these, who wants none of `events`
-    /// (`EPOLL*`) may sleep on. (As `wake_up_poll()` in C.)
-    ///
-    /// # Context
-    ///
-    /// As [`WaitQueue::wake_one`].
-    #[inline]
-    pub fn wake_all_poll(&self, events: u32) {
-        self.wake_with(0, ptr::without_provenance_mut(events as usize));
-    }
-
     fn wake(&self, exclusive: c_int) {
-        self.wake_with(exclusive, ptr::null_mut());
-    }
-
-    fn wake_with(&self, exclusive: c_int, key: *mut c_void) {
-        // SAFETY: The queue is initialised. Who waits there takes the key for a set of events, if
-        // for anything.
-        unsafe { bindings::__wake_up(self.head.get(), bindings::TASK_NORMAL, exclusive, key) };
+        // SAFETY: The queue is initialised.
+        unsafe {
+            bindings::__wake_up(
+                self.head.get(),
+                bindings::TASK_NORMAL,
+                exclusive,
+                ptr::null_mut(),
+            )
+        };
     }
 }

@@ -408,22 +408,6 @@ TEST_F(async, epoll_by_level)
 	close(both);
 }
 
-/* Bytes are no news to who asked for room, though the file is open for both. */
-TEST_F(async, epoll_hears_of_what_it_asked_for)
-{
-	int room = watch(self->fd, EPOLLOUT | EPOLLET);
-	int bytes = watch(self->fd, EPOLLIN | EPOLLET);
-
-	ASSERT_LE(0, room);
-	ASSERT_LE(0, bytes);
-	EXPECT_EQ((unsigned int)EPOLLOUT, events(room, 0));
-	EXPECT_EQ(1, res(write(self->w, "x", 1)));
-	EXPECT_EQ((unsigned int)EPOLLIN, events(bytes, DEADLINE * 1000));
-	EXPECT_EQ(0U, events(room, 0));
-	close(room);
-	close(bytes);
-}
-
 TEST_F(async, epoll_by_edge)
 {
 	int in = watch(self->r, EPOLLIN | EPOLLET);

@@ -1216,6 +1216,9 @@ impl Fifo {
     }
 }
 
+// Pollers are not told what there is for them, though `wake_up_poll()` could: io_uring would take that
+// for an answer and not ask again, and it is by asking that a poller says that it waits.
+
 /// Who waits for bytes.
 struct ForBytes<'a>(&'a Fifo);
 
@@ -1243,7 +1246,7 @@ impl Queues for ForBytes<'_> {
 
     fn wake_pollers(&self) {
         trace::wake(self.0.index, Side::Consumer, Whom::Pollers);
-        self.0.waiters.wake_read_pollers();
+        self.0.waiters.read_pollers.wake_all();
     }
 }
 
@@ -1273,7 +1276,7 @@ impl Queues for ForRoom<'_> {
 
     fn wake_pollers(&self) {
         trace::wake(self.0.index, Side::Producer, Whom::Pollers);
-        self.0.waiters.wake_write_pollers();
+        self.0.waiters.write_pollers.wake_all();
     }
 }
 
