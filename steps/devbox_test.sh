@@ -242,7 +242,7 @@ devbox_test() { # [FLAVOUR-OR-RELEASE]
 		cd ~dev/vfifo
 		! insmod build/devbox/*/rust_vfifo.ko && ! said=\$(./build-kernel.sh devbox --load 2>&1)
 		echo \"\$said\"; grep -q 'module.sig_enforce is set' <<<\"\$said\""
-	box_guest "removing unloads it" 300 "$release" "" "
+	box_guest "removing unloads it" 600 "$release" "" "
 		set -e
 		modprobe rust_vfifo
 		[ -c /dev/vfifo0 ]

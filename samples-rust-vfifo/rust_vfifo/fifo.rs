@@ -1216,8 +1216,8 @@ impl Fifo {
     }
 }
 
-// Pollers are not told what there is for them, though `wake_up_poll()` could: io_uring would take that
-// for an answer and not ask again, and it is by asking that a poller says that it waits.
+// Pollers are not told what there is for them, though `wake_up_poll()` could: io_uring would take
+// that for an answer and not ask again, and it is by asking that a poller says that it waits.
 
 /// Who waits for bytes.
 struct ForBytes<'a>(&'a Fifo);
