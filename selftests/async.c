@@ -46,7 +46,7 @@ FIXTURE_SETUP(async)
 
 FIXTURE_TEARDOWN(async)
 {
-	cgroup_end(self->group);
+	EXPECT_TRUE(cgroup_end(self->group));
 	free(self->buf);
 	close(self->pipe[0]);
 	close(self->pipe[1]);

@@ -100,6 +100,8 @@ TEST_F(sysfs, other_users_only_look)
 		EXPECT_EQ(-EACCES, res(vfifo_open(O_RDONLY)));
 		for (i = 0; i < ARRAY_SIZE(vfifo_attrs); i++) {
 			EXPECT_NE('\0', attr_text(vfifo_attrs[i].name)[0]);
+			if (i >= OWN_ATTRS)
+				EXPECT_LE(0, attr_get(vfifo_attrs[i].name));
 			EXPECT_EQ(-EACCES, res(attr_open(vfifo_attrs[i].name,
 							 O_WRONLY))) {
 				TH_LOG("%s", vfifo_attrs[i].name);

@@ -35,36 +35,30 @@ static int seen[MAX_DEVICES];
 } while (0)
 
 /* What there is to read of an attribute, which must be something. */
-static bool get_attr(const char *device, const char *name, char *text, size_t size)
+static const char *get_attr(const char *dir, const char *name)
 {
-	char path[128];
-	ssize_t len;
-	int fd;
+	const char *text;
 
-	snprintf(path, sizeof(path), "/sys/class/%s/%s", device, name);
-	fd = open(path, O_RDONLY);
-	len = fd < 0 ? -1 : read(fd, text, size - 1);
-	if (len <= 0)
-		WRONG("%s: %s", path, len ? strerror(errno) : "empty");
-	else
-		text[len] = '\0';
-	close(fd);
-	return len > 0;
+	errno = 0;
+	text = file_text(dir, name);
+	if (!*text)
+		WRONG("%s/%s: %s", dir, name, errno ? strerror(errno) : "empty");
+	return text;
 }
 
 /* A device as it must be when the first event of any is heard. */
 static void check_device(int n)
 {
-	char path[128], text[4096];
 	unsigned int maj, min;
+	const char *text;
+	char path[128];
 	struct stat st;
 	size_t i;
 	int fd;
 
-	snprintf(path, sizeof(path), "vfifo/vfifo%d", n);
+	snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d", n);
 	for (i = 0; i < ARRAY_SIZE(vfifo_attrs); i++) {
-		if (!get_attr(path, vfifo_attrs[i].name, text, sizeof(text)) && !i)
-			return;
+		text = get_attr(path, vfifo_attrs[i].name);
 		if (!i && sscanf(text, "%u:%u", &maj, &min) != 2)
 			return;
 	}
@@ -189,7 +183,7 @@ int main(int argc, char **argv)
 	msg[len] = '\0';
 	check_event(msg, msg + len, argv[1], count);
 	for (i = 0; i < 2; i++)
-		get_attr("mem/null", vfifo_attrs[i].name, msg, sizeof(msg));
+		get_attr("/sys/class/mem/null", vfifo_attrs[i].name);
 	puts("ready");
 	fflush(stdout);
 

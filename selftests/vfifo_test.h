@@ -398,21 +398,23 @@ static inline const char *cgroup_begin(const char *type, const char *options)
 	return NULL;
 }
 
-/* Takes it away again, also one that is frozen, or NULL. */
-static inline void cgroup_end(const char *group)
+/* Takes it away again, also one that is frozen, or NULL; whether that is done. */
+static inline bool cgroup_end(const char *group)
 {
 	char mnt[64];
+	bool gone;
 
 	if (!group)
-		return;
+		return true;
 	file_put(group, "freezer.state", "THAWED");
 	file_put(group, "cgroup.freeze", "0");
 	/* Who was in it may take a moment to have gone. */
-	eventually(!rmdir(group));
+	gone = eventually(!rmdir(group));
 	snprintf(mnt, sizeof(mnt), "%s", group);
 	*strrchr(mnt, '/') = '\0';
-	umount(mnt);
+	gone &= !umount(mnt);
 	rmdir(mnt);
+	return gone;
 }
 
 /* The page of an end at @offset, or NULL with errno. */

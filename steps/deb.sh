@@ -3,8 +3,8 @@
 # The patched kernel as Debian packages, by the kernel's own bindeb-pkg: they install beside the
 # distribution's kernel. What bindeb-pkg leaves out of the headers, Rust metadata, is added.
 
-# What bindeb-pkg runs.
-DEB_PACKAGES=(dpkg-dev debhelper rsync kmod)
+# What bindeb-pkg runs, and the packages of Debian that have it.
+DEB_TOOLS=(dpkg-buildpackage:dpkg-dev dh_prep:debhelper rsync:rsync kmod:kmod)
 
 do_deb() {
 	local config=small test='' from=$SECONDS release folder
@@ -21,7 +21,7 @@ do_deb() {
 	[ "$config" != running ] || [ -n "$(running_file)" ] ||
 		die "deb --config running: the configuration of the running kernel is none of $(running_files | paste -sd ' '); take another: --config distro"
 	# Elsewhere than on Debian 12 these come by hand.
-	if on_debian_12; then want_packages deb "${DEB_PACKAGES[@]}"; else deb_tools; fi
+	if on_debian_12; then want_packages deb "${DEB_TOOLS[@]#*:}"; else deb_tools; fi
 	[ -z "$test" ] || box_needs "deb --test"
 	# So does the tree, by --tree.
 	find_tree || { do_deps; do_fetch; }
@@ -91,7 +91,7 @@ deb_test() { # RELEASE
 
 deb_tools() {
 	local tool missing=()
-	for tool in dpkg-buildpackage:dpkg-dev dh_prep:debhelper rsync:rsync kmod:kmod; do
+	for tool in "${DEB_TOOLS[@]}"; do
 		command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 	done
 	[ ${#missing[@]} -eq 0 ] ||

@@ -102,8 +102,8 @@ boot_guest() {
 	CHILD=
 	wait "$shown" || true
 	judge "$1"
-	# It has not begun with anything, so that it is still prepared.
 	GUEST_SECONDS=$((SECONDS - from))
+	# It has not begun with anything, so that it is still prepared.
 	if emulator_slipped; then AGAIN=1 boot_guest "$@"; fi
 }
 
