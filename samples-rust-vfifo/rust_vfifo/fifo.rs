@@ -411,7 +411,8 @@ impl Fifo {
 
     /// The capacity, in bytes.
     pub(crate) fn capacity(&self) -> u64 {
-        self.capacity.load(Relaxed)
+        // With the store: who sees that it shrank sees what was read before that, too.
+        self.capacity.load(Acquire)
     }
 
     /// The number of bytes ever produced.
@@ -473,14 +474,18 @@ impl Fifo {
         }
     }
 
-    /// Whether there is room for those who poll: for an atomic write. The owner of a claim writes
-    /// nothing, and knows itself how much it needs, so that gets to know of any room.
-    fn has_room_to_tell_of(&self) -> bool {
-        self.has_room(if self.is_claimed(Side::Producer) {
+    /// The room that those who poll are told of: that of an atomic write. The owner of a claim
+    /// writes nothing, and knows itself how much it needs, so that gets to know of any room.
+    fn room_to_tell_of(&self) -> u64 {
+        if self.is_claimed(Side::Producer) {
             1
         } else {
             PIPE_BUF
-        })
+        }
+    }
+
+    fn has_room_to_tell_of(&self) -> bool {
+        self.has_room(self.room_to_tell_of())
     }
 
     /// Whether there is no reason for calls of an end to sleep or go on, but one to fail.
@@ -770,9 +775,9 @@ impl Fifo {
     }
 
     /// Moves as many queued bytes to `to` as fit, [`AT_ONCE`] at a time, with the lock held
-    /// throughout, so that other readers have none of them. So no more than the capacity, however
-    /// many come meanwhile: others wait. Ends early where memory is missing: for what was queued
-    /// before, the caller has seen that it was there.
+    /// throughout, so that other readers have none of them. So no more often than the capacity
+    /// takes, however many come meanwhile, and however few at a time: others wait. Ends early where
+    /// memory is missing: for what was queued before, the caller has seen that it was there.
     fn read_much(&self, to: &mut impl MoveTo) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
@@ -782,7 +787,7 @@ impl Fifo {
         // Fits, as it is no more than remains.
         let most = end.cursor.capacity.min(to.remaining() as u64) as usize;
         let mut total = 0;
-        while total < most {
+        for _ in 0..most.div_ceil(AT_ONCE) {
             if total > 0 {
                 self.room_came();
             }
@@ -845,9 +850,9 @@ impl Fifo {
         nonblocking: bool,
     ) -> Result<usize> {
         let atomic = len as u64 <= PIPE_BUF;
-        let mut needed = needed(len);
+        let needed = needed(len);
         let mut total = 0;
-        // What was moved since signals were looked at.
+        // What could have been moved since signals were looked at.
         let mut unlooked = 0;
         let result = loop {
             if let Step::Missing(wanted) = step {
@@ -858,10 +863,16 @@ impl Fifo {
             match step {
                 Step::Moved(done) => {
                     total += done;
-                    unlooked += done;
+                    // Not what was moved, which the owner of the other end may keep small.
+                    unlooked += AT_ONCE;
                     self.bytes_came();
                     if from.remaining() == 0 {
                         break Ok(());
+                    }
+                    // Its memory ended. The rest would be a write of its own, between which and
+                    // this one others come.
+                    if atomic {
+                        break Err(EFAULT);
                     }
                     // Room may go on coming for as long as there is something to write. But what
                     // fitted at first is written whatever is pending: for io_uring something is.
@@ -882,10 +893,6 @@ impl Fifo {
                         break Err(error);
                     }
                 }
-            }
-            if atomic {
-                // Fewer than before if user memory ended.
-                needed = from.remaining() as u64;
             }
             step = self.write_again(from, needed, from.remaining().min(AT_ONCE), false);
         };
@@ -1048,12 +1055,20 @@ impl Fifo {
         if writable {
             self.ring.producer_will_wait();
         }
-        let broken = self.is_broken() || self.queued().is_err();
-        let mut events = if broken { Events::ERROR } else { Events::NONE };
-        if readable && (broken || self.has_bytes()) {
+        // One look for both: what is not empty may be full by the next one, and what is not full
+        // empty, and who asks for either would get neither.
+        let (mut events, bytes, room) = match self.queued() {
+            Ok(queued) if !self.is_broken() => (
+                Events::NONE,
+                queued > 0,
+                self.capacity().saturating_sub(queued) >= self.room_to_tell_of(),
+            ),
+            _ => (Events::ERROR, true, true),
+        };
+        if readable && bytes {
             events = events | Events::READ;
         }
-        if writable && (broken || self.has_room_to_tell_of()) {
+        if writable && room {
             events = events | Events::WRITE;
         }
         events
@@ -1121,7 +1136,7 @@ impl Fifo {
         writer.cursor.capacity = capacity;
         // What the writer saw of it before may be further back than the new capacity.
         writer.cursor.peer = reader.cursor.position;
-        self.capacity.store(capacity, Relaxed);
+        self.capacity.store(capacity, Release);
         drop(geometry);
         drop(writer);
         drop(reader);
