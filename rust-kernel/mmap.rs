@@ -59,7 +59,7 @@ const FAULT_AROUND: usize = 16;
 ///
 /// All methods, and dropping, run in process context with the `mmap_lock` of the process held, for
 /// reading or writing, or the area's own lock. They may sleep, but must not take a lock under which
-/// user memory is accessed, unless [without page faults](kernel::nofault): a fault wants the
+/// user memory is accessed, unless without page faults (see `kernel::nofault`): a fault wants the
 /// `mmap_lock`.
 pub trait Mapping: Send + Sync + Sized + 'static {
     /// The private data of the files that are mapped.
@@ -104,6 +104,16 @@ struct Served<M> {
     // Outlives the area, whatever the mapping does: nothing else keeps these pages while they are
     // in its page table.
     fixed: Option<Arc<PageBuffer>>,
+    // The page of the file that the area started at when it was made. What a hole leaves of it
+    // starts elsewhere.
+    first: usize,
+}
+
+impl<M> Served<M> {
+    /// The page frame of `fixed` that is page number `index` of the file.
+    fn frame(&self, index: usize) -> Option<usize> {
+        self.fixed.as_ref()?.frame(index.checked_sub(self.first)?)
+    }
 }
 
 /// The description of an area of user memory that is about to be made, for files with private data
@@ -111,8 +121,8 @@ struct Served<M> {
 ///
 /// # Invariants
 ///
-/// `desc` points at the `vm_area_desc` that the `mmap_prepare` operation of a file with private
-/// data of type `F` was called with, for the duration of `'a`.
+/// `desc` points at a `vm_area_desc` for the duration of `'a`. If an area is made of it, then it is
+/// what the `mmap_prepare` operation of a file with private data of type `F` was called with.
 pub struct AreaDesc<'a, F: ForeignOwnable> {
     desc: &'a mut bindings::vm_area_desc,
     served: bool,
@@ -124,9 +134,9 @@ impl<'a, F: ForeignOwnable + Send + Sync + 'static> AreaDesc<'a, F> {
     ///
     /// # Safety
     ///
-    /// `desc` must be what the `mmap_prepare` operation of a file was called with; the private data
-    /// of that file must be of type `F` (see [`ForeignOwnable::into_foreign`]) and nothing else may
-    /// use `desc` during `'a`.
+    /// `desc` must be what the `mmap_prepare` operation of a file was called with, or never be made
+    /// an area; the private data of that file must be of type `F` (see
+    /// [`ForeignOwnable::into_foreign`]) and nothing else may use `desc` during `'a`.
     pub unsafe fn from_raw(desc: *mut bindings::vm_area_desc) -> Self {
         // INVARIANT: As the caller promises.
         Self {
@@ -320,7 +330,15 @@ impl<M: Mapping> Operations<M> {
         let served =
             M::mapped(file, (pgoff as u64) << PAGE_SHIFT, end - start).and_then(|mapping| {
                 let fixed = if M::PINNABLE { None } else { mapping.fixed() };
-                Ok(Arc::new(Served { mapping, fixed }, GFP_KERNEL)?)
+                let first = pgoff;
+                Ok(Arc::new(
+                    Served {
+                        mapping,
+                        fixed,
+                        first,
+                    },
+                    GFP_KERNEL,
+                )?)
             });
         match served {
             Ok(served) => {
@@ -375,10 +393,9 @@ impl<M: Mapping> Operations<M> {
             (place.vma, place.pgoff, place.address & !(PAGE_SIZE - 1))
         };
         // SAFETY: The area is alive and not going to change while a fault in it is handled.
-        let (end, first, served) = unsafe {
+        let (end, served) = unsafe {
             (
                 (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_end,
-                (*vma).vm_pgoff,
                 Self::get((*vma).vm_private_data),
             )
         };
@@ -386,8 +403,7 @@ impl<M: Mapping> Operations<M> {
             return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
         };
         if !M::PINNABLE {
-            let frame = served.fixed.as_ref().zip(index.checked_sub(first));
-            let Some(frame) = frame.and_then(|(pages, index)| pages.frame(index)) else {
+            let Some(frame) = served.frame(index) else {
                 return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
             };
             // SAFETY: The area is one for page frames, by `serve()`, not private, and locked
@@ -435,5 +451,102 @@ impl<M: Mapping> Operations<M> {
         // SAFETY: It is null or a foreign `Arc<Served<M>>`, as said at the type.
         (!private_data.is_null())
             .then(|| unsafe { <Arc<Served<M>> as ForeignOwnable>::borrow(private_data) })
+    }
+}
+
+#[cfg(CONFIG_RUST_MMAP_KUNIT_TEST)]
+#[kunit_tests(rust_kernel_mmap)]
+mod tests {
+    use super::*;
+    use kernel::{
+        error::{
+            from_err_ptr,
+            to_result, //
+        },
+        fs::file::flags,
+        uaccess::{
+            UserPtr,
+            UserSlice, //
+        }, //
+    };
+
+    // From include/uapi/asm-generic/mman-common.h and mman.h.
+    const PROT_READ: usize = 1;
+    const MAP_SHARED: usize = 1;
+
+    const PAGES: usize = 4;
+
+    struct Kept(Arc<PageBuffer>);
+
+    impl Mapping for Kept {
+        type File = Arc<PageBuffer>;
+
+        const PINNABLE: bool = false;
+
+        fn mapped(file: ArcBorrow<'_, PageBuffer>, _offset: u64, _len: usize) -> Result<Arc<Self>> {
+            Ok(Arc::new(Kept(file.into()), GFP_KERNEL)?)
+        }
+
+        fn fixed(&self) -> Option<Arc<PageBuffer>> {
+            Some(self.0.clone())
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called as `file_operations::mmap_prepare`, for a file whose private data is a buffer.
+    unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
+        // SAFETY: As the caller promises.
+        let mut area = unsafe { AreaDesc::<Arc<PageBuffer>>::from_raw(desc) };
+        area.serve::<Kept>().map_or_else(Error::to_errno, |()| 0)
+    }
+
+    const OPERATIONS: &bindings::file_operations = &bindings::file_operations {
+        mmap_prepare: Some(mmap_prepare),
+        ..pin_init::zeroed()
+    };
+
+    /// What a hole leaves of an area has the pages that it had.
+    #[test]
+    fn hole() -> Result {
+        let pages = Arc::new(PageBuffer::new(PAGES)?, GFP_KERNEL)?;
+        for index in 0..PAGES {
+            assert_eq!(
+                pages.write(index * PAGE_SIZE, &index.to_ne_bytes()),
+                size_of::<usize>()
+            );
+        }
+        // SAFETY: This task belongs to KUnit, which takes the memory away with it.
+        to_result(unsafe { bindings::kunit_attach_mm() })?;
+        let private_data = pages.into_foreign();
+        // SAFETY: The operations are static, and for this private data.
+        let file = from_err_ptr(unsafe {
+            bindings::anon_inode_getfile(
+                c"kept".as_char_ptr(),
+                OPERATIONS,
+                private_data,
+                flags::O_RDWR as c_int,
+            )
+        })?;
+        // SAFETY: The file is open.
+        let start =
+            unsafe { bindings::vm_mmap(file, 0, PAGES * PAGE_SIZE, PROT_READ, MAP_SHARED, 0) };
+        from_err_ptr(start as *mut c_void)?;
+
+        // SAFETY: Nobody has a reference to what is mapped there.
+        to_result(unsafe { bindings::vm_munmap(start + PAGE_SIZE, PAGE_SIZE) })?;
+        for index in [0, 2, 3] {
+            let page = UserPtr::from_addr(start + index * PAGE_SIZE);
+            let there: usize = UserSlice::new(page, size_of::<usize>()).reader().read()?;
+            assert_eq!(there, index);
+        }
+
+        // SAFETY: As above.
+        to_result(unsafe { bindings::vm_munmap(start, PAGES * PAGE_SIZE) })?;
+        // SAFETY: This is the only reference to it now.
+        unsafe { bindings::fput(file) };
+        // SAFETY: It came from `into_foreign()`, and only making an area looks at it.
+        drop(unsafe { <Arc<PageBuffer> as ForeignOwnable>::from_foreign(private_data) });
+        Ok(())
     }
 }
