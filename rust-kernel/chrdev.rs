@@ -154,6 +154,8 @@ use kernel::{
 
 /// What a file is ready for, as `poll` reports it. A set: several are joined with `|`.
 ///
+/// The numbers are the same for all architectures (other than those of `POLLIN` and so on).
+///
 /// C header: [`include/uapi/linux/eventpoll.h`](srctree/include/uapi/linux/eventpoll.h)
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Events(u32);
@@ -318,6 +320,8 @@ impl Signals {
 }
 
 /// What a single read or write asked for, besides the bytes.
+///
+/// A trait, so that a module which brings this file along can add it to the type of the kernel.
 pub trait KiocbExt {
     /// Whether it must not sleep: because the file is `O_NONBLOCK`, or because this call said so
     /// (`RWF_NOWAIT`, io_uring). If it would have to, it gets [`EAGAIN`].
@@ -342,7 +346,7 @@ impl<T: ForeignOwnable> KiocbExt for Kiocb<'_, T> {
     }
 }
 
-/// How a file was opened, as far as its operations may want to know.
+/// How a file was opened, as far as its operations may want to know. A trait as [`KiocbExt`] is.
 pub trait FileExt {
     /// Whether its reads and writes must not sleep, as far as the file has a say: `O_NONBLOCK`. See
     /// [`KiocbExt::nonblocking`].
@@ -997,8 +1001,14 @@ impl<T: FileOperations> VTable<T> {
             return 0;
         };
         let lists = [
-            (access != flags::O_WRONLY, &waiters.read_signals),
-            (access != flags::O_RDONLY, &waiters.write_signals),
+            (
+                matches!(access, flags::O_RDONLY | flags::O_RDWR),
+                &waiters.read_signals,
+            ),
+            (
+                matches!(access, flags::O_WRONLY | flags::O_RDWR),
+                &waiters.write_signals,
+            ),
         ];
 
         let guard = waiters.signals.lock();
