@@ -19,6 +19,10 @@
 //!         Class,
 //!         Device, //
 //!     },
+//!     str::{
+//!         parse_int::ParseInt,
+//!         BStr, //
+//!     },
 //!     sync::{
 //!         atomic::{Atomic, Relaxed},
 //!         Arc, //
@@ -29,31 +33,55 @@
 //!     },
 //! };
 //!
-//! struct Kettle {
-//!     celsius: Atomic<u32>,
+//! struct Samovar {
+//!     target: Atomic<u32>,
+//!     boiled: Atomic<u32>,
 //! }
 //!
-//! struct Temperature;
+//! struct Target;
 //!
 //! #[vtable]
-//! impl Attribute<Kettle> for Temperature {
-//!     const NAME: &'static CStr = c"temperature";
+//! impl Attribute<Samovar> for Target {
+//!     const NAME: &'static CStr = c"target";
 //!     type Value = u32;
 //!
-//!     fn show(kettle: &Kettle) -> Result<u32> {
-//!         Ok(kettle.celsius.load(Relaxed))
+//!     fn show(samovar: &Samovar) -> Result<u32> {
+//!         Ok(samovar.target.load(Relaxed))
+//!     }
+//!
+//!     fn store(samovar: &Samovar, text: &BStr) -> Result {
+//!         samovar.target.store(u32::from_str(text)?, Relaxed);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Boiled;
+//!
+//! #[vtable]
+//! impl Attribute<Samovar> for Boiled {
+//!     const NAME: &'static CStr = c"boiled";
+//!     type Value = u32;
+//!
+//!     fn show(samovar: &Samovar) -> Result<u32> {
+//!         Ok(samovar.boiled.load(Relaxed))
 //!     }
 //! }
 //!
 //! sysfs_groups! {
-//!     static FILES: Device<Kettle> = [{ Temperature }];
+//!     /// The files `target` and `stats/boiled` of a samovar.
+//!     static FILES: Device<Samovar> = [
+//!         { Target },
+//!         c"stats" { Boiled },
+//!     ];
 //! }
 //!
-//! let class = Class::new(c"kettle")?;
-//! let kettle = Arc::new(Kettle { celsius: Atomic::new(20) }, GFP_KERNEL)?;
-//! let device = Device::new(&class, None, fmt!("kettle{}", 0), kettle, &FILES)?;
+//! let class = Class::new(c"samovar")?;
+//! let samovar = Samovar { target: Atomic::new(90), boiled: Atomic::new(0) };
+//! let samovar = Arc::new(samovar, GFP_KERNEL)?;
+//! let device = Device::new(&class, None, fmt!("samovar{}", 0), samovar, &FILES)?;
 //! device.announce();
-//! assert_eq!(device.data().celsius.load(Relaxed), 20);
+//! assert_eq!(device.data().target.load(Relaxed), 90);
+//! dev_info!(device, "hot in a minute\n");
 //! # Ok::<(), Error>(())
 //! ```
 
@@ -66,6 +94,7 @@ use core::{
 };
 use kernel::{
     bindings,
+    device,
     error::from_err_ptr,
     fmt,
     prelude::*,
@@ -283,6 +312,13 @@ impl<T: Send + Sync + 'static> Device<T> {
     /// Any.
     pub fn data(&self) -> &Arc<T> {
         &self.driver_data.data
+    }
+}
+
+impl<T: Send + Sync + 'static> AsRef<device::Device> for Device<T> {
+    fn as_ref(&self) -> &device::Device {
+        // SAFETY: It is registered, and so counted, for as long as `self` lives.
+        unsafe { device::Device::from_raw(self.device.as_ptr()) }
     }
 }
 
