@@ -201,7 +201,8 @@ impl Site {
     }
 }
 
-#[kunit_tests(rust_dynamic_debug)]
+#[cfg(CONFIG_RUST_DYNAMIC_DEBUG_KUNIT_TEST)]
+#[kunit_tests(rust_kernel_dynamic_debug)]
 mod tests {
     use super::*;
 

@@ -209,7 +209,7 @@ const fn assert_fits<T>(offset: usize) {
     assert!(offset % size_of::<T>() == 0 && offset <= PAGE_SIZE - size_of::<T>());
 }
 
-/// A page's worth of memory, aligned as one.
+/// A page's worth of memory. vmalloc aligns it as a page, this says the least that a page can be.
 #[repr(C, align(4096))]
 struct RawPage([u8; PAGE_SIZE]);
 

@@ -198,7 +198,8 @@ impl WaitQueue {
     /// Returns whether anyone sleeps here, or has something else [wait](Self::as_raw).
     ///
     /// Whatever the caller stored before is visible to a sleeper that this misses: it will see it
-    /// when it looks at its condition before it sleeps. (A full fence, as in `wq_has_sleeper()`.)
+    /// when it looks at its condition before it sleeps. (A full fence, as in `wq_has_sleeper()`,
+    /// which would be a call here: each read and write asks.)
     ///
     /// # Context
     ///

@@ -139,6 +139,15 @@ TRACE_EVENT(vfifo_broken,
 		      __entry->head, __entry->tail)
 );
 
+/* They record numbers. */
+DECLARE_RUST_SAFE_TRACE(vfifo_produce);
+DECLARE_RUST_SAFE_TRACE(vfifo_consume);
+DECLARE_RUST_SAFE_TRACE(vfifo_sleep);
+DECLARE_RUST_SAFE_TRACE(vfifo_wake);
+DECLARE_RUST_SAFE_TRACE(vfifo_claim);
+DECLARE_RUST_SAFE_TRACE(vfifo_release);
+DECLARE_RUST_SAFE_TRACE(vfifo_broken);
+
 #endif /* _TRACE_VFIFO_H */
 
 /* This part must be outside protection */

@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tracepoints that trace.rs calls.
+ * The tracepoints that trace.rs calls, and what uapi.rs says of a C header,
+ * compared with it.
  */
+
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+#include <uapi/linux/vfifo.h>
 
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
 #include <trace/events/vfifo.h>
+
+static_assert(VFIFO_CLEAR == _IO('k', 1));
+static_assert(VFIFO_SET_MODE == _IOW('k', 2, int));
+static_assert(VFIFO_GET_INFO == _IOC(_IOC_READ | _IOC_WRITE, 'k', 3, 40));
+static_assert(VFIFO_NOTIFY == _IO('k', 4));
+static_assert(sizeof(struct vfifo_info) == 40);
+static_assert(offsetof(struct vfifo_info, version) == 4);
+static_assert(offsetof(struct vfifo_info, capacity) == 8);
+static_assert(offsetof(struct vfifo_info, data_offset) == 16);
+static_assert(offsetof(struct vfifo_info, producer_offset) == 24);
+static_assert(offsetof(struct vfifo_info, consumer_offset) == 32);
+static_assert(offsetof(struct vfifo_end, position) == 0);
+static_assert(offsetof(struct vfifo_end, waiting) == 128);
