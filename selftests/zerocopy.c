@@ -683,6 +683,7 @@ TEST_F(zerocopy, waits_for_more_than_some)
 	EXPECT_TRUE(child_sleeps(pid));
 	EXPECT_TRUE(put(&self->dev, 1, 99));
 	EXPECT_EQ(0, child_end(pid));
+	EXPECT_TRUE(eventually(!attr_get("consumer_claimed")));
 
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
 	pid = child_start(2 * DEADLINE);
