@@ -210,6 +210,8 @@ TEST_F(ioctl, from_32_bit_programs)
 	arg = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	ASSERT_NE(MAP_FAILED, arg);
+	/* Nothing is to come while it is on. */
+	ASSERT_EQ(0, attr_set("period_ms", 3600000));
 	*arg = 1;
 	EXPECT_EQ(0, ioctl32(self->fd, OLD_SET_MODE, arg));
 	EXPECT_STREQ("1\n", attr_text("mode"));
