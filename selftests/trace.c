@@ -755,7 +755,7 @@ static void change(struct vfifo *dev)
 	attr_store("mode", "1");
 	attr_store("mode", "1");
 	attr_store("mode", "0");
-	attr_set("period_ms", dev->old_period);
+	attr_set("period_ms", VFIFO_PERIOD);
 	munmap(claim(dev, true), dev->page);
 	munmap(claim(dev, false), dev->page);
 }
@@ -786,12 +786,12 @@ TEST_F(dyndbg, messages)
 	EXPECT_MESSAGE(0, MODULE ": %s: cleared 7 bytes", name);
 	EXPECT_MESSAGE(1, MODULE ": %s: capacity %ld -> %ld", name, size, 2 * size);
 	EXPECT_MESSAGE(2, MODULE ": %s: capacity %ld -> %ld", name, 2 * size, size);
-	EXPECT_MESSAGE(3, MODULE ": %s: period %ld -> 3600000 ms", name,
-		       self->dev.old_period);
+	EXPECT_MESSAGE(3, MODULE ": %s: period %d -> 3600000 ms", name,
+		       VFIFO_PERIOD);
 	EXPECT_MESSAGE(4, MODULE ": %s: mode manual -> auto", name);
 	EXPECT_MESSAGE(5, MODULE ": %s: mode auto -> manual", name);
-	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %ld ms", name,
-		       self->dev.old_period);
+	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %d ms", name,
+		       VFIFO_PERIOD);
 	/* Nothing is queued, so both are there. */
 	position = counter("stats/bytes_written");
 	EXPECT_MESSAGE(7, MODULE ": %s: producer claimed at %llu", name, position);

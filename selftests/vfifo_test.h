@@ -3,9 +3,10 @@
  * What the vfifo tests share.
  *
  * The tests use /dev/vfifo0, or the device that VFIFO_NAME names. Whatever is
- * queued there is lost; mode, period and capacity are put back. Random choices are
- * the same each time; an option "-s seed", before any other, makes other ones, and
- * "-s random" those of a seed that is told.
+ * queued there is lost; mode, period and capacity are put back at exit, whatever
+ * has become of the tests. Random choices are the same each time; an option
+ * "-s seed", before any other, makes other ones, and "-s random" those of a seed
+ * that is told.
  * VFIFO_SCALE=N gives everything N times as long.
  */
 #ifndef VFIFO_TEST_H
@@ -161,6 +162,38 @@ static inline const char *file_text(const char *dir, const char *name)
 	return text;
 }
 
+/* Files that say at exit what they said before. */
+static struct {
+	char *path, *text;
+} *kept;
+
+static int kept_count;
+static pid_t kept_by;
+
+static inline bool kept_is_so(int i)
+{
+	return !strcmp(file_text("", kept[i].path + 1), kept[i].text);
+}
+
+static inline void files_put_back(void);
+
+/* To be called by main, with the path of a file that tests store to. */
+static inline void file_keep(const char *path)
+{
+	const char *text = file_text("", path + 1);
+
+	/* Of what is not there, nothing is left. */
+	if (!*text)
+		return;
+	if (!kept) {
+		kept_by = getpid();
+		atexit(files_put_back);
+	}
+	kept = realloc(kept, (kept_count + 1) * sizeof(*kept));
+	kept[kept_count].path = strdup(path);
+	kept[kept_count++].text = strdup(text);
+}
+
 /* ---- the device and its attributes ---- */
 
 static inline const char *vfifo_name(void)
@@ -278,10 +311,25 @@ struct vfifo {
 	int fd;			/* for reading and writing, O_NONBLOCK */
 	long page;
 	long capacity;
-	long old_capacity;
-	long old_period;
 };
 
+/* Of a device that a test begins with, in milliseconds. */
+#define VFIFO_PERIOD	1000
+
+/*
+ * Has nothing generated any more, and nothing queued: 0, or the negative error
+ * number. Who had claimed an end may have died just now.
+ */
+static inline int vfifo_empty(int fd)
+{
+	int ret = attr_store("mode", "0");
+
+	if (!ret)
+		eventually((ret = res(ioctl(fd, VFIFO_CLEAR))) != -EBUSY);
+	return ret;
+}
+
+/* Whatever an earlier test has left. */
 static inline int vfifo_setup(struct vfifo *dev)
 {
 	int ret;
@@ -289,18 +337,14 @@ static inline int vfifo_setup(struct vfifo *dev)
 	dev->fd = vfifo_open(O_RDWR | O_NONBLOCK);
 	if (dev->fd < 0)
 		return -errno;
-	dev->old_capacity = attr_get("capacity");
-	dev->old_period = attr_get("period_ms");
-	/* A test that was killed may have left the device generating. */
-	ret = attr_store("mode", "0");
-	if (ret)
-		return ret;
-	if (ioctl(dev->fd, VFIFO_CLEAR))
-		return -errno;
 	dev->page = sysconf(_SC_PAGESIZE);
 	dev->capacity = 16 * dev->page;
-	if (dev->old_capacity != dev->capacity)
-		ret = attr_set("capacity", dev->capacity);
+	ret = vfifo_empty(dev->fd);
+	if (!ret)
+		ret = attr_set("period_ms", VFIFO_PERIOD);
+	if (!ret && attr_get("capacity") != dev->capacity)
+		eventually((ret = attr_set("capacity", dev->capacity)) !=
+			   -EBUSY);
 	return ret;
 }
 
@@ -308,11 +352,29 @@ static inline void vfifo_teardown(struct vfifo *dev)
 {
 	attr_store("mode", "0");
 	ioctl(dev->fd, VFIFO_CLEAR);
-	if (attr_get("period_ms") != dev->old_period)
-		attr_set("period_ms", dev->old_period);
-	if (attr_get("capacity") != dev->old_capacity)
-		attr_set("capacity", dev->old_capacity);
 	close(dev->fd);
+}
+
+/* A test that was killed, or skipped half way, has had no teardown. */
+static inline void files_put_back(void)
+{
+	int changed = 0, i, fd;
+
+	/* A child that exits has nothing to put back. */
+	if (getpid() != kept_by)
+		return;
+	for (i = 0; i < kept_count; i++)
+		changed += !kept_is_so(i);
+	if (!changed)
+		return;
+	/* More may be queued than fitted before. */
+	fd = vfifo_open(O_RDONLY | O_NONBLOCK);
+	vfifo_empty(fd);
+	close(fd);
+	for (i = kept_count - 1; i >= 0; i--)
+		if (!kept_is_so(i))
+			eventually(file_put("", kept[i].path + 1,
+					    kept[i].text) != -EBUSY);
 }
 
 /* Queues @len bytes of the stream from @pos on: true if all went in. */
@@ -501,8 +563,11 @@ static inline long switches(pid_t pid)
 
 static inline int vfifo_main(int argc, char **argv)
 {
+	static const char *const attrs[] = { "mode", "period_ms", "capacity" };
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;
+	char path[PATH_MAX];
+	size_t i;
 
 	for (f = __fixture_list; f; f = f->next)
 		for (t = f->tests; t; t = t->next)
@@ -518,6 +583,10 @@ static inline int vfifo_main(int argc, char **argv)
 	if (access(VFIFO_CLASS, F_OK)) {
 		ksft_print_header();
 		ksft_exit_skip("no " VFIFO_CLASS ": load the driver first\n");
+	}
+	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+		attr_path(path, sizeof(path), attrs[i]);
+		file_keep(path);
 	}
 	return test_harness_run(argc, argv);
 }
