@@ -1324,6 +1324,6 @@ int main(int argc, char **argv)
 	replay = take_option(&argc, argv, "-r");
 	if (t)
 		seconds = strtoul(t, NULL, 0);
-	module_begin(why, NULL);
+	module_begin(why);
 	return vfifo_main(argc, argv);
 }

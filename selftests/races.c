@@ -1074,14 +1074,6 @@ TEST_F_TIMEOUT(resize, close_against_signals, FOREVER)
 /* Most of a round would be waiting for grace periods of RCU. */
 #define EXPEDITED	"/sys/kernel/rcu_expedited"
 
-static char expedited[16];
-
-static void undo(void)
-{
-	file_store(EXPEDITED, expedited);
-	modprobe_on();
-}
-
 int main(int argc, char **argv)
 {
 	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
@@ -1094,9 +1086,9 @@ int main(int argc, char **argv)
 	}
 	if (!why) {
 		modprobe_off();
-		path_save(EXPEDITED, expedited, sizeof(expedited));
+		file_keep(EXPEDITED);
 		file_store(EXPEDITED, "1");
 	}
-	module_begin(why, undo);
+	module_begin(why);
 	return vfifo_main(argc, argv);
 }

@@ -32,18 +32,21 @@ FIXTURE(hotplug)
 	struct board *board;
 };
 
+/* The last one, if it is not the only one; else 0. */
+static int removable_cpu(void)
+{
+	char online[64];
+	int cpu = 0;
+
+	do {
+		snprintf(online, sizeof(online), CPUS "/cpu%d/online", ++cpu);
+	} while (!access(online, W_OK));
+	return cpu - 1;
+}
+
 FIXTURE_SETUP(hotplug)
 {
-	char online[80];
-	int cpu;
-
-	for (cpu = 1; cpu < CPU_SETSIZE; cpu++) {
-		snprintf(self->dir, sizeof(self->dir), CPUS "/cpu%d", cpu);
-		snprintf(online, sizeof(online), "%s/online", self->dir);
-		if (access(online, W_OK))
-			break;
-		self->cpu = cpu;
-	}
+	self->cpu = removable_cpu();
 	if (!self->cpu)
 		SKIP(return, "no second CPU that can be taken away");
 	snprintf(self->dir, sizeof(self->dir), CPUS "/cpu%d", self->cpu);
@@ -592,5 +595,9 @@ TEST_F_TIMEOUT(log, bad_calls_leave_no_line, 100)
 
 int main(int argc, char **argv)
 {
+	char online[64];
+
+	snprintf(online, sizeof(online), CPUS "/cpu%d/online", removable_cpu());
+	file_keep(online);
 	return vfifo_main(argc, argv);
 }
