@@ -360,6 +360,8 @@ TEST_F(claim, generation_is_dropped_meanwhile)
 		      PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, own);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	/* It is set already. */
+	EXPECT_EQ(0, attr_set("mode", 1));
 	EXPECT_TRUE(eventually(attr_get("stats/dropped") > dropped + 3));
 	EXPECT_EQ(0, queued(self->dev.fd));
 	unmap_end(own);
@@ -852,7 +854,7 @@ TEST_F(claim, page_cannot_be_pinned)
 {
 	struct vfifo_end *own;
 	struct iovec local, remote;
-	int fds[2];
+	int fds[2], mem;
 	char buf[16] = { 0 };
 
 	own = map_end(self->dev.fd, &self->info, PRODUCER,
@@ -871,6 +873,13 @@ TEST_F(claim, page_cannot_be_pinned)
 	remote.iov_len = sizeof(buf);
 	EXPECT_EQ(-EFAULT, res(process_vm_writev(getpid(), &local, 1, &remote,
 						 1, 0)));
+	/* As debuggers do it. */
+	mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, mem);
+	EXPECT_EQ(1, res(pread(mem, buf + 1, 1, (uintptr_t)buf)));
+	EXPECT_EQ(-EIO, res(pread(mem, buf, 1, (uintptr_t)own)));
+	EXPECT_EQ(-EIO, res(pwrite(mem, buf, 1, (uintptr_t)own)));
+	close(mem);
 	unmap_end(own);
 	close(fds[0]);
 	close(fds[1]);
@@ -1082,25 +1091,69 @@ TEST_F(claim, endless_room_does_not_hide_a_signal)
 	unmap_end(peer);
 }
 
+/* A child that polls for @events until there are some: 0 if it is those. */
+static pid_t polling_child(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	pid_t pid = child_start(2 * DEADLINE);
+
+	if (!pid)
+		_exit(poll(&p, 1, -1) != 1 || p.revents != events);
+	return pid;
+}
+
 TEST_F(claim, death_tells_who_sleeps)
 {
 	int fd = vfifo_open(O_RDWR);
 	struct vfifo_end *head;
-	char buf[8];
-	pid_t pid;
+	pid_t reader, poller;
+	char buf[5];
 
 	ASSERT_LE(0, fd);
 	head = map_end(self->dev.fd, &self->info, PRODUCER,
 		       PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, head);
-	pid = child_start(2 * DEADLINE);
-	if (!pid)
-		_exit(read(fd, buf, sizeof(buf)) != 5);
-	ASSERT_TRUE(child_sleeps(pid));
-	store(head, load(head) + 5);
-	EXPECT_EQ('S', child_state(pid));
+	reader = child_start(2 * DEADLINE);
+	if (!reader)
+		_exit(read(fd, buf, sizeof(buf)) != sizeof(buf));
+	poller = polling_child(fd, POLLIN);
+	ASSERT_TRUE(child_sleeps(reader));
+	ASSERT_TRUE(child_sleeps(poller));
+	/* More than the one takes, so that there is some for the other. */
+	store(head, load(head) + 2 * sizeof(buf));
+	EXPECT_EQ('S', child_state(reader));
+	EXPECT_EQ('S', child_state(poller));
 	unmap_end(head);
-	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(0, child_end(reader));
+	EXPECT_EQ(0, child_end(poller));
+	close(fd);
+}
+
+TEST_F(claim, death_tells_who_sleeps_for_room)
+{
+	int fd = vfifo_open(O_RDWR);
+	struct vfifo_end *tail;
+	pid_t writer, poller;
+	char buf[PIPE_BUF] = "";
+
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	tail = map_end(self->dev.fd, &self->info, CONSUMER,
+		       PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, tail);
+	writer = child_start(2 * DEADLINE);
+	if (!writer)
+		_exit(write(fd, buf, sizeof(buf)) != sizeof(buf));
+	poller = polling_child(fd, POLLOUT);
+	ASSERT_TRUE(child_sleeps(writer));
+	ASSERT_TRUE(child_sleeps(poller));
+	store(tail, load(tail) + 2 * PIPE_BUF);
+	EXPECT_EQ('S', child_state(writer));
+	EXPECT_EQ('S', child_state(poller));
+	unmap_end(tail);
+	EXPECT_EQ(0, child_end(writer));
+	EXPECT_EQ(0, child_end(poller));
+	EXPECT_EQ(self->cap - PIPE_BUF, queued(fd));
 	close(fd);
 }
 
