@@ -221,6 +221,37 @@ TEST_F(hostile, end_of_the_claim_mends_it)
 	}
 }
 
+/* What is generated into a broken FIFO is dropped, and that is no further error. */
+TEST_F(hostile, generation_is_dropped_meanwhile)
+{
+	long errors = attr_get("stats/position_errors"), dropped, written;
+	char c = 0;
+
+	ASSERT_EQ(0, attr_set("period_ms", 1));
+	if (variant->producer) {
+		/* Of a claimed producer's end the mode can't be set to auto. */
+		munmap(self->own, self->dev.page);
+		ASSERT_EQ(0, attr_set("mode", 1));
+		self->own = map_page(self->dev.fd, self->info.producer_offset,
+				     PROT_READ | PROT_WRITE);
+		ASSERT_NE(NULL, self->own);
+	} else {
+		ASSERT_EQ(0, attr_set("mode", 1));
+	}
+	store(self->own, load(self->own) + (1ULL << 40));
+	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+	dropped = attr_get("stats/dropped");
+	EXPECT_TRUE(eventually(attr_get("stats/dropped") > dropped + 3));
+	EXPECT_EQ(errors + 1, attr_get("stats/position_errors"));
+
+	/* It goes on when that has an end. */
+	unclaim(&self->dev, self->own);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	written = attr_get("stats/bytes_written");
+	EXPECT_TRUE(eventually(attr_get("stats/bytes_written") > written));
+	EXPECT_EQ(0, attr_set("mode", 0));
+}
+
 /* Whoever sleeps learns of it when it is told to look. */
 TEST_F(hostile, sleeper_gets_the_error)
 {
