@@ -826,6 +826,69 @@ TEST_F(zerocopy, helpers_believe_no_wrong_position)
 	vfifo_consumer_close(&c);
 }
 
+/* Nor sleep on what the kernel has found, though it is mended by then. */
+TEST_F(zerocopy, helpers_say_that_it_is_broken)
+{
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	char byte = 0;
+
+	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
+	ASSERT_EQ(0, commit(&p, self->cap, 0));
+	p.map.own->position++;
+	EXPECT_EQ(-EIO, res(read(self->dev.fd, &byte, 1)));
+	p.map.own->position--;
+	EXPECT_EQ(-EIO, wait_room(&p, 1));
+	vfifo_producer_close(&p);
+	EXPECT_TRUE(get(&self->dev, self->cap, 0));
+
+	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
+	c.map.own->position++;
+	EXPECT_EQ(-EIO, res(write(self->dev.fd, &byte, 1)));
+	c.map.own->position--;
+	EXPECT_EQ(-EIO, wait_bytes(&c, 1));
+	vfifo_consumer_close(&c);
+	EXPECT_TRUE(put(&self->dev, 10, 0));
+	EXPECT_TRUE(get(&self->dev, 10, 0));
+}
+
+static void no_op(int sig)
+{
+	(void)sig;
+}
+
+TEST_F(zerocopy, helpers_are_interrupted)
+{
+	struct sigaction action = { .sa_handler = no_op };
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	pid_t pid;
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	pid = child_start(2 * DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
+		EXPECT_EQ(-EINTR, wait_bytes(&c, 1));
+		vfifo_consumer_close(&c);
+		_exit(0);
+	}
+	ASSERT_TRUE(child_sleeps(pid));
+	kill(pid, SIGUSR1);
+	EXPECT_EQ(0, child_end(pid));
+
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	pid = child_start(2 * DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
+		EXPECT_EQ(-EINTR, wait_room(&p, 1));
+		vfifo_producer_close(&p);
+		_exit(0);
+	}
+	ASSERT_TRUE(child_sleeps(pid));
+	kill(pid, SIGUSR1);
+	EXPECT_EQ(0, child_end(pid));
+}
+
 /* ---- more than two ---- */
 
 TEST_F(zerocopy, generated_bytes_for_a_mapped_consumer)
