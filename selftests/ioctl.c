@@ -325,6 +325,16 @@ TEST_F(ioctl, new_period_counts_at_once)
 	EXPECT_TRUE(one_generated(self->dev.fd, DEADLINE * 1000));
 }
 
+/* Who sets the mode that is set does not put off what is due. */
+TEST_F(ioctl, auto_again_is_nothing_new)
+{
+	ASSERT_EQ(0, attr_set("period_ms", 100));
+	ASSERT_EQ(0, set_mode(self->fd, 1));
+	EXPECT_TRUE(eventually(!set_mode(self->fd, 1) &&
+			       !attr_store("mode", "1") &&
+			       queued(self->fd) > 0));
+}
+
 TEST_F(ioctl, auto_is_whole_or_not_at_all)
 {
 	long cap = self->dev.capacity;
