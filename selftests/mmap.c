@@ -4,7 +4,10 @@
  * and nobody gets a mapping that the contract doesn't give.
  */
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+
+#include <linux/futex.h>
 
 #include "vfifo_test.h"
 
@@ -457,6 +460,16 @@ TEST_F(mapping, feeds_other_system_calls)
 	close(p[0]);
 	close(p[1]);
 	free(buf);
+}
+
+/* They are of no file, by which processes could mean the same futex. */
+TEST_F(mapping, has_futexes_for_threads_only)
+{
+	EXPECT_EQ(-EFAULT, res(syscall(SYS_futex, self->map, FUTEX_WAKE, 1,
+				       NULL, NULL, 0)));
+	EXPECT_EQ(0, res(syscall(SYS_futex, self->map,
+				 FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
+				 0)));
 }
 
 /* The device copies from and to its own memory: no deadlock, nothing worse. */
