@@ -349,6 +349,7 @@ TEST_F(trace, transfers)
 	const long part = 16 * 1024;
 	pid_t me = getpid();
 	long n = 0, len;
+	int fds[2];
 	char c;
 
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
@@ -387,6 +388,18 @@ TEST_F(trace, transfers)
 			     "position=%llu bytes=%ld by=read", tail + n, len);
 	}
 	ASSERT_EQ(0, FORGET());
+
+	/* Those of splice(2) are write and read. */
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(6, write(fds[1], "splice", 6));
+	EXPECT_EQ(6, res(splice(fds[0], NULL, self->dev.fd, NULL, 6, 0)));
+	EXPECT_EQ(6, res(splice(self->dev.fd, NULL, fds[1], NULL, 6, 0)));
+	ASSERT_EQ(2, read_events(&self->tracer));
+	EXPECT_EVENT(0, me, "produce", "position=%llu bytes=6 by=write", head + size);
+	EXPECT_EVENT(1, me, "consume", "position=%llu bytes=6 by=read", tail + size);
+	ASSERT_EQ(0, FORGET());
+	close(fds[0]);
+	close(fds[1]);
 
 	/* What moves nothing is no transfer. */
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
