@@ -56,8 +56,7 @@ FIXTURE_SETUP(death)
 	self->buf = malloc(self->dev.capacity);
 	ASSERT_NE(NULL, self->buf);
 	self->random = vfifo_seed;
-	/* A number of 64 bits, of whatever history. */
-	self->at = strtoull(attr_text("stats/bytes_written"), NULL, 10);
+	self->at = attr_get("stats/bytes_written");
 }
 
 FIXTURE_TEARDOWN(death)
@@ -258,8 +257,7 @@ TEST_F_TIMEOUT(death, of_producers, 120)
 		ASSERT_EQ(0, queued(self->dev.fd));
 		published += self->at - at;
 	}
-	EXPECT_EQ(self->at, strtoull(attr_text("stats/bytes_written"), NULL,
-				     10));
+	EXPECT_EQ(self->at, (__u64)attr_get("stats/bytes_written"));
 	EXPECT_TRUE(eventually(!attr_get("producer_claimed")));
 	TH_LOG("%d killed, %ld of them while opening; %ld bytes published",
 	       KILLS, unborn, published);

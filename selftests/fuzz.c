@@ -910,19 +910,6 @@ static void run_in_child(const struct sequence *s)
 	_exit(0);
 }
 
-static __u64 stat_number(const char *name)
-{
-	return strtoull(attr_text(name), NULL, 10);
-}
-
-static long references(void)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module_name);
-	return strtol(path_text(path), NULL, 10);
-}
-
 /* What must be so when all is closed. */
 static bool afterwards(struct health *health, long refs)
 {
@@ -976,7 +963,7 @@ static bool end_all(pid_t group)
 /* True if the sequence does nothing wrong; what it does is in outcome->what. */
 static bool run(const struct sequence *s, struct health *health)
 {
-	__u64 written = stat_number("stats/bytes_written"), now;
+	__u64 written = attr_get("stats/bytes_written"), now;
 	long refs = references();
 	unsigned int seen = 0;
 	__s64 since = now_ms();
@@ -1013,7 +1000,7 @@ static bool run(const struct sequence *s, struct health *health)
 		fail("can't be killed");
 		return false;
 	}
-	now = stat_number("stats/bytes_written");
+	now = attr_get("stats/bytes_written");
 	if (!claims && (__s64)(now - written) < 0)
 		fail("bytes_written: %llu after %llu", now, written);
 	afterwards(health, refs);

@@ -742,15 +742,6 @@ static const struct operation operations[] = {
 	{ "show fdinfo", NULL, run_fdinfo, NULL, NULL, ENOENT },
 };
 
-/* How many references to the module there are. */
-static long references(void)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module_name);
-	return strtol(path_text(path), NULL, 10);
-}
-
 FIXTURE(inject)
 {
 	struct health health;

@@ -78,12 +78,6 @@ static int file_store(const char *path, const char *str)
 	return ret == len ? 0 : -EIO;
 }
 
-/* A counter; after hostile owners of an end it may be anything. */
-static __u64 counter(const char *attr)
-{
-	return strtoull(attr_text(attr), NULL, 10);
-}
-
 /* Claims the producer's end, or the consumer's. */
 static struct vfifo_end *claim(struct vfifo *dev, bool producer)
 {
@@ -226,9 +220,9 @@ FIXTURE_SETUP(trace)
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, self->fd);
-	self->head = counter("stats/bytes_written");
-	self->tail = counter("stats/bytes_read") +
-		     counter("stats/bytes_cleared");
+	self->head = attr_get("stats/bytes_written");
+	self->tail = (__u64)attr_get("stats/bytes_read") +
+		     attr_get("stats/bytes_cleared");
 	ASSERT_EQ(self->head, self->tail);
 }
 
@@ -806,7 +800,7 @@ TEST_F(dyndbg, messages)
 	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %d ms", name,
 		       VFIFO_PERIOD);
 	/* Nothing is queued, so both are there. */
-	position = counter("stats/bytes_written");
+	position = attr_get("stats/bytes_written");
 	EXPECT_MESSAGE(7, MODULE ": %s: producer claimed at %llu", name, position);
 	EXPECT_MESSAGE(8, MODULE ": %s: producer released at %llu", name, position);
 	EXPECT_MESSAGE(9, MODULE ": %s: consumer claimed at %llu", name, position);

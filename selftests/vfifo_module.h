@@ -182,6 +182,15 @@ static inline bool module_loaded(void)
 	return !access(path, F_OK);
 }
 
+/* How many references to it there are. */
+static inline long references(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module_name);
+	return strtol(path_text(path), NULL, 10);
+}
+
 /* How many devices there are. */
 static inline int module_count(void)
 {
