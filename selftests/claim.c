@@ -69,11 +69,6 @@ static int try_claim(int fd, struct vfifo_info *info, enum side side)
 	return res(unmap_end(end));
 }
 
-static void no_op(int sig)
-{
-	(void)sig;
-}
-
 /* ---- VFIFO_GET_INFO ---- */
 
 TEST_F(claim, info_says_what_can_be_mapped)
@@ -440,20 +435,13 @@ TEST_F(claim, pollers_are_told_that_less_room_will_do)
 
 TEST_F(claim, fdinfo_tells)
 {
-	char path[64], text[1024];
 	struct vfifo_end *own;
-	ssize_t len;
-	int fd;
+	const char *text;
 
 	own = map_end(self->dev.fd, &self->info, PRODUCER,
 		      PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, own);
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->dev.fd);
-	fd = open(path, O_RDONLY);
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	ASSERT_LT(0, len);
-	text[len] = '\0';
+	text = fdinfo_text(self->dev.fd);
 	EXPECT_NE(NULL, strstr(text, "\nvfifo-producer:\tclaimed\n"));
 	EXPECT_NE(NULL, strstr(text, "\nvfifo-consumer:\tunclaimed\n"));
 	unmap_end(own);
@@ -932,29 +920,6 @@ TEST_F(claim, whoever_waits_is_seen_to)
 	close(fd);
 }
 
-/* Whether a SIGIO comes by then. */
-static bool signalled(int ms)
-{
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGIO);
-	return sigtimedwait(&set, NULL, &ts) == SIGIO;
-}
-
-static int want_signals(int fd)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGIO);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	if (fcntl(fd, F_SETOWN, getpid()))
-		return -1;
-	return fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
-}
-
 /* Publishes @len bytes more as the header says: tells the other end if it waits. */
 static void publish(int fd, struct vfifo_end *own, struct vfifo_end *peer,
 		    long len)
@@ -975,39 +940,40 @@ TEST_F(claim, owners_cause_signals)
 
 	ASSERT_LE(0, r);
 	ASSERT_LE(0, w);
-	ASSERT_EQ(0, want_signals(r));
+	hold_signal(SIGIO);
+	ASSERT_EQ(0, want_signals(r, getpid()));
 	own = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ | PROT_WRITE);
 	peer = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ);
 	ASSERT_NE(NULL, own);
 	ASSERT_NE(NULL, peer);
 	for (i = 0; i < 3; i++) {
-		EXPECT_FALSE(signalled(0));
+		EXPECT_FALSE(signalled());
 		publish(self->dev.fd, own, peer, 10);
-		EXPECT_TRUE(signalled(0));
+		EXPECT_TRUE(signalled());
 	}
 	/* Also of what its owner told nobody of. */
 	store(own, load(own) + 10);
-	EXPECT_FALSE(signalled(0));
+	EXPECT_FALSE(signalled());
 	unmap_end(own);
-	EXPECT_TRUE(signalled(0));
+	EXPECT_TRUE(signalled());
 	EXPECT_EQ(40, queued(r));
 	unmap_end(peer);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 	ASSERT_EQ(0, fcntl(r, F_SETFL, O_NONBLOCK));
-	while (signalled(0))
+	while (signalled())
 		;
 
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	ASSERT_EQ(0, want_signals(w));
+	ASSERT_EQ(0, want_signals(w, getpid()));
 	own = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ | PROT_WRITE);
 	peer = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ);
 	ASSERT_NE(NULL, own);
 	ASSERT_NE(NULL, peer);
 	publish(self->dev.fd, own, peer, PIPE_BUF - 1);
-	EXPECT_FALSE(signalled(0));
+	EXPECT_FALSE(signalled());
 	for (i = 0; i < 3; i++) {
 		publish(self->dev.fd, own, peer, 1);
-		EXPECT_TRUE(signalled(0));
+		EXPECT_TRUE(signalled());
 	}
 	unmap_end(own);
 	unmap_end(peer);

@@ -374,11 +374,6 @@ static void storm(struct vfifo_end *own, __u64 random, __u64 cap,
 	}
 }
 
-static void no_op(int sig)
-{
-	(void)sig;
-}
-
 /* While the positions change under its copies, the kernel stays within bounds. */
 TEST_F_TIMEOUT(hostile, full_speed, 120)
 {

@@ -576,11 +576,6 @@ static struct {
 	int ready, done;
 } dormitory;
 
-static void nothing(int sig)
-{
-	(void)sig;
-}
-
 static void *sleeper(void *arg)
 {
 	struct pollfd pfd = { .fd = dormitory.fd, .events = POLLIN };
@@ -636,7 +631,7 @@ static int done(void)
 
 TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
 {
-	struct sigaction action = { .sa_handler = nothing };
+	struct sigaction action = { .sa_handler = no_op };
 	struct vfifo_info info = { .size = sizeof(info) };
 	int many = variant->many ? MANY : sleepers_max, started;
 	bool writes = variant->sleep == WRITES_A_BYTE ||

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -413,6 +414,63 @@ static inline bool get(struct vfifo *dev, long len, __u64 pos)
 	return same;
 }
 
+/* What /proc says of an open file of this process. */
+static inline const char *fdinfo_text(int fd)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	return file_text("/proc/self/fdinfo", name);
+}
+
+/* An epoll that watches @fd for @events. */
+static inline int epoll_for(int fd, __u32 events)
+{
+	struct epoll_event event = { .events = events, .data.fd = fd };
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+
+	if (ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event)) {
+		close(ep);
+		return -1;
+	}
+	return ep;
+}
+
+/* ---- signals ---- */
+
+static inline void no_op(int sig)
+{
+	(void)sig;
+}
+
+/* Has signals wait until somebody asks. */
+static inline void hold_signal(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static inline int want_signals(int fd, pid_t owner)
+{
+	if (fcntl(fd, F_SETOWN, owner))
+		return -1;
+	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
+}
+
+/* Takes a SIGIO. A call that gives a signal has given it when it returns. */
+static inline bool signalled(void)
+{
+	struct timespec now = { 0 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	return sigtimedwait(&set, NULL, &now) == SIGIO;
+}
+
 /* ---- other processes ---- */
 
 /* Memory that children share. */
@@ -510,19 +568,12 @@ static inline int child_end(pid_t pid)
 
 static inline char child_state(pid_t pid)
 {
-	char path[64], text[512], *p;
-	ssize_t len;
-	int fd;
+	const char *p;
+	char dir[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[len < 0 ? 0 : len] = '\0';
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
 	/* The name before the state may itself have brackets and spaces. */
-	p = strrchr(text, ')');
+	p = strrchr(file_text(dir, "stat"), ')');
 	return p && p[1] ? p[2] : 0;
 }
 

@@ -463,15 +463,6 @@ static int release(struct vfifo_consumer *c, size_t len, __u64 pos)
 	return stream_equal(from, len, pos) ? vfifo_release(c, len) : -EBADMSG;
 }
 
-/* An epoll that watches @fd for @events. */
-static int watch(int fd, __u32 events)
-{
-	struct epoll_event event = { .events = events };
-	int ep = epoll_create1(EPOLL_CLOEXEC);
-
-	return ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event) ? -1 : ep;
-}
-
 /* What it says now, without waiting. */
 static int says(int ep)
 {
@@ -488,8 +479,8 @@ TEST_F(zerocopy, poll_sees_a_mapped_producer)
 	pid_t pid;
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->dev.fd));
-	level = watch(self->fd, EPOLLIN);
-	edge = watch(self->fd, EPOLLIN | EPOLLET);
+	level = epoll_for(self->fd, EPOLLIN);
+	edge = epoll_for(self->fd, EPOLLIN | EPOLLET);
 	ASSERT_TRUE(level >= 0 && edge >= 0);
 	EXPECT_EQ(0, says(level));
 	EXPECT_EQ(0, says(edge));
@@ -525,8 +516,8 @@ TEST_F(zerocopy, poll_sees_a_mapped_consumer)
 
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->dev.fd));
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	level = watch(self->fd, EPOLLOUT);
-	edge = watch(self->fd, EPOLLOUT | EPOLLET);
+	level = epoll_for(self->fd, EPOLLOUT);
+	edge = epoll_for(self->fd, EPOLLOUT | EPOLLET);
 	ASSERT_TRUE(level >= 0 && edge >= 0);
 	EXPECT_EQ(0, says(level));
 	EXPECT_EQ(0, says(edge));
@@ -563,8 +554,8 @@ TEST_F(zerocopy, owners_may_poll)
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->dev.fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
-	in = watch(p.map.fd, EPOLLOUT);
-	out = watch(c.map.fd, EPOLLIN | EPOLLET);
+	in = epoll_for(p.map.fd, EPOLLOUT);
+	out = epoll_for(c.map.fd, EPOLLIN | EPOLLET);
 	ASSERT_TRUE(in >= 0 && out >= 0);
 	EXPECT_EQ(EPOLLOUT, says(in));
 	EXPECT_EQ(0, says(out));
@@ -597,8 +588,8 @@ TEST_F(zerocopy, owners_may_wait_and_poll)
 
 	/* Nothing for them: they are to be told. */
 	ASSERT_EQ(0, attr_set("capacity", self->page));
-	in = watch(self->dev.fd, EPOLLOUT);
-	out = watch(self->fd, EPOLLIN);
+	in = epoll_for(self->dev.fd, EPOLLOUT);
+	out = epoll_for(self->fd, EPOLLIN);
 	ASSERT_TRUE(in >= 0 && out >= 0);
 	EXPECT_EQ(0, says(out));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
@@ -652,7 +643,7 @@ TEST_F(zerocopy, who_polls_waits_for_what_is_asked)
 	EXPECT_TRUE(p.map.own->waiting && c.map.own->waiting);
 
 	/* Once told, an epoll that nobody asks is no reason to be told again. */
-	ep = watch(self->fd, EPOLLOUT | EPOLLIN);
+	ep = epoll_for(self->fd, EPOLLOUT | EPOLLIN);
 	ASSERT_LE(0, ep);
 	ASSERT_EQ(0, ioctl(self->fd, VFIFO_NOTIFY));
 	EXPECT_FALSE(p.map.own->waiting || c.map.own->waiting);
@@ -850,11 +841,6 @@ TEST_F(zerocopy, helpers_say_that_it_is_broken)
 	vfifo_consumer_close(&c);
 	EXPECT_TRUE(put(&self->dev, 10, 0));
 	EXPECT_TRUE(get(&self->dev, 10, 0));
-}
-
-static void no_op(int sig)
-{
-	(void)sig;
 }
 
 TEST_F(zerocopy, helpers_are_interrupted)
