@@ -1038,11 +1038,9 @@ TEST_F(async, bad_pointers_everywhere)
 	char *edge, good[64], back[64];
 	struct iovec iov[SEGMENTS];
 
-	edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, edge);
+	edge = half_mapped(page);
+	ASSERT_NE(NULL, edge);
 	edge += page;
-	ASSERT_EQ(0, mprotect(edge, page, PROT_NONE));
 	ASSERT_EQ(0, attr_set("capacity", page));
 
 	/* With that many bytes before the end of the buffer, and the rest after it. */

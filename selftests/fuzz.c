@@ -1120,16 +1120,22 @@ FIXTURE(fuzz)
 	struct health health;
 };
 
-FIXTURE_SETUP(fuzz)
+static void begin(struct __test_metadata *_metadata, struct vfifo *dev,
+		  struct health *health)
 {
 	setenv("VFIFO_NAME", "vfifo0", 1);
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	page = self->dev.page;
+	ASSERT_EQ(0, vfifo_setup(dev));
+	page = dev->page;
 	outcome = shared(sizeof(*outcome));
 	ASSERT_NE(NULL, outcome);
 	/* Children of a child are waited for here. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	health_begin(&self->health);
+	health_begin(health);
+}
+
+FIXTURE_SETUP(fuzz)
+{
+	begin(_metadata, &self->dev, &self->health);
 }
 
 FIXTURE_TEARDOWN(fuzz)
@@ -1237,13 +1243,7 @@ FIXTURE_VARIANT_ADD(planted, crash)
 
 FIXTURE_SETUP(planted)
 {
-	setenv("VFIFO_NAME", "vfifo0", 1);
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	page = self->dev.page;
-	outcome = shared(sizeof(*outcome));
-	ASSERT_NE(NULL, outcome);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	health_begin(&self->health);
+	begin(_metadata, &self->dev, &self->health);
 }
 
 FIXTURE_TEARDOWN(planted)

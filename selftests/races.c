@@ -559,7 +559,8 @@ static void hold(bool maps_data, bool claims_end, enum how how, __u64 *random,
 {
 	struct vfifo_info info = { .size = sizeof(info) };
 	long page = sysconf(_SC_PAGESIZE);
-	char *data = NULL, *own = NULL;
+	struct vfifo_end *own = NULL;
+	char *data = NULL;
 	int fd = device_open(1);
 
 	if (fd < 0 || ioctl(fd, VFIFO_GET_INFO, &info))
@@ -572,12 +573,12 @@ static void hold(bool maps_data, bool claims_end, enum how how, __u64 *random,
 		STORE(data[info.capacity], 1);
 	}
 	if (claims_end) {
-		own = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			   rnd(random) % 2 ? info.producer_offset :
-					     info.consumer_offset);
-		if (own == MAP_FAILED)
+		own = map_page(fd, rnd(random) % 2 ? info.producer_offset :
+						     info.consumer_offset,
+			       PROT_READ | PROT_WRITE);
+		if (!own)
 			_exit(12);
-		(void)LOAD(own[0]);
+		(void)load(own);
 	}
 	if (how != BY_CLOSE)
 		close(fd);
@@ -879,14 +880,14 @@ static int claims(int self, __u64 *random)
 		if (ioctl(fd, VFIFO_GET_INFO, &info))
 			return WRONG("VFIFO_GET_INFO: %s", strerror(errno));
 	}
-	own = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   producer ? info.producer_offset : info.consumer_offset);
-	if (own == MAP_FAILED)
+	own = map_page(fd, producer ? info.producer_offset : info.consumer_offset,
+		       PROT_READ | PROT_WRITE);
+	if (!own)
 		return errno == EBUSY ? 0 : WRONG("claim: %s", strerror(errno));
-	peer = mmap(NULL, page, PROT_READ, MAP_SHARED, fd,
-		    producer ? info.consumer_offset : info.producer_offset);
+	peer = map_page(fd, producer ? info.consumer_offset : info.producer_offset,
+			PROT_READ);
 	/* Now it is mapped, so that this stays right. */
-	if (peer == MAP_FAILED || ioctl(fd, VFIFO_GET_INFO, &info))
+	if (!peer || ioctl(fd, VFIFO_GET_INFO, &info))
 		return WRONG("peer: %s", strerror(errno));
 	data = mmap(NULL, 2 * info.capacity, PROT_READ | PROT_WRITE, MAP_SHARED,
 		    fd, 0);

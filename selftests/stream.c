@@ -479,17 +479,6 @@ TEST_F(stream, poll_wakes_writer)
 	EXPECT_EQ(0, child_end(pid));
 }
 
-/* Two pages, of which the second faults. */
-static char *half_mapped(long page)
-{
-	char *p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED || mprotect(p + page, page, PROT_NONE))
-		return NULL;
-	return p;
-}
-
 TEST_F(stream, write_fault)
 {
 	long page = self->dev.page, ret;

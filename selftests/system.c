@@ -347,21 +347,18 @@ static long bad_claim(struct files *f, struct vfifo_info *info, int call, long p
 {
 	struct vfifo_end *end;
 	__u64 old;
-	void *map;
 	long ret;
 
-	end = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, f->rw,
-		   info->producer_offset);
-	if (end == MAP_FAILED)
+	end = map_page(f->rw, info->producer_offset, PROT_READ | PROT_WRITE);
+	if (!end)
 		return 0;
 	switch (call) {
 	case 0:
 		ret = res(write(f->w, f->good, 1));
 		break;
 	case 1:
-		map = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   f->rw, info->producer_offset);
-		ret = map == MAP_FAILED ? -errno : 0;
+		ret = map_page(f->rw, info->producer_offset,
+			       PROT_READ | PROT_WRITE) ? 0 : -errno;
 		break;
 	case 2:
 		ret = res(write(f->pipe[1], end, page));

@@ -78,18 +78,6 @@ static int file_store(const char *path, const char *str)
 	return ret == len ? 0 : -EIO;
 }
 
-/* Claims the producer's end, or the consumer's. */
-static struct vfifo_end *claim(struct vfifo *dev, bool producer)
-{
-	struct vfifo_info info = { .size = sizeof(info) };
-
-	if (ioctl(dev->fd, VFIFO_GET_INFO, &info))
-		return NULL;
-	return map_page(dev->fd,
-			producer ? info.producer_offset : info.consumer_offset,
-			PROT_READ | PROT_WRITE);
-}
-
 /* ---- tracepoints ---- */
 
 struct event {
@@ -530,12 +518,12 @@ TEST_F(trace, claims)
 
 	ASSERT_TRUE(put(&self->dev, 100, 0));
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
-	end = claim(&self->dev, true);
+	end = claim_end(&self->dev, true);
 	ASSERT_NE(NULL, end);
 	store(end, self->head + 110);
 	ASSERT_EQ(0, munmap(end, self->dev.page));
 
-	end = claim(&self->dev, false);
+	end = claim_end(&self->dev, false);
 	ASSERT_NE(NULL, end);
 	store(end, self->tail + 110);
 	ASSERT_EQ(0, munmap(end, self->dev.page));
@@ -552,7 +540,7 @@ TEST_F(trace, claims)
 	if (!pid)
 		_exit(read(self->fd, &c, 1) != -1 || errno != EBUSY);
 	ASSERT_TRUE(child_sleeps(pid));
-	end = claim(&self->dev, false);
+	end = claim_end(&self->dev, false);
 	ASSERT_NE(NULL, end);
 	EXPECT_EQ(0, child_end(pid));
 	ASSERT_EQ(3, read_events(&self->tracer));
@@ -570,7 +558,7 @@ TEST_F(trace, wrong_position)
 	char c;
 
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
-	end = claim(&self->dev, true);
+	end = claim_end(&self->dev, true);
 	ASSERT_NE(NULL, end);
 	store(end, wrong);
 	EXPECT_EQ(-EIO, res(read(self->dev.fd, &c, 1)));
@@ -763,8 +751,8 @@ static void change(struct vfifo *dev)
 	attr_store("mode", "1");
 	attr_store("mode", "0");
 	attr_set("period_ms", VFIFO_PERIOD);
-	munmap(claim(dev, true), dev->page);
-	munmap(claim(dev, false), dev->page);
+	munmap(claim_end(dev, true), dev->page);
+	munmap(claim_end(dev, false), dev->page);
 }
 
 TEST_F(dyndbg, silent_unless_enabled)
@@ -931,10 +919,10 @@ static void pester(struct vfifo *dev)
 		mmap(NULL, size, PROT_EXEC, MAP_SHARED, fd, 0);
 		mmap(NULL, 4 * size, PROT_READ, MAP_SHARED, fd, 0);
 		mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 1L << 40);
-		end = claim(dev, i & 1);
+		end = claim_end(dev, i & 1);
 		if (end) {
 			end->position += i << 20;
-			claim(dev, i & 1);
+			claim_end(dev, i & 1);
 			write(fd, buf, 1);
 			read(fd, buf, 1);
 			poll(&p, 1, 0);

@@ -471,6 +471,19 @@ static inline bool signalled(void)
 	return sigtimedwait(&set, NULL, &now) == SIGIO;
 }
 
+/* ---- memory ---- */
+
+/* Two pages, of which the second faults. */
+static inline char *half_mapped(long page)
+{
+	char *p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + page, page, PROT_NONE))
+		return NULL;
+	return p;
+}
+
 /* ---- other processes ---- */
 
 /* Memory that children share. */
@@ -544,6 +557,18 @@ static inline struct vfifo_end *map_page(int fd, __u64 offset, int prot)
 		       offset);
 
 	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Claims the producer's end, or the consumer's: its page, or NULL with errno. */
+static inline struct vfifo_end *claim_end(struct vfifo *dev, bool producer)
+{
+	struct vfifo_info info = { .size = sizeof(info) };
+
+	if (ioctl(dev->fd, VFIFO_GET_INFO, &info))
+		return NULL;
+	return map_page(dev->fd,
+			producer ? info.producer_offset : info.consumer_offset,
+			PROT_READ | PROT_WRITE);
 }
 
 static inline __u64 load(struct vfifo_end *end)
