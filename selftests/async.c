@@ -58,16 +58,6 @@ FIXTURE_TEARDOWN(async)
 
 /* ---- SIGIO ---- */
 
-/* Has signals wait until somebody asks. */
-static void hold(int sig)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, sig);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
 /* Takes one signal, within @ms. */
 static bool take(int sig, int ms, siginfo_t *info)
 {
@@ -79,24 +69,11 @@ static bool take(int sig, int ms, siginfo_t *info)
 	return sigtimedwait(&set, info, &ts) == sig;
 }
 
-/* A call that gives a signal has given it when it returns. */
-static bool signalled(void)
-{
-	return take(SIGIO, 0, NULL);
-}
-
-static int want_signals(int fd, pid_t owner)
-{
-	if (fcntl(fd, F_SETOWN, owner))
-		return -1;
-	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
-}
-
 TEST_F(async, sigio_for_readers)
 {
 	char c;
 
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	ASSERT_EQ(0, want_signals(self->r, getpid()));
 	EXPECT_TRUE(fcntl(self->r, F_GETFL) & O_ASYNC);
 	EXPECT_FALSE(signalled());
@@ -114,7 +91,7 @@ TEST_F(async, sigio_for_readers)
 
 TEST_F(async, sigio_for_writers)
 {
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
 	ASSERT_EQ(0, want_signals(self->w, getpid()));
 
@@ -133,7 +110,7 @@ TEST_F(async, sigio_for_a_file_that_does_both)
 {
 	char c;
 
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	ASSERT_EQ(0, want_signals(self->fd, getpid()));
 	EXPECT_EQ(1, res(write(self->w, "x", 1)));
 	EXPECT_TRUE(signalled());
@@ -151,7 +128,7 @@ TEST_F(async, sigio_ends)
 {
 	int flags = fcntl(self->r, F_GETFL), fd, on = 1;
 
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	/* Nobody owns it yet. */
 	ASSERT_EQ(0, fcntl(self->r, F_SETFL, flags | O_ASYNC));
 	EXPECT_EQ(1, res(write(self->w, "x", 1)));
@@ -186,7 +163,7 @@ TEST_F(async, sigio_finds_its_owner)
 {
 	pid_t pid;
 
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	pid = child_start(DEADLINE);
 	if (!pid)
 		_exit(!take(SIGIO, 1000 * DEADLINE, NULL));
@@ -204,7 +181,7 @@ TEST_F(async, sigio_that_says_why)
 	int sig = SIGRTMIN + 3, i;
 	siginfo_t info;
 
-	hold(sig);
+	hold_signal(sig);
 	ASSERT_EQ(0, fcntl(self->r, F_SETSIG, sig));
 	ASSERT_EQ(0, fcntl(self->w, F_SETSIG, sig));
 	ASSERT_EQ(0, want_signals(self->r, getpid()));
@@ -231,7 +208,7 @@ TEST_F(async, sigio_that_says_why)
 
 TEST_F(async, sigio_on_other_occasions)
 {
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
 	ASSERT_EQ(0, want_signals(self->w, getpid()));
 	ASSERT_EQ(0, attr_set("capacity", 2 * self->cap));
@@ -253,7 +230,7 @@ TEST_F(async, sigio_not_for_nothing)
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ASSERT_NE(MAP_FAILED, bad);
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	ASSERT_EQ(0, want_signals(self->r, getpid()));
 	ASSERT_EQ(0, want_signals(self->w, getpid()));
 	EXPECT_EQ(0, res(write(self->fd, self->buf, 0)));
@@ -269,18 +246,6 @@ TEST_F(async, sigio_not_for_nothing)
 }
 
 /* ---- epoll, select ---- */
-
-static int watch(int fd, unsigned int events)
-{
-	struct epoll_event ev = { .events = events, .data.fd = fd };
-	int ep = epoll_create1(EPOLL_CLOEXEC);
-
-	if (ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev)) {
-		close(ep);
-		return -1;
-	}
-	return ep;
-}
 
 /* The events that are reported within @ms. */
 static unsigned int events(int ep, int ms)
@@ -309,7 +274,7 @@ TEST_F_TIMEOUT(async, sigio_switched_by_many, 60)
 	unsigned int round, i;
 	char c;
 
-	hold(SIGIO);
+	hold_signal(SIGIO);
 	ASSERT_EQ(0, fcntl(self->fd, F_SETOWN, getpid()));
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < ARRAY_SIZE(threads); i++)
@@ -377,8 +342,8 @@ TEST_F(async, aio_poll)
 
 TEST_F(async, epoll_by_level)
 {
-	int in = watch(self->r, EPOLLIN), out = watch(self->w, EPOLLOUT);
-	int both = watch(self->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	int in = epoll_for(self->r, EPOLLIN), out = epoll_for(self->w, EPOLLOUT);
+	int both = epoll_for(self->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 
 	ASSERT_LE(0, in);
 	ASSERT_LE(0, out);
@@ -410,7 +375,7 @@ TEST_F(async, epoll_by_level)
 
 TEST_F(async, epoll_by_edge)
 {
-	int in = watch(self->r, EPOLLIN | EPOLLET);
+	int in = epoll_for(self->r, EPOLLIN | EPOLLET);
 	int out;
 
 	ASSERT_LE(0, in);
@@ -425,7 +390,7 @@ TEST_F(async, epoll_by_edge)
 	close(in);
 
 	ASSERT_TRUE(put(&self->dev, self->cap - 2, 2));
-	out = watch(self->w, EPOLLOUT | EPOLLET);
+	out = epoll_for(self->w, EPOLLOUT | EPOLLET);
 	ASSERT_LE(0, out);
 	EXPECT_EQ(0U, events(out, 0));
 	ASSERT_TRUE(get(&self->dev, PIPE_BUF - 1, 0));
@@ -446,8 +411,8 @@ static void leave_some(struct __test_metadata *_metadata, int r, int w)
 	char c[4];
 
 	ASSERT_EQ(4, res(write(w, "wxyz", 4)));
-	in = watch(r, EPOLLIN | EPOLLET);
-	out = watch(w, EPOLLOUT | EPOLLET);
+	in = epoll_for(r, EPOLLIN | EPOLLET);
+	out = epoll_for(w, EPOLLOUT | EPOLLET);
 	ASSERT_LE(0, in);
 	ASSERT_LE(0, out);
 	EXPECT_EQ((unsigned int)EPOLLIN, events(in, 0));
@@ -477,7 +442,7 @@ TEST_F(async, epoll_modified)
 
 	/* Full; then empty, watched for bytes that did not use to matter. */
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	ep = watch(self->fd, EPOLLOUT);
+	ep = epoll_for(self->fd, EPOLLOUT);
 	ASSERT_LE(0, ep);
 	EXPECT_EQ(0U, events(ep, 0));
 	ASSERT_TRUE(get(&self->dev, self->cap, 0));
@@ -490,7 +455,7 @@ TEST_F(async, epoll_modified)
 
 	/* Watched for bytes; then for room, and only for the first. */
 	ASSERT_TRUE(put(&self->dev, self->cap - 1, 1));
-	ep = watch(self->fd, EPOLLIN);
+	ep = epoll_for(self->fd, EPOLLIN);
 	ASSERT_LE(0, ep);
 	EXPECT_EQ((unsigned int)EPOLLIN, events(ep, 0));
 	ev.events = EPOLLOUT | EPOLLONESHOT;
@@ -558,7 +523,7 @@ TEST_F(async, epoll_wakes_sleepers)
 	int ep;
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		ep = watch(self->r, EPOLLIN | kinds[i]);
+		ep = epoll_for(self->r, EPOLLIN | kinds[i]);
 		ASSERT_LE(0, ep);
 		pid = child_start(DEADLINE);
 		if (!pid)
@@ -570,7 +535,7 @@ TEST_F(async, epoll_wakes_sleepers)
 		ASSERT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
 
 		ASSERT_TRUE(put(&self->dev, self->cap, 0));
-		ep = watch(self->w, EPOLLOUT | kinds[i]);
+		ep = epoll_for(self->w, EPOLLOUT | kinds[i]);
 		ASSERT_LE(0, ep);
 		pid = child_start(DEADLINE);
 		if (!pid)
@@ -585,7 +550,7 @@ TEST_F(async, epoll_wakes_sleepers)
 /* A poller and a reader sleep: the one who is told takes nothing from the other. */
 TEST_F(async, pollers_and_readers)
 {
-	int ep = watch(self->r, EPOLLIN);
+	int ep = epoll_for(self->r, EPOLLIN);
 	pid_t poller, reader;
 	int i;
 
@@ -905,23 +870,6 @@ TEST_F(async, nowait)
 
 /* ---- fdinfo ---- */
 
-static const char *info_about(int fd)
-{
-	static char text[4096];
-	ssize_t len = -1;
-	char path[64];
-	int info;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
-	if (info >= 0) {
-		len = read(info, text, sizeof(text) - 1);
-		close(info);
-	}
-	text[len < 0 ? 0 : len] = '\0';
-	return text;
-}
-
 static bool has_line(const char *text, const char *name, const char *value)
 {
 	char line[100];
@@ -940,20 +888,20 @@ TEST_F(async, fdinfo)
 	snprintf(value, sizeof(value), "%ld", self->cap);
 	fd = vfifo_open(O_WRONLY);
 	ASSERT_LE(0, fd);
-	EXPECT_TRUE(has_line(info_about(fd), "vfifo-size", "12345"));
-	EXPECT_TRUE(has_line(info_about(fd), "vfifo-capacity", value));
-	EXPECT_TRUE(has_line(info_about(fd), "vfifo-mode", "manual"));
+	EXPECT_TRUE(has_line(fdinfo_text(fd), "vfifo-size", "12345"));
+	EXPECT_TRUE(has_line(fdinfo_text(fd), "vfifo-capacity", value));
+	EXPECT_TRUE(has_line(fdinfo_text(fd), "vfifo-mode", "manual"));
 	/* A stream has no position. */
-	EXPECT_EQ(0, strncmp(info_about(fd), "pos:\t0\n", 7));
+	EXPECT_EQ(0, strncmp(fdinfo_text(fd), "pos:\t0\n", 7));
 	close(fd);
 
 	ASSERT_EQ(0, attr_set("mode", 1));
 	ASSERT_EQ(0, attr_set("capacity", 2 * self->cap));
 	ASSERT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
 	snprintf(value, sizeof(value), "%ld", 2 * self->cap);
-	EXPECT_TRUE(has_line(info_about(self->r), "vfifo-size", "0"));
-	EXPECT_TRUE(has_line(info_about(self->r), "vfifo-capacity", value));
-	EXPECT_TRUE(has_line(info_about(self->r), "vfifo-mode", "auto"));
+	EXPECT_TRUE(has_line(fdinfo_text(self->r), "vfifo-size", "0"));
+	EXPECT_TRUE(has_line(fdinfo_text(self->r), "vfifo-capacity", value));
+	EXPECT_TRUE(has_line(fdinfo_text(self->r), "vfifo-mode", "auto"));
 }
 
 /* ---- odd vectors, counts and pointers ---- */
@@ -1090,11 +1038,9 @@ TEST_F(async, bad_pointers_everywhere)
 	char *edge, good[64], back[64];
 	struct iovec iov[SEGMENTS];
 
-	edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, edge);
+	edge = half_mapped(page);
+	ASSERT_NE(NULL, edge);
 	edge += page;
-	ASSERT_EQ(0, mprotect(edge, page, PROT_NONE));
 	ASSERT_EQ(0, attr_set("capacity", page));
 
 	/* With that many bytes before the end of the buffer, and the rest after it. */

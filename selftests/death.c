@@ -9,6 +9,9 @@
 /* For each kind of survivor, so twice as many for each end. */
 #define KILLS		OFTEN(500)
 
+/* How long each lives at most, once it has begun; long enough to get something done. */
+#define LIFE_US		(2000 * vfifo_scale())
+
 #define WAIT_MS		(DEADLINE * 1000)
 
 /* What a child has done, for who finds it dead. */
@@ -53,8 +56,7 @@ FIXTURE_SETUP(death)
 	self->buf = malloc(self->dev.capacity);
 	ASSERT_NE(NULL, self->buf);
 	self->random = vfifo_seed;
-	/* A number of 64 bits, of whatever history. */
-	self->at = strtoull(attr_text("stats/bytes_written"), NULL, 10);
+	self->at = attr_get("stats/bytes_written");
 }
 
 FIXTURE_TEARDOWN(death)
@@ -113,7 +115,9 @@ static int live_as_producer(struct diary *diary, __u64 random, __u64 at,
 	char *to;
 	int err;
 
-	err = vfifo_producer_open(&p, vfifo_path());
+	/* The last one may not have gone yet, if somebody looks at its maps. */
+	while ((err = vfifo_producer_open(&p, vfifo_path())) == -EBUSY)
+		usleep(100);
 	if (err || p.map.position != at)
 		return 1;
 	note(&diary->opened, at);
@@ -144,7 +148,8 @@ static int live_as_consumer(struct diary *diary, __u64 random, __u64 at,
 	size_t len, most;
 	int err;
 
-	err = vfifo_consumer_open(&c, vfifo_path());
+	while ((err = vfifo_consumer_open(&c, vfifo_path())) == -EBUSY)
+		usleep(100);
 	if (err || c.map.position != at)
 		return 1;
 	note(&diary->opened, at);
@@ -214,7 +219,7 @@ TEST_F_TIMEOUT(death, of_producers, 120)
 		/* Every now and then it dies while it opens the device. */
 		if (i % 8)
 			wait_for_birth(self->diary, pid);
-		until = now_us() + rnd(&self->random) % 2000;
+		until = now_us() + rnd(&self->random) % LIFE_US;
 		/* Some die in a FIFO that is full, and some asleep. */
 		while (now_us() < until) {
 			if (!(i % 5))
@@ -252,11 +257,11 @@ TEST_F_TIMEOUT(death, of_producers, 120)
 		ASSERT_EQ(0, queued(self->dev.fd));
 		published += self->at - at;
 	}
-	EXPECT_EQ(self->at, strtoull(attr_text("stats/bytes_written"), NULL,
-				     10));
-	EXPECT_EQ(0, attr_get("producer_claimed"));
+	EXPECT_EQ(self->at, (__u64)attr_get("stats/bytes_written"));
+	EXPECT_TRUE(eventually(!attr_get("producer_claimed")));
 	TH_LOG("%d killed, %ld of them while opening; %ld bytes published",
 	       KILLS, unborn, published);
+	EXPECT_LT(0, published);
 	if (variant->mapped)
 		vfifo_consumer_close(&self->c);
 }
@@ -304,7 +309,7 @@ TEST_F_TIMEOUT(death, of_consumers, 120)
 					       self->longest));
 		if (i % 8)
 			wait_for_birth(self->diary, pid);
-		until = now_us() + rnd(&self->random) % 2000;
+		until = now_us() + rnd(&self->random) % LIFE_US;
 		while (now_us() < until) {
 			if (!(i % 5))
 				continue;
@@ -334,6 +339,7 @@ TEST_F_TIMEOUT(death, of_consumers, 120)
 		consumed += self->at - at;
 		/* The next one is sometimes a call, else a claim. */
 		if (n && i % 4 == 3) {
+			ASSERT_TRUE(eventually(!attr_get("consumer_claimed")));
 			n = res(read(self->dev.fd, self->buf,
 				     some(&self->random, self->longest)));
 			ASSERT_LT(0, n);
@@ -341,9 +347,10 @@ TEST_F_TIMEOUT(death, of_consumers, 120)
 			self->at += n;
 		}
 	}
-	EXPECT_EQ(0, attr_get("consumer_claimed"));
+	EXPECT_TRUE(eventually(!attr_get("consumer_claimed")));
 	TH_LOG("%d killed, %ld of them while opening; %ld bytes consumed",
 	       KILLS, unborn, consumed);
+	EXPECT_LT(0, consumed);
 	if (variant->mapped)
 		vfifo_producer_close(&self->p);
 }

@@ -16,7 +16,6 @@
 FIXTURE(hostile)
 {
 	struct vfifo dev;
-	struct vfifo_info info;
 	struct vfifo_end *own;
 	__u64 cap;
 };
@@ -36,24 +35,26 @@ FIXTURE_VARIANT_ADD(hostile, consumer)
 	.producer = false,
 };
 
+static void unclaim(struct vfifo *dev, struct vfifo_end **own)
+{
+	if (*own)
+		munmap(*own, dev->page);
+	*own = NULL;
+}
+
 FIXTURE_SETUP(hostile)
 {
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->cap = self->dev.capacity;
-	self->info.size = sizeof(self->info);
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));
 	/* Somewhere in the middle. */
 	ASSERT_TRUE(put(&self->dev, 1000, 0));
-	self->own = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
-			 MAP_SHARED, self->dev.fd,
-			 variant->producer ? self->info.producer_offset :
-					     self->info.consumer_offset);
-	ASSERT_NE(MAP_FAILED, self->own);
+	self->own = claim_end(&self->dev, variant->producer);
+	ASSERT_NE(NULL, self->own);
 }
 
 FIXTURE_TEARDOWN(hostile)
 {
-	munmap(self->own, self->dev.page);
+	unclaim(&self->dev, &self->own);
 	vfifo_teardown(&self->dev);
 }
 
@@ -69,13 +70,6 @@ static bool size_is_possible(long cap)
 	long size = attr_get("size");
 
 	return size >= 0 && size <= cap;
-}
-
-static void unclaim(struct vfifo *dev, struct vfifo_end *own)
-{
-	/* Something else in its place, so that it can be unmapped again. */
-	mmap(own, dev->page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-	     -1, 0);
 }
 
 TEST_F(hostile, every_kind_of_wrong_position)
@@ -117,7 +111,7 @@ TEST_F(hostile, every_kind_of_wrong_position)
 		store(self->own, ++at);
 		EXPECT_EQ(1, other_end(self->dev.fd, true, &c));
 	}
-	unclaim(&self->dev, self->own);
+	unclaim(&self->dev, &self->own);
 	EXPECT_EQ(-EAGAIN, res(ioctl(self->dev.fd, VFIFO_CLEAR)) ?:
 			   res(read(self->dev.fd, &c, 1)));
 	EXPECT_TRUE(put(&self->dev, 500, 7));
@@ -168,19 +162,17 @@ TEST_F(hostile, behind_the_start_of_the_claim)
 	char c = 0;
 
 	if (!variant->producer) {
-		unclaim(&self->dev, self->own);
+		unclaim(&self->dev, &self->own);
 		ASSERT_TRUE(get(&self->dev, 400, 0));
 		size -= 400;
-		self->own = mmap(self->own, self->dev.page,
-				 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-				 self->dev.fd, self->info.consumer_offset);
-		ASSERT_NE(MAP_FAILED, self->own);
+		self->own = claim_end(&self->dev, variant->producer);
+		ASSERT_NE(NULL, self->own);
 	}
 	at = load(self->own);
 	store(self->own, at - 100);
 	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
 	EXPECT_EQ(errors + 1, attr_get("stats/position_errors"));
-	unclaim(&self->dev, self->own);
+	unclaim(&self->dev, &self->own);
 	EXPECT_EQ(size, queued(self->dev.fd));
 	EXPECT_TRUE(get(&self->dev, size, 1000 - size));
 
@@ -188,13 +180,10 @@ TEST_F(hostile, behind_the_start_of_the_claim)
 	ASSERT_TRUE(put(&self->dev, 1000, 0));
 	if (!variant->producer)
 		ASSERT_TRUE(get(&self->dev, 400, 0));
-	self->own = mmap(self->own, self->dev.page, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED, self->dev.fd,
-			 variant->producer ? self->info.producer_offset :
-					     self->info.consumer_offset);
-	ASSERT_NE(MAP_FAILED, self->own);
+	self->own = claim_end(&self->dev, variant->producer);
+	ASSERT_NE(NULL, self->own);
 	store(self->own, load(self->own) - 100);
-	unclaim(&self->dev, self->own);
+	unclaim(&self->dev, &self->own);
 	EXPECT_EQ(size, queued(self->dev.fd));
 	EXPECT_TRUE(get(&self->dev, size, 1000 - size));
 }
@@ -209,7 +198,7 @@ TEST_F(hostile, end_of_the_claim_mends_it)
 	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
 	store(self->own, at - 1);
 	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
-	unclaim(&self->dev, self->own);
+	unclaim(&self->dev, &self->own);
 	if (variant->producer) {
 		/* One byte was read above. */
 		EXPECT_EQ(1009, queued(self->dev.fd));
@@ -219,6 +208,36 @@ TEST_F(hostile, end_of_the_claim_mends_it)
 		EXPECT_EQ(991, queued(self->dev.fd));
 		EXPECT_TRUE(get(&self->dev, 990, 10));
 	}
+}
+
+/* What is generated into a broken FIFO is dropped, and that is no further error. */
+TEST_F(hostile, generation_is_dropped_meanwhile)
+{
+	long errors = attr_get("stats/position_errors"), dropped, written;
+	char c = 0;
+
+	ASSERT_EQ(0, attr_set("period_ms", 1));
+	if (variant->producer) {
+		/* Of a claimed producer's end the mode can't be set to auto. */
+		unclaim(&self->dev, &self->own);
+		ASSERT_EQ(0, attr_set("mode", 1));
+		self->own = claim_end(&self->dev, variant->producer);
+		ASSERT_NE(NULL, self->own);
+	} else {
+		ASSERT_EQ(0, attr_set("mode", 1));
+	}
+	store(self->own, load(self->own) + (1ULL << 40));
+	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
+	dropped = attr_get("stats/dropped");
+	EXPECT_TRUE(eventually(attr_get("stats/dropped") > dropped + 3));
+	EXPECT_EQ(errors + 1, attr_get("stats/position_errors"));
+
+	/* It goes on when that has an end. */
+	unclaim(&self->dev, &self->own);
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	written = attr_get("stats/bytes_written");
+	EXPECT_TRUE(eventually(attr_get("stats/bytes_written") > written));
+	EXPECT_EQ(0, attr_set("mode", 0));
 }
 
 /* Whoever sleeps learns of it when it is told to look. */
@@ -307,13 +326,9 @@ TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
 				seen = pos;
 				continue;
 			}
-			munmap(self->own, self->dev.page);
-			self->own = mmap(NULL, self->dev.page,
-					 PROT_READ | PROT_WRITE, MAP_SHARED,
-					 self->dev.fd, variant->producer ?
-					 self->info.producer_offset :
-					 self->info.consumer_offset);
-			ASSERT_NE(MAP_FAILED, self->own);
+			unclaim(&self->dev, &self->own);
+			self->own = claim_end(&self->dev, variant->producer);
+			ASSERT_NE(NULL, self->own);
 			ASSERT_EQ(seen, load(self->own));
 			continue;
 		}
@@ -343,11 +358,6 @@ static void storm(struct vfifo_end *own, __u64 random, __u64 cap,
 	}
 }
 
-static void no_op(int sig)
-{
-	(void)sig;
-}
-
 /* While the positions change under its copies, the kernel stays within bounds. */
 TEST_F_TIMEOUT(hostile, full_speed, 120)
 {
@@ -366,14 +376,11 @@ TEST_F_TIMEOUT(hostile, full_speed, 120)
 
 	LOG_SEED();
 	ASSERT_TRUE(count && buf && fd >= 0);
-	munmap(self->own, self->dev.page);
+	unclaim(&self->dev, &self->own);
 	pid = child_start(10 * DEADLINE);
 	if (!pid) {
-		self->own = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
-				 MAP_SHARED, fd, variant->producer ?
-				 self->info.producer_offset :
-				 self->info.consumer_offset);
-		if (self->own == MAP_FAILED)
+		self->own = claim_end(&self->dev, variant->producer);
+		if (!self->own)
 			_exit(1);
 		storm(self->own, random, self->cap, count);
 	}
@@ -424,12 +431,13 @@ TEST_F_TIMEOUT(hostile, full_speed, 120)
 	kill(pid, SIGKILL);
 	EXPECT_EQ(-SIGKILL, child_end(pid));
 	TH_LOG("%llu positions, %llu calls", *count, calls);
-	/* All is well again. */
+	/* All is well again, a moment later if somebody looks at its maps. */
+	EXPECT_TRUE(eventually(!attr_get(variant->producer ?
+					 "producer_claimed" :
+					 "consumer_claimed")));
 	EXPECT_EQ(0, ioctl(fd, VFIFO_CLEAR));
 	EXPECT_TRUE(put(&self->dev, self->cap, 3));
 	EXPECT_TRUE(get(&self->dev, self->cap, 3));
-	self->own = mmap(NULL, self->dev.page, PROT_READ, MAP_PRIVATE |
-			 MAP_ANONYMOUS, -1, 0);
 	free(buf);
 	close(fd);
 }

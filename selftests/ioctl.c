@@ -137,12 +137,10 @@ TEST_F(ioctl, set_mode_needs_a_writer)
 
 TEST_F(ioctl, set_mode_bad_pointer)
 {
-	char *p = mmap(NULL, 2 * self->dev.page, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = half_mapped(self->dev.page);
 
-	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_NE(NULL, p);
 	memset(p, 1, self->dev.page);
-	ASSERT_EQ(0, mprotect(p + self->dev.page, self->dev.page, PROT_NONE));
 	EXPECT_EQ(-EFAULT, res(ioctl(self->fd, OLD_SET_MODE, NULL)));
 	EXPECT_EQ(-EFAULT, res(ioctl(self->fd, OLD_SET_MODE,
 				     p + self->dev.page)));
@@ -210,6 +208,8 @@ TEST_F(ioctl, from_32_bit_programs)
 	arg = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	ASSERT_NE(MAP_FAILED, arg);
+	/* Nothing is to come while it is on. */
+	ASSERT_EQ(0, attr_set("period_ms", 3600000));
 	*arg = 1;
 	EXPECT_EQ(0, ioctl32(self->fd, OLD_SET_MODE, arg));
 	EXPECT_STREQ("1\n", attr_text("mode"));
@@ -321,6 +321,16 @@ TEST_F(ioctl, new_period_counts_at_once)
 	ASSERT_EQ(0, set_mode(self->fd, 1));
 	ASSERT_EQ(0, attr_set("period_ms", 10));
 	EXPECT_TRUE(one_generated(self->dev.fd, DEADLINE * 1000));
+}
+
+/* Who sets the mode that is set does not put off what is due. */
+TEST_F(ioctl, auto_again_is_nothing_new)
+{
+	ASSERT_EQ(0, attr_set("period_ms", 100));
+	ASSERT_EQ(0, set_mode(self->fd, 1));
+	EXPECT_TRUE(eventually(!set_mode(self->fd, 1) &&
+			       !attr_store("mode", "1") &&
+			       queued(self->fd) > 0));
 }
 
 TEST_F(ioctl, auto_is_whole_or_not_at_all)

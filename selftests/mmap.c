@@ -4,7 +4,10 @@
  * and nobody gets a mapping that the contract doesn't give.
  */
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+
+#include <linux/futex.h>
 
 #include "vfifo_test.h"
 
@@ -410,7 +413,8 @@ TEST_F(mapping, keeps_the_capacity)
 	__atomic_store_n(go, 1, __ATOMIC_SEQ_CST);
 	EXPECT_EQ(0, child_end(pid));
 
-	EXPECT_EQ(0, attr_set("capacity", 2 * cap));
+	/* A moment later, if somebody looks at the child's maps. */
+	EXPECT_TRUE(eventually(!attr_set("capacity", 2 * cap)));
 	EXPECT_EQ(2 * cap, attr_get("capacity"));
 	self->map = map_at(self->dev.fd, PROT_READ, 4 * cap, 0);
 	EXPECT_NE(MAP_FAILED, self->map);
@@ -456,6 +460,16 @@ TEST_F(mapping, feeds_other_system_calls)
 	close(p[0]);
 	close(p[1]);
 	free(buf);
+}
+
+/* They are of no file, by which processes could mean the same futex. */
+TEST_F(mapping, has_futexes_for_threads_only)
+{
+	EXPECT_EQ(-EFAULT, res(syscall(SYS_futex, self->map, FUTEX_WAKE, 1,
+				       NULL, NULL, 0)));
+	EXPECT_EQ(0, res(syscall(SYS_futex, self->map,
+				 FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
+				 0)));
 }
 
 /* The device copies from and to its own memory: no deadlock, nothing worse. */

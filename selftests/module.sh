@@ -126,6 +126,18 @@ size_is_rounded_up()
 	[ "$(attr 0 capacity)" -eq $((64 * page)) ]
 }
 
+# mark_log: begins anew. logged TEXT: whether the log has said that since.
+mark_log()
+{
+	mark="module.sh: $$ $RANDOM"
+	echo "$mark" > /dev/kmsg
+}
+
+logged()
+{
+	dmesg | sed "1,/$mark/d" | grep -qF "$1"
+}
+
 bad_parameters()
 {
 	local p out rc=0
@@ -134,6 +146,7 @@ bad_parameters()
 		 buffer_size=18446744073709551616 buffer_size=-1 \
 		 buffer_size=many buffer_size= \
 		 devices=0 devices=257 devices=-1 devices=some; do
+		mark_log || rc=1
 		if out=$(LC_ALL=C load "$p" 2>&1); then
 			echo "# $p was accepted"
 			rc=1
@@ -143,6 +156,12 @@ bad_parameters()
 		# Beyond 64 bits, the parser of numbers may have its own word.
 		if [[ $out != *"Invalid "* && $out != *"out of range"* ]]; then
 			echo "# $p: $out"
+			rc=1
+		fi
+		# What is no number that fits, the parser says.
+		if ! logged "$p is not within 1 to " &&
+		   ! logged "invalid for parameter \`${p%=*}'"; then
+			echo "# $p: the log does not say why"
 			rc=1
 		fi
 		if loaded || [ -e $class ] || [ -e /dev/vfifo0 ]; then
@@ -356,12 +375,10 @@ unloading_while_generating()
 # says TEXT PARAMETER...: loads, and that puts TEXT into the log.
 says()
 {
-	local text=$1 mark="module.sh: $$ $RANDOM"
+	local text=$1
 
 	shift
-	echo "$mark" > /dev/kmsg || return 1
-	load "$@" || return 1
-	dmesg | sed "1,/$mark/d" | grep -qF "$text"
+	mark_log && load "$@" && logged "$text"
 }
 
 # Messages that are wanted from the beginning.

@@ -470,9 +470,8 @@ TEST_F(privilege, no_addresses)
 	/* In the states that there can be something to say about. */
 	data = mmap(NULL, 2 * self->dev.capacity, RW, MAP_SHARED, self->dev.fd,
 		    0);
-	own = mmap(NULL, self->dev.page, RW, MAP_SHARED, self->dev.fd,
-		   self->info.producer_offset);
-	ASSERT_TRUE(data != MAP_FAILED && own != MAP_FAILED);
+	own = map_page(self->dev.fd, self->info.producer_offset, RW);
+	ASSERT_TRUE(data != MAP_FAILED && own);
 	snprintf(path, sizeof(path), VFIFO_CLASS "/%s/", vfifo_name());
 	EXPECT_LE(14, look_through(_metadata, path));
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->dev.fd);

@@ -6,7 +6,8 @@
  *
  * Each race has a number of rounds. By default as many are run as fit into a few
  * seconds, 500 at most. "-n rounds" runs that many, however long it takes: 10000
- * is a good number for a night. Loading takes most of a round, so that then all
+ * is a good number for a night. Where one of those who race has not had its turn
+ * by then, they go on until it has. Loading takes most of a round, so that then all
  * who race against it do so together, in load_unload.all, until each of them has
  * had that many.
  */
@@ -140,6 +141,25 @@ static unsigned long found(void)
 	for (i = 0; i < RACERS; i++)
 		sum += LOAD(race->good[i]);
 	return sum;
+}
+
+/* How many of the first @racers have been good since @before. */
+static int met(int racers, const unsigned long *before)
+{
+	int i, n = 0;
+
+	for (i = 0; i < racers; i++)
+		n += LOAD(race->good[i]) > before[i];
+	return n;
+}
+
+/* Whether each of them has been and @also is so, or can't be waited for any more. */
+static bool enough(int racers, bool also, __s64 start)
+{
+	static const unsigned long never[RACERS];
+
+	return (also && met(racers, never) == racers) ||
+	       now_ms() - start >= 6 * DEADLINE * 1000;
 }
 
 static bool race_begin(void)
@@ -404,16 +424,6 @@ FIXTURE_TEARDOWN(load_unload)
 	health_end(&self->health);
 }
 
-/* How many of them have found a device since @before, in this round. */
-static int met(int racers, const unsigned long *before)
-{
-	int i, n = 0;
-
-	for (i = 0; i < racers; i++)
-		n += LOAD(race->good[i]) > before[i];
-	return n;
-}
-
 TEST_F_TIMEOUT(load_unload, against, FOREVER)
 {
 	unsigned long done = 0, least = 0, steps = 0, before[RACERS];
@@ -549,7 +559,8 @@ static void hold(bool maps_data, bool claims_end, enum how how, __u64 *random,
 {
 	struct vfifo_info info = { .size = sizeof(info) };
 	long page = sysconf(_SC_PAGESIZE);
-	char *data = NULL, *own = NULL;
+	struct vfifo_end *own = NULL;
+	char *data = NULL;
 	int fd = device_open(1);
 
 	if (fd < 0 || ioctl(fd, VFIFO_GET_INFO, &info))
@@ -562,12 +573,12 @@ static void hold(bool maps_data, bool claims_end, enum how how, __u64 *random,
 		STORE(data[info.capacity], 1);
 	}
 	if (claims_end) {
-		own = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			   rnd(random) % 2 ? info.producer_offset :
-					     info.consumer_offset);
-		if (own == MAP_FAILED)
+		own = map_page(fd, rnd(random) % 2 ? info.producer_offset :
+						     info.consumer_offset,
+			       PROT_READ | PROT_WRITE);
+		if (!own)
 			_exit(12);
-		(void)LOAD(own[0]);
+		(void)load(own);
 	}
 	if (how != BY_CLOSE)
 		close(fd);
@@ -745,9 +756,12 @@ static int looks(int self, __u64 *random)
 	return 1;
 }
 
-/* Resizes, as often as is told, and returns how often; @resized of them succeed. */
-static unsigned long resizes(struct __test_metadata *_metadata,
-			     unsigned long *resized)
+/*
+ * Resizes, as often as is told, and until each of the first @racers has been good;
+ * returns how often. @resized of them succeed, and it goes on until @least do.
+ */
+static unsigned long resizes(struct __test_metadata *_metadata, int racers,
+			     unsigned long least, unsigned long *resized)
 {
 	__u64 random = vfifo_seed;
 	unsigned long done = 0;
@@ -755,7 +769,10 @@ static unsigned long resizes(struct __test_metadata *_metadata,
 	int ret;
 
 	*resized = 0;
-	for (; more(done, start) && !LOAD(race->wrong[0]); done++) {
+	for (; !LOAD(race->wrong[0]); done++) {
+		if (!more(done, start) &&
+		    enough(racers, *resized >= least, start))
+			break;
 		ret = resize_some(&random);
 		ASSERT_TRUE(ret == 0 || ret == -EBUSY) {
 			TH_LOG("resize: %s", strerror(-ret));
@@ -776,7 +793,7 @@ TEST_F_TIMEOUT(resize, against_reads_and_writes, FOREVER)
 	self->pid[0] = racer_start(writes, 0);
 	self->pid[1] = racer_start(reads, 1);
 	self->pid[2] = racer_start(looks, 2);
-	done = resizes(_metadata, &resized);
+	done = resizes(_metadata, 3, 1, &resized);
 	EXPECT_STREQ("", race->wrong);
 	/* Nobody sleeps on what is there. */
 	for (ret = 0; ret < 2; ret++) {
@@ -837,7 +854,7 @@ TEST_F_TIMEOUT(resize, against_mappings, FOREVER)
 	LOG_SEED();
 	self->pid[0] = racer_start(maps_all, 0);
 	self->pid[1] = racer_start(maps_all, 1);
-	done = resizes(_metadata, &resized);
+	done = resizes(_metadata, 2, 1, &resized);
 	racers_end(_metadata, self->pid, 2);
 	TH_LOG("%lu rounds, %lu resized, %lu mappings", done, resized,
 	       found());
@@ -863,14 +880,14 @@ static int claims(int self, __u64 *random)
 		if (ioctl(fd, VFIFO_GET_INFO, &info))
 			return WRONG("VFIFO_GET_INFO: %s", strerror(errno));
 	}
-	own = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   producer ? info.producer_offset : info.consumer_offset);
-	if (own == MAP_FAILED)
+	own = map_page(fd, producer ? info.producer_offset : info.consumer_offset,
+		       PROT_READ | PROT_WRITE);
+	if (!own)
 		return errno == EBUSY ? 0 : WRONG("claim: %s", strerror(errno));
-	peer = mmap(NULL, page, PROT_READ, MAP_SHARED, fd,
-		    producer ? info.consumer_offset : info.producer_offset);
+	peer = map_page(fd, producer ? info.consumer_offset : info.producer_offset,
+			PROT_READ);
 	/* Now it is mapped, so that this stays right. */
-	if (peer == MAP_FAILED || ioctl(fd, VFIFO_GET_INFO, &info))
+	if (!peer || ioctl(fd, VFIFO_GET_INFO, &info))
 		return WRONG("peer: %s", strerror(errno));
 	data = mmap(NULL, 2 * info.capacity, PROT_READ | PROT_WRITE, MAP_SHARED,
 		    fd, 0);
@@ -930,7 +947,7 @@ TEST_F_TIMEOUT(resize, against_claims, FOREVER)
 	self->pid[0] = racer_start(claims, 0);
 	self->pid[1] = racer_start(claims, 1);
 	self->pid[2] = racer_start(reads_between_claims, 2);
-	done = resizes(_metadata, &resized);
+	done = resizes(_metadata, 3, 0, &resized);
 	racers_end(_metadata, self->pid, 3);
 	TH_LOG("%lu rounds, %lu resized, %lu times produced, %lu consumed, %lu read",
 	       done, resized, race->good[0], race->good[1], race->good[2]);
@@ -956,7 +973,8 @@ TEST_F_TIMEOUT(resize, claims_against_claims, FOREVER)
 	LOG_SEED();
 	for (i = 0; i < CLAIMANTS; i++)
 		self->pid[i] = racer_start(competes, i);
-	while (more(found(), start) && !LOAD(race->wrong[0]))
+	while ((more(found(), start) || !enough(CLAIMANTS, true, start)) &&
+	       !LOAD(race->wrong[0]))
 		usleep(1000);
 	racers_end(_metadata, self->pid, CLAIMANTS);
 	TH_LOG("%lu claims that moved bytes", found());
@@ -1057,14 +1075,6 @@ TEST_F_TIMEOUT(resize, close_against_signals, FOREVER)
 /* Most of a round would be waiting for grace periods of RCU. */
 #define EXPEDITED	"/sys/kernel/rcu_expedited"
 
-static char expedited[16];
-
-static void undo(void)
-{
-	file_store(EXPEDITED, expedited);
-	modprobe_on();
-}
-
 int main(int argc, char **argv)
 {
 	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
@@ -1077,9 +1087,9 @@ int main(int argc, char **argv)
 	}
 	if (!why) {
 		modprobe_off();
-		path_save(EXPEDITED, expedited, sizeof(expedited));
+		file_keep(EXPEDITED);
 		file_store(EXPEDITED, "1");
 	}
-	module_begin(why, undo);
+	module_begin(why);
 	return vfifo_main(argc, argv);
 }

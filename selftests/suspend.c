@@ -35,7 +35,6 @@ FIXTURE(suspend)
 	struct vfifo dev;
 	int fd;			/* one that blocks */
 	int alarm;
-	char delay[16];		/* of pm_test, as it was */
 };
 
 FIXTURE_VARIANT(suspend)
@@ -110,8 +109,6 @@ FIXTURE_SETUP(suspend)
 		if (self->alarm < 0)
 			SKIP(return, "no clock that wakes the machine");
 	}
-	snprintf(self->delay, sizeof(self->delay), "%s",
-		 file_text(PARAMETERS, "pm_test_delay"));
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, self->fd);
@@ -122,7 +119,6 @@ FIXTURE_TEARDOWN(suspend)
 	file_put(POWER, "pm_test", "none");
 	if (self->fd < 0)
 		return;
-	file_put(PARAMETERS, "pm_test_delay", self->delay);
 	close(self->alarm);
 	close(self->fd);
 	vfifo_teardown(&self->dev);
@@ -243,5 +239,6 @@ TEST_F_TIMEOUT(suspend, sleepers_sleep_on, 60)
 
 int main(int argc, char **argv)
 {
+	file_keep(PARAMETERS "/pm_test_delay");
 	return vfifo_main(argc, argv);
 }

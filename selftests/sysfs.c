@@ -3,6 +3,7 @@
  * The attributes of a vfifo: what they show, what they accept, and that what they
  * refuse changes nothing.
  */
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -129,7 +130,11 @@ TEST_F(sysfs, stats_count_bytes)
 {
 	long written = attr_get("stats/bytes_written");
 	long got = attr_get("stats/bytes_read");
+	long cleared = attr_get("stats/bytes_cleared");
 	long dropped = attr_get("stats/dropped");
+	long readers = attr_get("stats/reader_sleeps");
+	long writers = attr_get("stats/writer_sleeps");
+	struct pollfd p = { .fd = self->dev.fd };
 	char c;
 
 	ASSERT_TRUE(put(&self->dev, 10000, 0));
@@ -139,14 +144,26 @@ TEST_F(sysfs, stats_count_bytes)
 	EXPECT_EQ(written + 10000, attr_get("stats/bytes_written"));
 	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
 
-	/* What failed was neither. */
+	/* What failed was neither, and nobody has slept in a call. */
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
+	p.events = POLLIN;
+	EXPECT_EQ(0, poll(&p, 1, 10));
 	ASSERT_TRUE(put(&self->dev, self->dev.capacity, 0));
 	EXPECT_EQ(-EAGAIN, res(write(self->dev.fd, "x", 1)));
+	p.events = POLLOUT;
+	EXPECT_EQ(0, poll(&p, 1, 10));
+	EXPECT_EQ(readers, attr_get("stats/reader_sleeps"));
+	EXPECT_EQ(writers, attr_get("stats/writer_sleeps"));
 	EXPECT_EQ(written + 10000 + self->dev.capacity,
 		  attr_get("stats/bytes_written"));
 	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
 	EXPECT_EQ(dropped, attr_get("stats/dropped"));
+
+	/* Nor is what is thrown away read. */
+	EXPECT_EQ(cleared, attr_get("stats/bytes_cleared"));
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	EXPECT_EQ(cleared + self->dev.capacity, attr_get("stats/bytes_cleared"));
+	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
 }
 
 /* What doesn't fit whole isn't generated, but counted. */

@@ -32,18 +32,21 @@ FIXTURE(hotplug)
 	struct board *board;
 };
 
+/* The last one, if it is not the only one; else 0. */
+static int removable_cpu(void)
+{
+	char online[64];
+	int cpu = 0;
+
+	do {
+		snprintf(online, sizeof(online), CPUS "/cpu%d/online", ++cpu);
+	} while (!access(online, W_OK));
+	return cpu - 1;
+}
+
 FIXTURE_SETUP(hotplug)
 {
-	char online[80];
-	int cpu;
-
-	for (cpu = 1; cpu < CPU_SETSIZE; cpu++) {
-		snprintf(self->dir, sizeof(self->dir), CPUS "/cpu%d", cpu);
-		snprintf(online, sizeof(online), "%s/online", self->dir);
-		if (access(online, W_OK))
-			break;
-		self->cpu = cpu;
-	}
+	self->cpu = removable_cpu();
 	if (!self->cpu)
 		SKIP(return, "no second CPU that can be taken away");
 	snprintf(self->dir, sizeof(self->dir), CPUS "/cpu%d", self->cpu);
@@ -344,21 +347,18 @@ static long bad_claim(struct files *f, struct vfifo_info *info, int call, long p
 {
 	struct vfifo_end *end;
 	__u64 old;
-	void *map;
 	long ret;
 
-	end = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, f->rw,
-		   info->producer_offset);
-	if (end == MAP_FAILED)
+	end = map_page(f->rw, info->producer_offset, PROT_READ | PROT_WRITE);
+	if (!end)
 		return 0;
 	switch (call) {
 	case 0:
 		ret = res(write(f->w, f->good, 1));
 		break;
 	case 1:
-		map = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   f->rw, info->producer_offset);
-		ret = map == MAP_FAILED ? -errno : 0;
+		ret = map_page(f->rw, info->producer_offset,
+			       PROT_READ | PROT_WRITE) ? 0 : -errno;
 		break;
 	case 2:
 		ret = res(write(f->pipe[1], end, page));
@@ -592,5 +592,9 @@ TEST_F_TIMEOUT(log, bad_calls_leave_no_line, 100)
 
 int main(int argc, char **argv)
 {
+	char online[64];
+
+	snprintf(online, sizeof(online), CPUS "/cpu%d/online", removable_cpu());
+	file_keep(online);
 	return vfifo_main(argc, argv);
 }

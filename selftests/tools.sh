@@ -125,6 +125,13 @@ cat_ends_by_signal()
 	return "$rc"
 }
 
+# end PID: so that it owns nothing any more.
+end()
+{
+	kill "$1"
+	wait "$1" 2> /dev/null
+}
+
 consumer_is_claimed()
 {
 	[ "$(cat "$sys/consumer_claimed")" -eq 1 ]
@@ -161,8 +168,7 @@ cat_says_what_is_wrong()
 	vfcat -m 2> "$tmp/err"
 	[ $? -eq 1 ] || rc=1
 	grep -q "busy" "$tmp/err" || rc=1
-	kill "$pid"
-	wait "$pid" 2> /dev/null
+	end "$pid"
 	return "$rc"
 }
 
@@ -203,12 +209,12 @@ cat_goes_on_after_a_stop()
 	"$bin/vfifo-cat" -m -n 6 "$dev" > "$tmp/out" &
 	pid=$!
 	for _ in 1 2 3; do
-		eventually pid_is "$pid" sleeping || return 1
+		eventually pid_is "$pid" sleeping || { end "$pid"; return 1; }
 		kill -STOP "$pid"
 		eventually pid_is "$pid" stopped || rc=1
 		kill -CONT "$pid"
 	done
-	eventually pid_is "$pid" sleeping || return 1
+	eventually pid_is "$pid" sleeping || { end "$pid"; return 1; }
 	echo hello > "$dev" &
 	limit tail --pid="$pid" -f /dev/null || { kill "$pid"; rc=1; }
 	wait "$pid" || rc=1

@@ -78,24 +78,6 @@ static int file_store(const char *path, const char *str)
 	return ret == len ? 0 : -EIO;
 }
 
-/* A counter; after hostile owners of an end it may be anything. */
-static __u64 counter(const char *attr)
-{
-	return strtoull(attr_text(attr), NULL, 10);
-}
-
-/* Claims the producer's end, or the consumer's. */
-static struct vfifo_end *claim(struct vfifo *dev, bool producer)
-{
-	struct vfifo_info info = { .size = sizeof(info) };
-
-	if (ioctl(dev->fd, VFIFO_GET_INFO, &info))
-		return NULL;
-	return map_page(dev->fd,
-			producer ? info.producer_offset : info.consumer_offset,
-			PROT_READ | PROT_WRITE);
-}
-
 /* ---- tracepoints ---- */
 
 struct event {
@@ -226,9 +208,9 @@ FIXTURE_SETUP(trace)
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, self->fd);
-	self->head = counter("stats/bytes_written");
-	self->tail = counter("stats/bytes_read") +
-		     counter("stats/bytes_cleared");
+	self->head = attr_get("stats/bytes_written");
+	self->tail = (__u64)attr_get("stats/bytes_read") +
+		     attr_get("stats/bytes_cleared");
 	ASSERT_EQ(self->head, self->tail);
 }
 
@@ -349,6 +331,7 @@ TEST_F(trace, transfers)
 	const long part = 16 * 1024;
 	pid_t me = getpid();
 	long n = 0, len;
+	int fds[2];
 	char c;
 
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
@@ -387,6 +370,18 @@ TEST_F(trace, transfers)
 			     "position=%llu bytes=%ld by=read", tail + n, len);
 	}
 	ASSERT_EQ(0, FORGET());
+
+	/* Those of splice(2) are write and read. */
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(6, write(fds[1], "splice", 6));
+	EXPECT_EQ(6, res(splice(fds[0], NULL, self->dev.fd, NULL, 6, 0)));
+	EXPECT_EQ(6, res(splice(self->dev.fd, NULL, fds[1], NULL, 6, 0)));
+	ASSERT_EQ(2, read_events(&self->tracer));
+	EXPECT_EVENT(0, me, "produce", "position=%llu bytes=6 by=write", head + size);
+	EXPECT_EVENT(1, me, "consume", "position=%llu bytes=6 by=read", tail + size);
+	ASSERT_EQ(0, FORGET());
+	close(fds[0]);
+	close(fds[1]);
 
 	/* What moves nothing is no transfer. */
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
@@ -523,12 +518,12 @@ TEST_F(trace, claims)
 
 	ASSERT_TRUE(put(&self->dev, 100, 0));
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
-	end = claim(&self->dev, true);
+	end = claim_end(&self->dev, true);
 	ASSERT_NE(NULL, end);
 	store(end, self->head + 110);
 	ASSERT_EQ(0, munmap(end, self->dev.page));
 
-	end = claim(&self->dev, false);
+	end = claim_end(&self->dev, false);
 	ASSERT_NE(NULL, end);
 	store(end, self->tail + 110);
 	ASSERT_EQ(0, munmap(end, self->dev.page));
@@ -545,7 +540,7 @@ TEST_F(trace, claims)
 	if (!pid)
 		_exit(read(self->fd, &c, 1) != -1 || errno != EBUSY);
 	ASSERT_TRUE(child_sleeps(pid));
-	end = claim(&self->dev, false);
+	end = claim_end(&self->dev, false);
 	ASSERT_NE(NULL, end);
 	EXPECT_EQ(0, child_end(pid));
 	ASSERT_EQ(3, read_events(&self->tracer));
@@ -563,7 +558,7 @@ TEST_F(trace, wrong_position)
 	char c;
 
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
-	end = claim(&self->dev, true);
+	end = claim_end(&self->dev, true);
 	ASSERT_NE(NULL, end);
 	store(end, wrong);
 	EXPECT_EQ(-EIO, res(read(self->dev.fd, &c, 1)));
@@ -755,9 +750,9 @@ static void change(struct vfifo *dev)
 	attr_store("mode", "1");
 	attr_store("mode", "1");
 	attr_store("mode", "0");
-	attr_set("period_ms", dev->old_period);
-	munmap(claim(dev, true), dev->page);
-	munmap(claim(dev, false), dev->page);
+	attr_set("period_ms", VFIFO_PERIOD);
+	munmap(claim_end(dev, true), dev->page);
+	munmap(claim_end(dev, false), dev->page);
 }
 
 TEST_F(dyndbg, silent_unless_enabled)
@@ -786,14 +781,14 @@ TEST_F(dyndbg, messages)
 	EXPECT_MESSAGE(0, MODULE ": %s: cleared 7 bytes", name);
 	EXPECT_MESSAGE(1, MODULE ": %s: capacity %ld -> %ld", name, size, 2 * size);
 	EXPECT_MESSAGE(2, MODULE ": %s: capacity %ld -> %ld", name, 2 * size, size);
-	EXPECT_MESSAGE(3, MODULE ": %s: period %ld -> 3600000 ms", name,
-		       self->dev.old_period);
+	EXPECT_MESSAGE(3, MODULE ": %s: period %d -> 3600000 ms", name,
+		       VFIFO_PERIOD);
 	EXPECT_MESSAGE(4, MODULE ": %s: mode manual -> auto", name);
 	EXPECT_MESSAGE(5, MODULE ": %s: mode auto -> manual", name);
-	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %ld ms", name,
-		       self->dev.old_period);
+	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %d ms", name,
+		       VFIFO_PERIOD);
 	/* Nothing is queued, so both are there. */
-	position = counter("stats/bytes_written");
+	position = attr_get("stats/bytes_written");
 	EXPECT_MESSAGE(7, MODULE ": %s: producer claimed at %llu", name, position);
 	EXPECT_MESSAGE(8, MODULE ": %s: producer released at %llu", name, position);
 	EXPECT_MESSAGE(9, MODULE ": %s: consumer claimed at %llu", name, position);
@@ -924,10 +919,10 @@ static void pester(struct vfifo *dev)
 		mmap(NULL, size, PROT_EXEC, MAP_SHARED, fd, 0);
 		mmap(NULL, 4 * size, PROT_READ, MAP_SHARED, fd, 0);
 		mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 1L << 40);
-		end = claim(dev, i & 1);
+		end = claim_end(dev, i & 1);
 		if (end) {
 			end->position += i << 20;
-			claim(dev, i & 1);
+			claim_end(dev, i & 1);
 			write(fd, buf, 1);
 			read(fd, buf, 1);
 			poll(&p, 1, 0);

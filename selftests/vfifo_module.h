@@ -56,12 +56,6 @@ static inline const char *path_text(const char *path)
 	return text;
 }
 
-/* Keeps what a small file says, so that it can be stored there again. */
-static inline void path_save(const char *path, char *text, size_t size)
-{
-	snprintf(text, size, "%.*s", (int)size - 1, path_text(path));
-}
-
 /* Stores @text in the file with one write: 0, or the negative error number. */
 static inline int file_store(const char *path, const char *text)
 {
@@ -186,6 +180,15 @@ static inline bool module_loaded(void)
 
 	snprintf(path, sizeof(path), "/sys/module/%s/initstate", module_name);
 	return !access(path, F_OK);
+}
+
+/* How many references to it there are. */
+static inline long references(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module_name);
+	return strtol(path_text(path), NULL, 10);
 }
 
 /* How many devices there are. */
@@ -328,30 +331,25 @@ static inline void module_restore(void)
 }
 
 static pid_t module_main;
-static void (*module_undo)(void);
 
 static inline void module_at_exit(void)
 {
 	/* A child that exits has nothing to clean up. */
-	if (getpid() != module_main)
-		return;
-	if (module_undo)
-		module_undo();
-	module_restore();
+	if (getpid() == module_main)
+		module_restore();
 }
 
 /*
  * What main does before the tests, with the answer of module_setup(), or another
- * reason to skip all of them. At exit @undo is called, and all is as it was before.
+ * reason to skip all of them. At exit all is as it was before.
  */
-static inline void module_begin(const char *why, void (*undo)(void))
+static inline void module_begin(const char *why)
 {
 	if (why) {
 		ksft_print_header();
 		ksft_exit_skip("%s\n", why);
 	}
 	module_main = getpid();
-	module_undo = undo;
 	atexit(module_at_exit);
 	/* The harness's programs want to find it. */
 	if (access(VFIFO_CLASS, F_OK))
@@ -364,18 +362,10 @@ static inline void module_begin(const char *why, void (*undo)(void))
  */
 #define MODPROBE	"/proc/sys/kernel/modprobe"
 
-static char modprobe_path[PATH_MAX];
-
 static inline void modprobe_off(void)
 {
-	path_save(MODPROBE, modprobe_path, sizeof(modprobe_path));
+	file_keep(MODPROBE);
 	file_store(MODPROBE, "\n");
-}
-
-static inline void modprobe_on(void)
-{
-	if (modprobe_path[0])
-		file_store(MODPROBE, modprobe_path);
 }
 
 #endif /* VFIFO_MODULE_H */

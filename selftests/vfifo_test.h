@@ -3,9 +3,10 @@
  * What the vfifo tests share.
  *
  * The tests use /dev/vfifo0, or the device that VFIFO_NAME names. Whatever is
- * queued there is lost; mode, period and capacity are put back. Random choices are
- * the same each time; an option "-s seed", before any other, makes other ones, and
- * "-s random" those of a seed that is told.
+ * queued there is lost; mode, period and capacity are put back at exit, whatever
+ * has become of the tests. Random choices are the same each time; an option
+ * "-s seed", before any other, makes other ones, and "-s random" those of a seed
+ * that is told.
  * VFIFO_SCALE=N gives everything N times as long.
  */
 #ifndef VFIFO_TEST_H
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -161,6 +163,38 @@ static inline const char *file_text(const char *dir, const char *name)
 	return text;
 }
 
+/* Files that say at exit what they said before. */
+static struct {
+	char *path, *text;
+} *kept;
+
+static int kept_count;
+static pid_t kept_by;
+
+static inline bool kept_is_so(int i)
+{
+	return !strcmp(file_text("", kept[i].path + 1), kept[i].text);
+}
+
+static inline void files_put_back(void);
+
+/* To be called by main, with the path of a file that tests store to. */
+static inline void file_keep(const char *path)
+{
+	const char *text = file_text("", path + 1);
+
+	/* Of what is not there, nothing is left. */
+	if (!*text)
+		return;
+	if (!kept) {
+		kept_by = getpid();
+		atexit(files_put_back);
+	}
+	kept = realloc(kept, (kept_count + 1) * sizeof(*kept));
+	kept[kept_count].path = strdup(path);
+	kept[kept_count++].text = strdup(text);
+}
+
 /* ---- the device and its attributes ---- */
 
 static inline const char *vfifo_name(void)
@@ -278,10 +312,25 @@ struct vfifo {
 	int fd;			/* for reading and writing, O_NONBLOCK */
 	long page;
 	long capacity;
-	long old_capacity;
-	long old_period;
 };
 
+/* Of a device that a test begins with, in milliseconds. */
+#define VFIFO_PERIOD	1000
+
+/*
+ * Has nothing generated any more, and nothing queued: 0, or the negative error
+ * number. Who had claimed an end may have died just now.
+ */
+static inline int vfifo_empty(int fd)
+{
+	int ret = attr_store("mode", "0");
+
+	if (!ret)
+		eventually((ret = res(ioctl(fd, VFIFO_CLEAR))) != -EBUSY);
+	return ret;
+}
+
+/* Whatever an earlier test has left. */
 static inline int vfifo_setup(struct vfifo *dev)
 {
 	int ret;
@@ -289,18 +338,14 @@ static inline int vfifo_setup(struct vfifo *dev)
 	dev->fd = vfifo_open(O_RDWR | O_NONBLOCK);
 	if (dev->fd < 0)
 		return -errno;
-	dev->old_capacity = attr_get("capacity");
-	dev->old_period = attr_get("period_ms");
-	/* A test that was killed may have left the device generating. */
-	ret = attr_store("mode", "0");
-	if (ret)
-		return ret;
-	if (ioctl(dev->fd, VFIFO_CLEAR))
-		return -errno;
 	dev->page = sysconf(_SC_PAGESIZE);
 	dev->capacity = 16 * dev->page;
-	if (dev->old_capacity != dev->capacity)
-		ret = attr_set("capacity", dev->capacity);
+	ret = vfifo_empty(dev->fd);
+	if (!ret)
+		ret = attr_set("period_ms", VFIFO_PERIOD);
+	if (!ret && attr_get("capacity") != dev->capacity)
+		eventually((ret = attr_set("capacity", dev->capacity)) !=
+			   -EBUSY);
 	return ret;
 }
 
@@ -308,11 +353,29 @@ static inline void vfifo_teardown(struct vfifo *dev)
 {
 	attr_store("mode", "0");
 	ioctl(dev->fd, VFIFO_CLEAR);
-	if (attr_get("period_ms") != dev->old_period)
-		attr_set("period_ms", dev->old_period);
-	if (attr_get("capacity") != dev->old_capacity)
-		attr_set("capacity", dev->old_capacity);
 	close(dev->fd);
+}
+
+/* A test that was killed, or skipped half way, has had no teardown. */
+static inline void files_put_back(void)
+{
+	int changed = 0, i, fd;
+
+	/* A child that exits has nothing to put back. */
+	if (getpid() != kept_by)
+		return;
+	for (i = 0; i < kept_count; i++)
+		changed += !kept_is_so(i);
+	if (!changed)
+		return;
+	/* More may be queued than fitted before. */
+	fd = vfifo_open(O_RDONLY | O_NONBLOCK);
+	vfifo_empty(fd);
+	close(fd);
+	for (i = kept_count - 1; i >= 0; i--)
+		if (!kept_is_so(i))
+			eventually(file_put("", kept[i].path + 1,
+					    kept[i].text) != -EBUSY);
 }
 
 /* Queues @len bytes of the stream from @pos on: true if all went in. */
@@ -349,6 +412,76 @@ static inline bool get(struct vfifo *dev, long len, __u64 pos)
 	same = done == len && stream_equal(buf, len, pos);
 	free(buf);
 	return same;
+}
+
+/* What /proc says of an open file of this process. */
+static inline const char *fdinfo_text(int fd)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	return file_text("/proc/self/fdinfo", name);
+}
+
+/* An epoll that watches @fd for @events. */
+static inline int epoll_for(int fd, __u32 events)
+{
+	struct epoll_event event = { .events = events, .data.fd = fd };
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+
+	if (ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event)) {
+		close(ep);
+		return -1;
+	}
+	return ep;
+}
+
+/* ---- signals ---- */
+
+static inline void no_op(int sig)
+{
+	(void)sig;
+}
+
+/* Has signals wait until somebody asks. */
+static inline void hold_signal(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static inline int want_signals(int fd, pid_t owner)
+{
+	if (fcntl(fd, F_SETOWN, owner))
+		return -1;
+	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
+}
+
+/* Takes a SIGIO. A call that gives a signal has given it when it returns. */
+static inline bool signalled(void)
+{
+	struct timespec now = { 0 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	return sigtimedwait(&set, NULL, &now) == SIGIO;
+}
+
+/* ---- memory ---- */
+
+/* Two pages, of which the second faults. */
+static inline char *half_mapped(long page)
+{
+	char *p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + page, page, PROT_NONE))
+		return NULL;
+	return p;
 }
 
 /* ---- other processes ---- */
@@ -426,6 +559,18 @@ static inline struct vfifo_end *map_page(int fd, __u64 offset, int prot)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Claims the producer's end, or the consumer's: its page, or NULL with errno. */
+static inline struct vfifo_end *claim_end(struct vfifo *dev, bool producer)
+{
+	struct vfifo_info info = { .size = sizeof(info) };
+
+	if (ioctl(dev->fd, VFIFO_GET_INFO, &info))
+		return NULL;
+	return map_page(dev->fd,
+			producer ? info.producer_offset : info.consumer_offset,
+			PROT_READ | PROT_WRITE);
+}
+
 static inline __u64 load(struct vfifo_end *end)
 {
 	return __atomic_load_n(&end->position, __ATOMIC_ACQUIRE);
@@ -448,19 +593,12 @@ static inline int child_end(pid_t pid)
 
 static inline char child_state(pid_t pid)
 {
-	char path[64], text[512], *p;
-	ssize_t len;
-	int fd;
+	const char *p;
+	char dir[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[len < 0 ? 0 : len] = '\0';
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
 	/* The name before the state may itself have brackets and spaces. */
-	p = strrchr(text, ')');
+	p = strrchr(file_text(dir, "stat"), ')');
 	return p && p[1] ? p[2] : 0;
 }
 
@@ -501,8 +639,11 @@ static inline long switches(pid_t pid)
 
 static inline int vfifo_main(int argc, char **argv)
 {
+	static const char *const attrs[] = { "mode", "period_ms", "capacity" };
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;
+	char path[PATH_MAX];
+	size_t i;
 
 	for (f = __fixture_list; f; f = f->next)
 		for (t = f->tests; t; t = t->next)
@@ -518,6 +659,10 @@ static inline int vfifo_main(int argc, char **argv)
 	if (access(VFIFO_CLASS, F_OK)) {
 		ksft_print_header();
 		ksft_exit_skip("no " VFIFO_CLASS ": load the driver first\n");
+	}
+	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+		attr_path(path, sizeof(path), attrs[i]);
+		file_keep(path);
 	}
 	return test_harness_run(argc, argv);
 }

@@ -463,15 +463,6 @@ static int release(struct vfifo_consumer *c, size_t len, __u64 pos)
 	return stream_equal(from, len, pos) ? vfifo_release(c, len) : -EBADMSG;
 }
 
-/* An epoll that watches @fd for @events. */
-static int watch(int fd, __u32 events)
-{
-	struct epoll_event event = { .events = events };
-	int ep = epoll_create1(EPOLL_CLOEXEC);
-
-	return ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event) ? -1 : ep;
-}
-
 /* What it says now, without waiting. */
 static int says(int ep)
 {
@@ -488,8 +479,8 @@ TEST_F(zerocopy, poll_sees_a_mapped_producer)
 	pid_t pid;
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->dev.fd));
-	level = watch(self->fd, EPOLLIN);
-	edge = watch(self->fd, EPOLLIN | EPOLLET);
+	level = epoll_for(self->fd, EPOLLIN);
+	edge = epoll_for(self->fd, EPOLLIN | EPOLLET);
 	ASSERT_TRUE(level >= 0 && edge >= 0);
 	EXPECT_EQ(0, says(level));
 	EXPECT_EQ(0, says(edge));
@@ -525,8 +516,8 @@ TEST_F(zerocopy, poll_sees_a_mapped_consumer)
 
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->dev.fd));
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	level = watch(self->fd, EPOLLOUT);
-	edge = watch(self->fd, EPOLLOUT | EPOLLET);
+	level = epoll_for(self->fd, EPOLLOUT);
+	edge = epoll_for(self->fd, EPOLLOUT | EPOLLET);
 	ASSERT_TRUE(level >= 0 && edge >= 0);
 	EXPECT_EQ(0, says(level));
 	EXPECT_EQ(0, says(edge));
@@ -563,8 +554,8 @@ TEST_F(zerocopy, owners_may_poll)
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->dev.fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
-	in = watch(p.map.fd, EPOLLOUT);
-	out = watch(c.map.fd, EPOLLIN | EPOLLET);
+	in = epoll_for(p.map.fd, EPOLLOUT);
+	out = epoll_for(c.map.fd, EPOLLIN | EPOLLET);
 	ASSERT_TRUE(in >= 0 && out >= 0);
 	EXPECT_EQ(EPOLLOUT, says(in));
 	EXPECT_EQ(0, says(out));
@@ -597,8 +588,8 @@ TEST_F(zerocopy, owners_may_wait_and_poll)
 
 	/* Nothing for them: they are to be told. */
 	ASSERT_EQ(0, attr_set("capacity", self->page));
-	in = watch(self->dev.fd, EPOLLOUT);
-	out = watch(self->fd, EPOLLIN);
+	in = epoll_for(self->dev.fd, EPOLLOUT);
+	out = epoll_for(self->fd, EPOLLIN);
 	ASSERT_TRUE(in >= 0 && out >= 0);
 	EXPECT_EQ(0, says(out));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
@@ -652,7 +643,7 @@ TEST_F(zerocopy, who_polls_waits_for_what_is_asked)
 	EXPECT_TRUE(p.map.own->waiting && c.map.own->waiting);
 
 	/* Once told, an epoll that nobody asks is no reason to be told again. */
-	ep = watch(self->fd, EPOLLOUT | EPOLLIN);
+	ep = epoll_for(self->fd, EPOLLOUT | EPOLLIN);
 	ASSERT_LE(0, ep);
 	ASSERT_EQ(0, ioctl(self->fd, VFIFO_NOTIFY));
 	EXPECT_FALSE(p.map.own->waiting || c.map.own->waiting);
@@ -683,6 +674,7 @@ TEST_F(zerocopy, waits_for_more_than_some)
 	EXPECT_TRUE(child_sleeps(pid));
 	EXPECT_TRUE(put(&self->dev, 1, 99));
 	EXPECT_EQ(0, child_end(pid));
+	EXPECT_TRUE(eventually(!attr_get("consumer_claimed")));
 
 	ASSERT_TRUE(put(&self->dev, self->cap, 0));
 	pid = child_start(2 * DEADLINE);
@@ -823,6 +815,64 @@ TEST_F(zerocopy, helpers_believe_no_wrong_position)
 	EXPECT_EQ(self->cap, vfifo_room(&p));
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);
+}
+
+/* Nor sleep on what the kernel has found, though it is mended by then. */
+TEST_F(zerocopy, helpers_say_that_it_is_broken)
+{
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	char byte = 0;
+
+	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
+	ASSERT_EQ(0, commit(&p, self->cap, 0));
+	p.map.own->position++;
+	EXPECT_EQ(-EIO, res(read(self->dev.fd, &byte, 1)));
+	p.map.own->position--;
+	EXPECT_EQ(-EIO, wait_room(&p, 1));
+	vfifo_producer_close(&p);
+	EXPECT_TRUE(get(&self->dev, self->cap, 0));
+
+	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
+	c.map.own->position++;
+	EXPECT_EQ(-EIO, res(write(self->dev.fd, &byte, 1)));
+	c.map.own->position--;
+	EXPECT_EQ(-EIO, wait_bytes(&c, 1));
+	vfifo_consumer_close(&c);
+	EXPECT_TRUE(put(&self->dev, 10, 0));
+	EXPECT_TRUE(get(&self->dev, 10, 0));
+}
+
+TEST_F(zerocopy, helpers_are_interrupted)
+{
+	struct sigaction action = { .sa_handler = no_op };
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	pid_t pid;
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	pid = child_start(2 * DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
+		EXPECT_EQ(-EINTR, wait_bytes(&c, 1));
+		vfifo_consumer_close(&c);
+		_exit(0);
+	}
+	ASSERT_TRUE(child_sleeps(pid));
+	kill(pid, SIGUSR1);
+	EXPECT_EQ(0, child_end(pid));
+
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	pid = child_start(2 * DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
+		EXPECT_EQ(-EINTR, wait_room(&p, 1));
+		vfifo_producer_close(&p);
+		_exit(0);
+	}
+	ASSERT_TRUE(child_sleeps(pid));
+	kill(pid, SIGUSR1);
+	EXPECT_EQ(0, child_end(pid));
 }
 
 /* ---- more than two ---- */
