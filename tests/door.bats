@@ -154,7 +154,9 @@ source_lib() {
 	printf '#!/bin/sh\ncase "$*" in *flex*) exit 1;; esac\necho installed\n' >"$VFIFO_CACHE/tools/bin/dpkg-query"
 	printf '#!/bin/sh\necho 1000\n' >"$VFIFO_CACHE/tools/bin/id"
 	chmod +x "$VFIFO_CACHE/tools/bin"/*
-	door deps
+	mkdir -p "$HERE/system/etc"
+	printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
+	VFIFO_SYSTEM=$HERE/system door deps
 	refused "sudo apt-get install --no-install-recommends flex"
 }
 
