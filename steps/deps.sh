@@ -28,6 +28,14 @@ install_packages() {
 	apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
 }
 
+# What gets them as root. Lists as old as the machine name files that the archive has no more.
+packages_command() { # PACKAGE...
+	case $(distribution) in
+	debian | ubuntu) echo "sudo apt-get update && $(install_command "$@")" ;;
+	*) install_command "$@" ;;
+	esac
+}
+
 install_venv() { # FOLDER REQUIREMENTS
 	rm -rf "$1.new" "$1" &&
 		python3 -m venv "$1.new" &&
@@ -53,7 +61,7 @@ want_packages() { # STEP PACKAGE...
 	on_debian_12 ||
 		die "$step: its packages are those of Debian 12, and ${#missing[@]} of them are missing here: ${missing[*]}; without them there is: ./build-kernel.sh devbox"
 	[ "$(id -u)" -eq 0 ] ||
-		die "$step: not root, and these packages are missing; install them with: sudo apt-get install --no-install-recommends ${missing[*]}"
+		die "$step: not root, and these packages are missing; install them with: $(packages_command "${missing[@]}")"
 	need_space 3000 "installing the packages"
 	must "$step: ${#missing[@]} packages" "$step-apt.log" "is the network up?" install_packages "${missing[@]}"
 }

@@ -16,7 +16,7 @@ emulator_trouble() {
 		if [ ${#missing[@]} -gt 0 ]; then
 			on_debian_12 ||
 				die "its packages are those of Debian 12, and ${#missing[@]} of them are missing here: ${missing[*]}"
-			[ "$(id -u)" -eq 0 ] || die "packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
+			[ "$(id -u)" -eq 0 ] || die "packages are missing; get them: $(packages_command "${missing[@]}")"
 		fi
 	fi
 	free=$(free_space "$CACHE")

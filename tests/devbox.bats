@@ -567,7 +567,7 @@ with_dkms() {
 	printf 'ID=debian\nVERSION_ID="12"\n' >"$S/etc/os-release"
 	run "$DOOR/build-kernel.sh" doctor
 	ok
-	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'sudo apt-get install --no-install-recommends .*clang-'
+	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'sudo apt-get update && sudo apt-get install --no-install-recommends .*clang-'
 	grep -A1 '^  lacks   hack on it ' <<<"$output" | grep -q 'as said of: try it in an emulator'
 	stub dpkg-query 'echo installed'
 	run "$DOOR/build-kernel.sh" doctor

@@ -157,7 +157,7 @@ source_lib() {
 	mkdir -p "$HERE/system/etc"
 	printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
 	VFIFO_SYSTEM=$HERE/system door deps
-	refused "sudo apt-get install --no-install-recommends flex"
+	refused "sudo apt-get update && sudo apt-get install --no-install-recommends flex"
 }
 
 # A cache that has a kernel in it, as far as the guest is concerned.
