@@ -14,6 +14,11 @@ PACKAGES=(
 	# the guest, and programs that are tried on the device in it
 	qemu-system-x86 iproute2 pv socat fio
 )
+# What of that the kernel and the guest do not do without, for systems whose packages have other names.
+COMMANDS=(
+	rustc rustfmt cargo "clang-$LLVM_VERSION" "ld.lld-$LLVM_VERSION" "llvm-objcopy-$LLVM_VERSION"
+	gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox
+)
 BINDGEN=0.72.1
 
 missing_packages() { # PACKAGE...
@@ -51,6 +56,19 @@ on_debian_12() {
 	[ "$(. "$SYSTEM/etc/os-release" && echo "$ID ${VERSION_ID-}")" = "debian 12" ]
 }
 
+missing_commands() { # COMMAND...
+	local command
+	for command in "$@"; do command -v "$command" >/dev/null || echo "$command"; done
+}
+
+want_commands() {
+	local missing
+	mapfile -t missing < <(missing_commands "${COMMANDS[@]}" "$QEMU")
+	[ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ] || missing+=("the source of Rust's library")
+	[ ${#missing[@]} -eq 0 ] ||
+		die "deps: its packages are those of Debian 12, and of what they hold this is missing here: $(commas "${missing[@]}"); install it by hand, or do without: ./build-kernel.sh devbox"
+}
+
 want_packages() { # STEP PACKAGE...
 	local step=$1 missing
 	shift
@@ -68,7 +86,8 @@ want_packages() { # STEP PACKAGE...
 
 do_deps() {
 	local from=$SECONDS
-	want_packages deps "${PACKAGES[@]}"
+	# Elsewhere they come by hand.
+	if on_debian_12; then want_packages deps "${PACKAGES[@]}"; else want_commands; fi
 	if ! "$CACHE/tools/bin/bindgen" --version 2>/dev/null | grep -qF " $BINDGEN"; then
 		must "deps: bindgen $BINDGEN" deps-bindgen.log "is the network up?" \
 			/usr/bin/cargo install --locked bindgen-cli --version "$BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS"

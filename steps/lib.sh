@@ -13,6 +13,7 @@ TOOLPATH=$CACHE/tools/bin:/usr/bin:/usr/sbin:/bin:/sbin:$CACHE/venv/bin
 say() { printf '%s\n' "$*"; }
 die() { printf 'build-kernel.sh: %s\n' "$*" >&2; exit 1; }
 span() { if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi; }
+commas() { local IFS=,; sed 's/,/, /g' <<<"$*"; }
 # done_step STEP START TEXT: the one line that every step leaves.
 done_step() { say "$1: $3 ($(span $((SECONDS - $2))))"; }
 
