@@ -5,7 +5,7 @@
 # That of rustc-web: kbuild can then inline the small functions of C into Rust (RUST_INLINE_HELPERS).
 LLVM_VERSION=22
 PACKAGES=(
-	# compilers and what kbuild runs
+	# compilers and what kbuild runs; clang and this rustc are in bookworm-security
 	rustc-web rust-web-src rustfmt-web rust-web-clippy cargo-web
 	"clang-$LLVM_VERSION" "lld-$LLVM_VERSION" "llvm-$LLVM_VERSION"
 	gcc libc6-dev make flex bison bc libelf-dev libssl-dev zlib1g-dev perl kmod cpio rsync xz-utils patch
@@ -81,7 +81,7 @@ want_packages() { # STEP PACKAGE...
 	[ "$(id -u)" -eq 0 ] ||
 		die "$step: not root, and these packages are missing; install them with: $(packages_command "${missing[@]}")"
 	need_space 3000 "installing the packages"
-	must "$step: ${#missing[@]} packages" "$step-apt.log" "is the network up?" install_packages "${missing[@]}"
+	must "$step: ${#missing[@]} packages" "$step-apt.log" "is the network up, and is bookworm-security among apt's sources?" install_packages "${missing[@]}"
 }
 
 do_deps() {

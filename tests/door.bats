@@ -160,6 +160,18 @@ source_lib() {
 	refused "sudo apt-get update && sudo apt-get install --no-install-recommends flex"
 }
 
+@test "packages that apt does not get" {
+	mkdir -p "$VFIFO_CACHE/tools/bin" "$HERE/system/etc"
+	printf '#!/bin/sh\ncase "$*" in *clang-*) exit 1;; esac\necho installed\n' >"$VFIFO_CACHE/tools/bin/dpkg-query"
+	printf '#!/bin/sh\necho 0\n' >"$VFIFO_CACHE/tools/bin/id"
+	printf '#!/bin/sh\n[ "$2" = update ] || { echo "E: Unable to locate package $6"; exit 100; }\n' >"$VFIFO_CACHE/tools/bin/apt-get"
+	chmod +x "$VFIFO_CACHE/tools/bin"/*
+	printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
+	[ "$(df -Pm "$VFIFO_CACHE" | awk 'NR == 2 { print $4 }')" -ge 3000 ] || skip "no room on this disk"
+	VFIFO_SYSTEM=$HERE/system door deps
+	refused "is bookworm-security among apt's sources?"
+}
+
 # A cache that has a kernel in it, as far as the guest is concerned.
 booted_by() { # SCRIPT that stands for virtme-ng
 	door --tree "$LINUX" fetch
