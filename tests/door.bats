@@ -54,8 +54,9 @@ refused() {
 	[ "$status" -ne 0 ]
 	[ "$(grep -c '^build-kernel.sh: ' <<<"$output")" -eq 1 ]
 	[[ $output == *"$1"* ]]
-	# Nothing but steps that were done, and that line.
-	run ! grep -Ev '^(build-kernel.sh|[a-z]+): ' <<<"$output"
+	# Nothing but steps that were done, and that line. What was said stays to be looked at.
+	local said=$output output status
+	run ! grep -Ev '^(build-kernel.sh|[a-z]+): ' <<<"$said"
 }
 
 tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
