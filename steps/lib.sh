@@ -56,7 +56,7 @@ start() {
 	not_ours
 	[ -z "${VFIFO_LOCKED:-}" ] || return 0
 	exec 9>>"$CACHE/lock"
-	flock -n 9 || die "another run is using $CACHE ($(tail -n 1 "$CACHE/lock")); wait for it, or set VFIFO_CACHE"
+	flock -n 9 || die "another run is using $CACHE ($(tail -n 1 "$CACHE/lock")); wait for it, or set VFIFO_CACHE in another clone, since build/ is in use as well"
 	echo "process $$, $command" >"$CACHE/lock"
 	# The test step runs the others as children under its own lock.
 	export VFIFO_LOCKED=1

@@ -129,7 +129,7 @@ source_lib() {
 	exec 8>>"$VFIFO_CACHE/lock"
 	flock 8
 	door --tree "$LINUX" patch
-	refused "another run is using"
+	refused "; wait for it, or set VFIFO_CACHE in another clone"
 	exec 8>&-
 	door --tree "$LINUX" patch
 	[ "$status" -eq 0 ]
