@@ -42,6 +42,13 @@ on_signal() {
 # start: one run at a time in a cache, and nothing left behind when it is interrupted.
 start() {
 	export PATH=$TOOLPATH PYTHONDONTWRITEBYTECODE=1
+	# Said here, since it would be after all was fetched.
+	local folder
+	for folder in "$ROOT" "$(realpath -m "$CACHE")"; do
+		case $folder in *[[:space:]:]*)
+			die "kbuild takes no folder with a space or a colon in its name: $folder; $([ "$folder" = "$ROOT" ] && echo move this repository || echo set VFIFO_CACHE to another)" ;;
+		esac
+	done
 	# Who only looks leaves nothing behind, and may do so while another run works.
 	[ "$command" != doctor ] || return 0
 	trap on_exit EXIT

@@ -104,6 +104,23 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 	refused "set another folder"
 }
 
+@test "folders that kbuild does not take" {
+	local name
+	for name in 'a b' a:b; do
+		VFIFO_CACHE=$HERE/$name door fetch
+		refused "no folder with a space or a colon in its name: $HERE/$name; set VFIFO_CACHE"
+		[ ! -e "$HERE/$name" ]
+		mv "$DOOR" "$HERE/$name"
+		run "$HERE/$name/build-kernel.sh" fetch
+		refused "no folder with a space or a colon in its name: $HERE/$name; move this repository"
+		mv "$HERE/$name" "$DOOR"
+	done
+	mkdir "$HERE/a b"
+	cd "$HERE/a b"
+	VFIFO_CACHE=cache door fetch
+	refused "set VFIFO_CACHE"
+}
+
 @test "a full disk" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a small disk"
 	mount -t tmpfs -o size=1m none "$VFIFO_CACHE" 2>/dev/null || skip "no mount here"
