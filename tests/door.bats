@@ -65,7 +65,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 	door --help
 	[ "$status" -eq 0 ]
 	for word in demo test soak doctor devbox deps fetch patch build deb kunit matrix selftest shutdown mutants bench \
-		shell series clean --check --tree --jobs --accel --debug --kcsan; do
+		host shell series clean --check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
 }
