@@ -91,6 +91,7 @@ usage() {
 	  bench       measure vfifo against a pipe and others, 4 min on two quiet processors, the first time 7
 	              --quick: a few figures; --check: instructions are no more than in bench/baseline.json;
 	              --baseline: write that; --profile: instructions of a write and a read by function
+	  host        shellcheck, the tests of this program, and what else of "test" boots nothing
 	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
 	  series      write patches/ from the sources
 	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone

@@ -286,8 +286,9 @@ static __u64 odd_position(__u64 *random, __u64 at, __u64 cap)
 }
 
 /*
- * Each answer is the one that the contract gives: positions are believed if there
- * are 0 to capacity bytes between them, and none has gone backwards.
+ * Each answer is the one that Documentation/misc-devices/vfifo.rst gives: positions
+ * are believed if there are 0 to capacity bytes between them, and none has gone
+ * backwards.
  */
 TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The mapping of a vfifo's data: what is queued can be read and changed in place,
- * and nobody gets a mapping that the contract doesn't give.
+ * and nobody gets a mapping that Documentation/misc-devices/vfifo.rst doesn't give.
  */
 #include <poll.h>
 #include <sys/syscall.h>

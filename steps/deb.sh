@@ -95,7 +95,7 @@ deb_tools() {
 		command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 	done
 	[ ${#missing[@]} -eq 0 ] ||
-		die "deb: packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
+		die "deb: missing here: ${missing[*]}; get them: $(packages_command "${missing[@]}")"
 }
 
 deb_objects() { O=$K/deb-$1/objects && mkdir -p "$O"; } # CONFIG

@@ -5,7 +5,7 @@
 # That of rustc-web: kbuild can then inline the small functions of C into Rust (RUST_INLINE_HELPERS).
 LLVM_VERSION=22
 PACKAGES=(
-	# compilers and what kbuild runs
+	# compilers and what kbuild runs; clang and this rustc are in bookworm-security
 	rustc-web rust-web-src rustfmt-web rust-web-clippy cargo-web
 	"clang-$LLVM_VERSION" "lld-$LLVM_VERSION" "llvm-$LLVM_VERSION"
 	gcc libc6-dev make flex bison bc libelf-dev libssl-dev zlib1g-dev perl kmod cpio rsync xz-utils patch
@@ -13,6 +13,11 @@ PACKAGES=(
 	git ca-certificates python3 python3-venv python3-ply python3-git util-linux procps busybox-static bats shellcheck mandoc
 	# the guest, and programs that are tried on the device in it
 	qemu-system-x86 iproute2 pv socat fio
+)
+# What of that the kernel and the guest do not do without, for systems whose packages have other names.
+COMMANDS=(
+	rustc rustfmt cargo "clang-$LLVM_VERSION" "ld.lld-$LLVM_VERSION" "llvm-objcopy-$LLVM_VERSION"
+	gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox
 )
 BINDGEN=0.72.1
 
@@ -26,6 +31,14 @@ missing_packages() { # PACKAGE...
 install_packages() {
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
+}
+
+# What gets them as root. Lists as old as the machine name files that the archive has no more.
+packages_command() { # PACKAGE...
+	case $(distribution) in
+	debian | ubuntu) echo "sudo apt-get update && $(install_command "$@")" ;;
+	*) install_command "$@" ;;
+	esac
 }
 
 install_venv() { # FOLDER REQUIREMENTS
@@ -43,6 +56,19 @@ on_debian_12() {
 	[ "$(. "$SYSTEM/etc/os-release" && echo "$ID ${VERSION_ID-}")" = "debian 12" ]
 }
 
+missing_commands() { # COMMAND...
+	local command
+	for command in "$@"; do command -v "$command" >/dev/null || echo "$command"; done
+}
+
+want_commands() {
+	local missing
+	mapfile -t missing < <(missing_commands "${COMMANDS[@]}" "$QEMU")
+	[ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ] || missing+=("the source of Rust's library")
+	[ ${#missing[@]} -eq 0 ] ||
+		die "deps: its packages are those of Debian 12, and of what they hold this is missing here: $(commas "${missing[@]}"); install it by hand, or do without: ./build-kernel.sh devbox"
+}
+
 want_packages() { # STEP PACKAGE...
 	local step=$1 missing
 	shift
@@ -53,14 +79,15 @@ want_packages() { # STEP PACKAGE...
 	on_debian_12 ||
 		die "$step: its packages are those of Debian 12, and ${#missing[@]} of them are missing here: ${missing[*]}; without them there is: ./build-kernel.sh devbox"
 	[ "$(id -u)" -eq 0 ] ||
-		die "$step: not root, and these packages are missing; install them with: sudo apt-get install --no-install-recommends ${missing[*]}"
+		die "$step: not root, and these packages are missing; install them with: $(packages_command "${missing[@]}")"
 	need_space 3000 "installing the packages"
-	must "$step: ${#missing[@]} packages" "$step-apt.log" "is the network up?" install_packages "${missing[@]}"
+	must "$step: ${#missing[@]} packages" "$step-apt.log" "is the network up, and is bookworm-security among apt's sources?" install_packages "${missing[@]}"
 }
 
 do_deps() {
 	local from=$SECONDS
-	want_packages deps "${PACKAGES[@]}"
+	# Elsewhere they come by hand.
+	if on_debian_12; then want_packages deps "${PACKAGES[@]}"; else want_commands; fi
 	if ! "$CACHE/tools/bin/bindgen" --version 2>/dev/null | grep -qF " $BINDGEN"; then
 		must "deps: bindgen $BINDGEN" deps-bindgen.log "is the network up?" \
 			/usr/bin/cargo install --locked bindgen-cli --version "$BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS"

@@ -35,7 +35,7 @@ box_needs() { # COMMAND
 	done
 	[ -n "$VIRTIOFSD" ] || missing+=(virtiofsd)
 	[ ${#missing[@]} -eq 0 ] ||
-		die "$1: missing here: ${missing[*]}; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
+		die "$1: missing here: ${missing[*]}; get them: $(packages_command "${missing[@]}")"
 }
 
 # A Debian 13 with the kernel of its backports, before anybody has heard of vfifo.

@@ -8,30 +8,22 @@ trouble_of() { ("$@") 2>&1 >/dev/null | sed -n 's/^build-kernel.sh: //p' | head 
 # Whether ./build-kernel.sh alone would get there.
 emulator_trouble() {
 	local missing free
-	if ! command -v dpkg-query >/dev/null; then
-		missing=$(missing_commands)
-		[ -z "$missing" ] || die "packages are installed on Debian 12 only, and of what they hold these are missing here: $missing"
-	else
+	if on_debian_12; then
 		mapfile -t missing < <(missing_packages "${PACKAGES[@]}")
-		if [ ${#missing[@]} -gt 0 ]; then
-			on_debian_12 ||
-				die "its packages are those of Debian 12, and ${#missing[@]} of them are missing here: ${missing[*]}"
-			[ "$(id -u)" -eq 0 ] || die "packages are missing; get them: sudo apt-get install --no-install-recommends ${missing[*]}"
-		fi
+		[ ${#missing[@]} -eq 0 ] || [ "$(id -u)" -eq 0 ] ||
+			die "packages are missing; get them: $(packages_command "${missing[@]}")"
+	else
+		want_commands
+	fi
+	if debian_series >/dev/null; then
+		find_tree || debian_archive >/dev/null 2>&1 ||
+			die "apt has no archive of Debian to get the source of Linux $(debian_series) from; take a tree that you have: --tree DIR"
 	fi
 	free=$(free_space "$CACHE")
 	[ "$free" -ge 10000 ] || [ -e "$(built_kernel)" ] || die "it takes 10 GB, and $CACHE has $free MB free"
 }
 
 built_kernel() { printf '%s\n' "$CACHE"/linux-"${PIN%.*}".*/x86/arch/x86/boot/bzImage | tail -n 1; }
-
-missing_commands() {
-	local command missing=''
-	for command in "clang-$LLVM_VERSION" "ld.lld-$LLVM_VERSION" rustc bindgen make flex bison bc "$QEMU" vng; do
-		command -v "$command" >/dev/null || missing+=" $command"
-	done
-	echo "${missing# }"
-}
 
 devbox_trouble() {
 	local free enforced
@@ -56,11 +48,11 @@ packages_trouble() {
 }
 
 hacker_trouble() {
+	local missing
 	emulator_trouble
-	# Where there are packages, these are among those of the step deps.
-	command -v dpkg-query >/dev/null ||
-		{ command -v bats && command -v shellcheck && command -v cargo; } >/dev/null ||
-		die "the tests also need bats, shellcheck and cargo; install them"
+	! on_debian_12 || return 0
+	mapfile -t missing < <(missing_commands bats shellcheck mandoc)
+	[ ${#missing[@]} -eq 0 ] || die "the tests also need $(commas "${missing[@]}"); install them"
 }
 
 declare -A DIAGNOSED

@@ -66,7 +66,7 @@ debian_archive() {
 	local uri
 	[ -r "$ARCHIVE_KEYS" ] || { echo "no $ARCHIVE_KEYS; install debian-archive-keyring" >&2; return 1; }
 	# shellcheck disable=SC2016,SC1091
-	uri=$(. /etc/os-release && apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
+	uri=$(. "$SYSTEM/etc/os-release" && apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
 		awk -v suite="$VERSION_CODENAME" '$2 == suite { print $1; exit }')
 	[ -n "$uri" ] || { echo "apt knows no Debian archive" >&2; return 1; }
 	echo "$uri"

@@ -13,6 +13,7 @@ TOOLPATH=$CACHE/tools/bin:/usr/bin:/usr/sbin:/bin:/sbin:$CACHE/venv/bin
 say() { printf '%s\n' "$*"; }
 die() { printf 'build-kernel.sh: %s\n' "$*" >&2; exit 1; }
 span() { if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi; }
+commas() { local IFS=,; sed 's/,/, /g' <<<"$*"; }
 # done_step STEP START TEXT: the one line that every step leaves.
 done_step() { say "$1: $3 ($(span $((SECONDS - $2))))"; }
 
@@ -41,6 +42,13 @@ on_signal() {
 # start: one run at a time in a cache, and nothing left behind when it is interrupted.
 start() {
 	export PATH=$TOOLPATH PYTHONDONTWRITEBYTECODE=1
+	# Said here, since it would be after all was fetched.
+	local folder
+	for folder in "$ROOT" "$(realpath -m "$CACHE")"; do
+		case $folder in *[[:space:]:]*)
+			die "kbuild takes no folder with a space or a colon in its name: $folder; $([ "$folder" = "$ROOT" ] && echo move this repository || echo set VFIFO_CACHE to another)" ;;
+		esac
+	done
 	# Who only looks leaves nothing behind, and may do so while another run works.
 	[ "$command" != doctor ] || return 0
 	trap on_exit EXIT
@@ -55,7 +63,7 @@ start() {
 	not_ours
 	[ -z "${VFIFO_LOCKED:-}" ] || return 0
 	exec 9>>"$CACHE/lock"
-	flock -n 9 || die "another run is using $CACHE ($(tail -n 1 "$CACHE/lock")); wait for it, or set VFIFO_CACHE"
+	flock -n 9 || die "another run is using $CACHE ($(tail -n 1 "$CACHE/lock")); wait for it, or set VFIFO_CACHE in another clone, since build/ is in use as well"
 	echo "process $$, $command" >"$CACHE/lock"
 	# The test step runs the others as children under its own lock.
 	export VFIFO_LOCKED=1

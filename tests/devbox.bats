@@ -561,13 +561,10 @@ with_dkms() {
 }
 
 @test "doctor: packages that are not there" {
-	run "$DOOR/build-kernel.sh" doctor
-	ok
-	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'those of Debian 12, and [0-9]* of them are missing here: .*clang-'
 	printf 'ID=debian\nVERSION_ID="12"\n' >"$S/etc/os-release"
 	run "$DOOR/build-kernel.sh" doctor
 	ok
-	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'sudo apt-get install --no-install-recommends .*clang-'
+	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'sudo apt-get update && sudo apt-get install --no-install-recommends .*clang-'
 	grep -A1 '^  lacks   hack on it ' <<<"$output" | grep -q 'as said of: try it in an emulator'
 	stub dpkg-query 'echo installed'
 	run "$DOOR/build-kernel.sh" doctor
@@ -575,13 +572,55 @@ with_dkms() {
 	run ! grep -q 'packages are missing; get them: .*clang-' <<<"$output"
 }
 
-@test "deps: where the packages are not to be had" {
+@test "deps: where the packages are not to be had, what they hold will do" {
 	stub id 'echo 0'
-	printf 'ID=ubuntu\nVERSION_ID="26.10"\n' >"$S/etc/os-release"
 	stub apt-get 'echo "$*" >>"'"$HERE"'/apt"; exit 100'
+	echo 'COMMANDS=(bash no-cc no-ld)' >>"$DOOR/steps/deps.sh"
+	for os in ubuntu fedora; do
+		printf 'ID=%s\nVERSION_ID="26.10"\n' $os >"$S/etc/os-release"
+		run "$DOOR/build-kernel.sh" deps
+		refused "packages are those of Debian 12, and" "missing here: no-cc, no-ld, " "the source of Rust's library;" "./build-kernel.sh devbox"
+	done
+	# As after the first time. The rest is made by cargo and pip, as on Debian 12.
+	mkdir -p "$HERE/sysroot/lib/rustlib/src/rust/library" "$VFIFO_CACHE/venv"
+	for command in no-cc no-ld qemu-system-x86_64; do stub $command 'exit 0'; done
+	stub bindgen "echo bindgen $(sed -n 's/^BINDGEN=//p' "$DOOR/steps/deps.sh")"
+	cp "$DOOR/steps/requirements.txt" "$VFIFO_CACHE/venv/"
 	run "$DOOR/build-kernel.sh" deps
-	refused "packages are those of Debian 12, and" "of them are missing here: " "./build-kernel.sh devbox"
+	ok
 	[ ! -e "$HERE/apt" ]
+}
+
+@test "doctor: where the packages are not to be had" {
+	os fedora
+	echo 'COMMANDS=(bash no-cc)' >>"$DOOR/steps/deps.sh"
+	# Enough room, whatever there is.
+	mkdir -p "$HERE/sysroot/lib/rustlib/src/rust/library" "$VFIFO_CACHE/linux-7.3.4/x86/arch/x86/boot"
+	: >"$VFIFO_CACHE/linux-7.3.4/x86/arch/x86/boot/bzImage"
+	for command in qemu-system-x86_64 bats shellcheck mandoc; do stub $command 'exit 0'; done
+	stub apt-get 'exit 127'
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'missing here: no-cc;'
+	stub no-cc 'exit 0'
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	grep -A1 '^  lacks   try it in an emulator ' <<<"$output" | grep -q 'Linux 7.3 from; take a tree that you have: --tree DIR'
+	run "$DOOR/build-kernel.sh" --tree "$HERE" doctor
+	ok
+	grep -q '^  works   try it in an emulator ' <<<"$output"
+	grep -q '^  works   hack on it ' <<<"$output"
+	mkdir -p "$VFIFO_CACHE/linux-7.3.4/git/refs/vfifo/base"
+	run "$DOOR/build-kernel.sh" doctor
+	ok
+	grep -q '^  works   try it in an emulator ' <<<"$output"
+}
+
+@test "deb: where the packages are not to be had" {
+	os fedora
+	echo 'DEB_TOOLS=(no-dpkg:dpkg-dev no-dh:debhelper)' >>"$DOOR/steps/deb.sh"
+	run "$DOOR/build-kernel.sh" deb
+	refused "deb: missing here: dpkg-dev debhelper; get them: sudo dnf install dpkg-dev debhelper"
 }
 
 @test "devbox --test: who may, and what it needs" {

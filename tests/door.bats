@@ -54,8 +54,9 @@ refused() {
 	[ "$status" -ne 0 ]
 	[ "$(grep -c '^build-kernel.sh: ' <<<"$output")" -eq 1 ]
 	[[ $output == *"$1"* ]]
-	# Nothing but steps that were done, and that line.
-	run ! grep -Ev '^(build-kernel.sh|[a-z]+): ' <<<"$output"
+	# Nothing but steps that were done, and that line. What was said stays to be looked at.
+	local said=$output output status
+	run ! grep -Ev '^(build-kernel.sh|[a-z]+): ' <<<"$said"
 }
 
 tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
@@ -67,6 +68,8 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 		shell series clean --check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
+	# That word is in other lines, too.
+	grep -q '^  host ' <<<"$output"
 }
 
 @test "an unknown command" { door nonsense; refused "unknown command nonsense"; }
@@ -103,6 +106,23 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 	refused "set another folder"
 }
 
+@test "folders that kbuild does not take" {
+	local name
+	for name in 'a b' a:b; do
+		VFIFO_CACHE=$HERE/$name door fetch
+		refused "no folder with a space or a colon in its name: $HERE/$name; set VFIFO_CACHE"
+		[ ! -e "$HERE/$name" ]
+		mv "$DOOR" "$HERE/$name"
+		run "$HERE/$name/build-kernel.sh" fetch
+		refused "no folder with a space or a colon in its name: $HERE/$name; move this repository"
+		mv "$HERE/$name" "$DOOR"
+	done
+	mkdir "$HERE/a b"
+	cd "$HERE/a b"
+	VFIFO_CACHE=cache door fetch
+	refused "set VFIFO_CACHE"
+}
+
 @test "a full disk" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a small disk"
 	mount -t tmpfs -o size=1m none "$VFIFO_CACHE" 2>/dev/null || skip "no mount here"
@@ -128,7 +148,7 @@ source_lib() {
 	exec 8>>"$VFIFO_CACHE/lock"
 	flock 8
 	door --tree "$LINUX" patch
-	refused "another run is using"
+	refused "; wait for it, or set VFIFO_CACHE in another clone"
 	exec 8>&-
 	door --tree "$LINUX" patch
 	[ "$status" -eq 0 ]
@@ -154,8 +174,22 @@ source_lib() {
 	printf '#!/bin/sh\ncase "$*" in *flex*) exit 1;; esac\necho installed\n' >"$VFIFO_CACHE/tools/bin/dpkg-query"
 	printf '#!/bin/sh\necho 1000\n' >"$VFIFO_CACHE/tools/bin/id"
 	chmod +x "$VFIFO_CACHE/tools/bin"/*
-	door deps
-	refused "sudo apt-get install --no-install-recommends flex"
+	mkdir -p "$HERE/system/etc"
+	printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
+	VFIFO_SYSTEM=$HERE/system door deps
+	refused "sudo apt-get update && sudo apt-get install --no-install-recommends flex"
+}
+
+@test "packages that apt does not get" {
+	mkdir -p "$VFIFO_CACHE/tools/bin" "$HERE/system/etc"
+	printf '#!/bin/sh\ncase "$*" in *clang-*) exit 1;; esac\necho installed\n' >"$VFIFO_CACHE/tools/bin/dpkg-query"
+	printf '#!/bin/sh\necho 0\n' >"$VFIFO_CACHE/tools/bin/id"
+	printf '#!/bin/sh\n[ "$2" = update ] || { echo "E: Unable to locate package $6"; exit 100; }\n' >"$VFIFO_CACHE/tools/bin/apt-get"
+	chmod +x "$VFIFO_CACHE/tools/bin"/*
+	printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
+	[ "$(df -Pm "$VFIFO_CACHE" | awk 'NR == 2 { print $4 }')" -ge 3000 ] || skip "no room on this disk"
+	VFIFO_SYSTEM=$HERE/system door deps
+	refused "is bookworm-security among apt's sources?"
 }
 
 # A cache that has a kernel in it, as far as the guest is concerned.

@@ -123,7 +123,10 @@ DEFINE_EVENT(vfifo_owner, vfifo_release,
 	     TP_ARGS(index, end, position)
 );
 
-/* Who owns an end has stored a position that can't be. */
+/*
+ * Who owns an end has stored a position that can't be. The arguments are not
+ * called as the fields are, since perf has a variable "head" beside them.
+ */
 TRACE_EVENT(vfifo_broken,
 	    TP_PROTO(unsigned int index, u64 produced, u64 consumed),
 	    TP_ARGS(index, produced, consumed),

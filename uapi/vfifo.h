@@ -37,8 +37,8 @@ struct vfifo_info {
  *	the other. Byte p of the stream is at offset p % capacity of the data.
  * @waiting: non-zero: this end sleeps, or is about to, and who publishes
  *	something is to call VFIFO_NOTIFY
- * @reserved: leave it alone; so are @waiting and @reserved2 in a cache line that
- *	nobody stores to while both ends run, and to look there costs nothing
+ * @reserved: padding; leave it alone. It keeps @waiting out of the cache line of
+ *	@position.
  * @reserved2: leave it alone
  *
  * The rest of the page reads as zero. A writable mapping of the page is the
