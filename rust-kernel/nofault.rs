@@ -128,8 +128,9 @@ unsafe fn attempt_iter<T, R>(
 /// Whether this task has user memory: kernel threads have none, and the C functions that fault in
 /// for writing take it for granted.
 fn has_user_memory() -> bool {
+    let task = current!().as_ptr();
     // SAFETY: The task is the current one, and nobody else changes its `mm`.
-    !unsafe { (*current!().as_ptr()).mm }.is_null()
+    !unsafe { (*task).mm }.is_null()
 }
 
 /// [`FaultIn::attempt`] of user memory in one piece.
