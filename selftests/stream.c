@@ -441,6 +441,31 @@ TEST_F(stream, poll_bits)
 	EXPECT_EQ(out, poll_now(self->fd));
 }
 
+/* There is always one of both: bytes, or room. */
+TEST_F_TIMEOUT(stream, poll_bits_are_of_one_moment, 60)
+{
+	int *stop = shared(sizeof(*stop)), i, none = 0;
+	pid_t pid;
+	char c = 0;
+
+	ASSERT_NE(NULL, stop);
+	/* With so little, a byte is all the difference between them. */
+	ASSERT_EQ(0, attr_set("capacity", PIPE_BUF));
+	pid = child_start(60);
+	if (!pid) {
+		while (!__atomic_load_n(stop, __ATOMIC_SEQ_CST))
+			if (write(self->dev.fd, &c, 1) != 1 ||
+			    read(self->dev.fd, &c, 1) != 1)
+				_exit(1);
+		_exit(0);
+	}
+	for (i = 0; i < 50000; i++)
+		none += !poll_now(self->fd);
+	__atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(0, none);
+}
+
 TEST_F(stream, poll_wakes_reader)
 {
 	pid_t pid = child_start(DEADLINE);
@@ -504,6 +529,53 @@ TEST_F(stream, write_fault)
 	EXPECT_GE(page, ret);
 	EXPECT_EQ(ret, queued(self->fd));
 	EXPECT_TRUE(get(&self->dev, ret, 0));
+	munmap(p, 2 * page);
+}
+
+/* The rest, which it can't read, waits for no room. */
+TEST_F_TIMEOUT(stream, write_fault_ends_it, 60)
+{
+	enum { GOOD = 100, OTHERS = 3000, ROUNDS = 300 };
+	long page = self->dev.page, *wrote = shared(sizeof(*wrote));
+	char *p = half_mapped(page);
+	long seen = 0, ret, i, round;
+	pid_t faults, others;
+
+	ASSERT_NE(NULL, p);
+	ASSERT_NE(NULL, wrote);
+	ASSERT_EQ(0, attr_set("capacity", PIPE_BUF));
+	memset(p, 'f', page);
+	faults = child_start(60);
+	if (!faults) {
+		while ((ret = write(self->fd, p + page - GOOD, PIPE_BUF)) > 0)
+			__atomic_add_fetch(wrote, ret, __ATOMIC_SEQ_CST);
+		_exit(1);
+	}
+	/* Fits beside the good part, and then the rest does not. */
+	others = child_start(60);
+	if (!others) {
+		memset(self->buf, 'o', OTHERS);
+		for (;;)
+			if (write(self->dev.fd, self->buf, OTHERS) < 0 &&
+			    errno != EAGAIN)
+				_exit(1);
+	}
+	for (round = 0; round < ROUNDS; round++) {
+		/* With anything queued it has to wait with its next write. */
+		ASSERT_TRUE(eventually(queued(self->dev.fd) &&
+				       child_asleep(faults)));
+		ret = __atomic_load_n(wrote, __ATOMIC_SEQ_CST);
+		i = read(self->dev.fd, self->buf, PIPE_BUF);
+		ASSERT_LT(0, i);
+		while (i--)
+			seen += self->buf[i] == 'f';
+		ASSERT_EQ(ret, seen);
+	}
+	EXPECT_LT(0, seen);
+	kill(faults, SIGKILL);
+	kill(others, SIGKILL);
+	child_end(faults);
+	child_end(others);
 	munmap(p, 2 * page);
 }
 
