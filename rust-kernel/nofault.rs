@@ -126,11 +126,22 @@ unsafe fn attempt_iter<T, R>(
 }
 
 /// Whether this task has user memory: kernel threads have none, and the C functions that fault in
-/// for writing take it for granted.
+/// take it for granted.
 fn has_user_memory() -> bool {
     let task = current!().as_ptr();
     // SAFETY: The task is the current one, and nobody else changes its `mm`.
     !unsafe { (*task).mm }.is_null()
+}
+
+/// Whether `iter` is over user memory, and this task has none.
+///
+/// # Safety
+///
+/// `iter` must be a valid iterator.
+unsafe fn is_out_of_reach(iter: *const bindings::iov_iter) -> bool {
+    // SAFETY: As the caller promises. Those are the types of `user_backed_iter()`.
+    let user = unsafe { (*iter).iter_type } <= bindings::iter_type_ITER_IOVEC as u8;
+    user && !has_user_memory()
 }
 
 /// [`FaultIn::attempt`] of user memory in one piece.
@@ -149,11 +160,9 @@ fn attempt_piece<Direction: Clone, R>(
 
 impl FaultIn for IovIterDest<'_> {
     fn fault_in(&mut self, count: usize) -> usize {
-        if !has_user_memory() {
-            // SAFETY: The iterator is valid. Of memory of its own a kernel thread misses nothing.
-            let user =
-                unsafe { (*self.as_raw()).iter_type <= bindings::iter_type_ITER_IOVEC as u8 };
-            return if user { count } else { 0 };
+        // SAFETY: The iterator is valid.
+        if unsafe { is_out_of_reach(self.as_raw()) } {
+            return count;
         }
         // SAFETY: The iterator is valid.
         unsafe {
@@ -172,6 +181,10 @@ impl FaultIn for IovIterDest<'_> {
 
 impl FaultIn for IovIterSource<'_> {
     fn fault_in(&mut self, count: usize) -> usize {
+        // SAFETY: The iterator is valid.
+        if unsafe { is_out_of_reach(self.as_raw()) } {
+            return count;
+        }
         // SAFETY: The iterator is valid.
         unsafe { bindings::fault_in_iov_iter_readable(self.as_raw(), count) }
     }
@@ -207,6 +220,9 @@ impl FaultIn for UserDest {
 
 impl FaultIn for UserSource {
     fn fault_in(&mut self, count: usize) -> usize {
+        if !has_user_memory() {
+            return count;
+        }
         let start = self.start().as_const_ptr();
         // SAFETY: It checks the address, and only reads there.
         unsafe { bindings::fault_in_readable(start.cast(), count) }
