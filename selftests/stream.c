@@ -4,6 +4,7 @@
  * pipe(7).
  */
 #include <poll.h>
+#include <sched.h>
 #include <sys/uio.h>
 
 #include "vfifo_test.h"
@@ -444,24 +445,34 @@ TEST_F(stream, poll_bits)
 /* There is always one of both: bytes, or room. */
 TEST_F_TIMEOUT(stream, poll_bits_are_of_one_moment, 60)
 {
-	int *stop = shared(sizeof(*stop)), i, none = 0;
+	const struct sched_param first = { .sched_priority = 1 };
+	int *done = shared(sizeof(*done)), i, none = 0;
+	cpu_set_t cpu;
 	pid_t pid;
 	char c = 0;
 
-	ASSERT_NE(NULL, stop);
+	ASSERT_NE(NULL, done);
 	/* With so little, a byte is all the difference between them. */
 	ASSERT_EQ(0, attr_set("capacity", PIPE_BUF));
+	/* It comes and goes in the midst of what this one does. */
+	CPU_ZERO(&cpu);
+	CPU_SET(sched_getcpu(), &cpu);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
 	pid = child_start(60);
 	if (!pid) {
-		while (!__atomic_load_n(stop, __ATOMIC_SEQ_CST))
-			if (write(self->dev.fd, &c, 1) != 1 ||
-			    read(self->dev.fd, &c, 1) != 1)
+		sched_setscheduler(0, SCHED_FIFO, &first);
+		for (i = 0; i < 20000; i++) {
+			usleep(1 + i % 97);
+			if (i % 2 ? read(self->dev.fd, &c, 1) != 1 :
+				    write(self->dev.fd, &c, 1) != 1)
 				_exit(1);
+		}
+		__atomic_store_n(done, 1, __ATOMIC_SEQ_CST);
 		_exit(0);
 	}
-	for (i = 0; i < 50000; i++)
-		none += !poll_now(self->fd);
-	__atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(done, __ATOMIC_SEQ_CST) && child_state(pid) != 'Z')
+		for (i = 0; i < 100; i++)
+			none += !poll_now(self->fd);
 	EXPECT_EQ(0, child_end(pid));
 	EXPECT_EQ(0, none);
 }
