@@ -43,8 +43,9 @@ on_signal() {
 start() {
 	export PATH=$TOOLPATH PYTHONDONTWRITEBYTECODE=1
 	# Said here, since it would be after all was fetched.
-	local folder
-	for folder in "$ROOT" "$(realpath -m "$CACHE")"; do
+	local folder cache=$CACHE
+	[[ $cache = /* ]] || cache=$PWD/$cache
+	for folder in "$ROOT" "$cache"; do
 		case $folder in *[[:space:]:]*)
 			die "kbuild takes no folder with a space or a colon in its name: $folder; $([ "$folder" = "$ROOT" ] && echo move this repository || echo set VFIFO_CACHE to another)" ;;
 		esac
