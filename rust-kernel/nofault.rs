@@ -71,8 +71,8 @@ use kernel::{
 /// Nothing else changes: `copy` may sleep if its caller may. Calls can be nested.
 #[inline]
 pub fn without_page_faults<R>(copy: impl FnOnce() -> R) -> R {
-    // Not helpers for `pagefault_disable()` and `pagefault_enable()`: each read and write comes here,
-    // and they would be calls where helpers are not inlined.
+    // Not helpers for `pagefault_disable()` and `pagefault_enable()`: each read and write comes
+    // here, and they would be calls where helpers are not inlined.
     let task = current!().as_ptr();
     // SAFETY: The task is the current one, and the field its own. Interrupts disable page faults,
     // too, but leave it as they found it, so that none can come in between.

@@ -12,10 +12,10 @@
 #define CREATE_RUST_TRACE_POINTS
 #include <trace/events/vfifo.h>
 
-static_assert(VFIFO_CLEAR == _IO('k', 1));
-static_assert(VFIFO_SET_MODE == _IOW('k', 2, int));
-static_assert(VFIFO_GET_INFO == _IOC(_IOC_READ | _IOC_WRITE, 'k', 3, 40));
-static_assert(VFIFO_NOTIFY == _IO('k', 4));
+static_assert(_IO('k', 1) == VFIFO_CLEAR);
+static_assert(_IOW('k', 2, int) == VFIFO_SET_MODE);
+static_assert(_IOC(_IOC_READ | _IOC_WRITE, 'k', 3, 40) == VFIFO_GET_INFO);
+static_assert(_IO('k', 4) == VFIFO_NOTIFY);
 static_assert(sizeof(struct vfifo_info) == 40);
 static_assert(offsetof(struct vfifo_info, version) == 4);
 static_assert(offsetof(struct vfifo_info, capacity) == 8);

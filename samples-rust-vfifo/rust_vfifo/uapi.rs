@@ -3,8 +3,8 @@
 //! The numbers of `include/uapi/linux/vfifo.h`, and of other headers that
 //! `Documentation/misc-devices/vfifo.rst` names.
 //!
-//! Those of the first are compared with it in `events.c`: its types would come from the `uapi` crate,
-//! but a module that is built for a kernel which has no such header must do without.
+//! Those of the first are compared with it in `events.c`. Its types would come from the `uapi`
+//! crate, but a module that is built for a kernel which has no such header must do without.
 
 use super::fifo::MAX_CAPACITY;
 use kernel::{
