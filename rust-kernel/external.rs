@@ -41,8 +41,8 @@ pub mod bindings {
 /// Tracepoints, as the series declares them.
 ///
 /// The running kernel's bindings do not have those of the driver, so they are declared where they
-/// are used. That they are what `include/trace/events/vfifo.h` says, and safe to call, is checked in
-/// a patched kernel.
+/// are used. That they are what `include/trace/events/vfifo.h` says, and safe to call, is checked
+/// in a patched kernel.
 pub mod tracepoint {
     /// Declares safe Rust entry points for tracepoints whose arguments are nothing but numbers.
     #[macro_export]

@@ -4,8 +4,8 @@
 //!
 //! The timer's callback runs in interrupt context (soft interrupts on PREEMPT_RT) and does nothing
 //! but queue; what is to be done runs later in process context, where it may sleep. A period that
-//! ends while the work for the one before is still waiting to run is skipped; the timer keeps to its
-//! beat in any case.
+//! ends while the work for the one before is still waiting to run is skipped; the timer keeps to
+//! its beat in any case.
 //!
 //! [`HrTimer`] and [`Work`] do the same separately, but a work item that owns a reference to what
 //! it works on cannot be waited for, and a module must not go while one may run. A [`Ticker`] owns
