@@ -123,7 +123,7 @@ here() { # COMMAND
 # What dkms gets. The version is that of the content.
 dkms_stage() { # FOLDER: sets VERSION
 	local folder folders=() releases=${RELEASES//./[.]}
-	for folder in rust-kernel samples-rust-vfifo trace; do
+	for folder in rust-kernel samples-rust-vfifo trace uapi; do
 		[ ! -d "$ROOT/$folder" ] || folders+=("$folder")
 	done
 	mkdir -p "$1/steps"

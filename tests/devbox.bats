@@ -19,7 +19,7 @@ setup() {
 	BUILD=$S/lib/modules/$R/build
 	STUBS=$VFIFO_CACHE/tools/bin
 	mkdir -p "$DOOR" "$STUBS" "$S/etc" "$BUILD/include/generated" "$S/usr/src"
-	cp -r "$REAL/build-kernel.sh" "$REAL/steps" "$REAL/rust-kernel" "$REAL/samples-rust-vfifo" "$DOOR/"
+	cp -r "$REAL"/{build-kernel.sh,steps,rust-kernel,samples-rust-vfifo,trace,uapi} "$DOOR/"
 	printf 'ID=debian\nVERSION_CODENAME=trixie\n' >"$S/etc/os-release"
 	: >"$BUILD/Makefile"
 	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT="%s"\nCONFIG_CC_VERSION_TEXT="stub-cc (a compiler) 1"\n' \
@@ -471,6 +471,10 @@ with_dkms() {
 	# What it takes to build is there, and nothing that was built.
 	cmp "$DOOR/rust-kernel/external.rs" "$S/usr/src/$first/rust-kernel/external.rs"
 	[ -e "$S/usr/src/$first/samples-rust-vfifo/Kbuild" ]
+	# shellcheck disable=SC2013,SC2016
+	for file in $(grep -o '$(src)/\.\./[a-z/-]*[.][a-z]*' "$DOOR/samples-rust-vfifo/Kbuild" | sort -u); do
+		[ -e "$S/usr/src/$first/${file#*../}" ]
+	done
 	# The same again: nothing to do.
 	: >"$HERE/dkms"
 	devbox --dkms
