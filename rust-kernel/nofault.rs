@@ -61,8 +61,7 @@ use kernel::{
         UserDest,
         UserPiece,
         UserSource, //
-    },
-    prelude::*, //
+    }, //
 };
 
 /// Calls `copy` with page faults disabled for this task: an access to user memory that would take
@@ -235,7 +234,7 @@ impl FaultIn for UserSource {
 }
 
 #[cfg(CONFIG_RUST_NOFAULT_KUNIT_TEST)]
-#[kunit_tests(rust_kernel_nofault)]
+#[::kernel::macros::kunit_tests(rust_kernel_nofault)]
 mod tests {
     use super::*;
     use core::mem;
