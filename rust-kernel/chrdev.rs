@@ -357,6 +357,16 @@ pub trait FileExt {
     fn writable(&self) -> bool;
 }
 
+/// Whether a file with these flags is open for reading.
+fn reads(flags: u32) -> bool {
+    matches!(flags & flags::O_ACCMODE, flags::O_RDONLY | flags::O_RDWR)
+}
+
+/// Whether a file with these flags is open for writing.
+fn writes(flags: u32) -> bool {
+    matches!(flags & flags::O_ACCMODE, flags::O_WRONLY | flags::O_RDWR)
+}
+
 impl FileExt for LocalFile {
     #[inline]
     fn nonblocking(&self) -> bool {
@@ -364,17 +374,11 @@ impl FileExt for LocalFile {
     }
 
     fn readable(&self) -> bool {
-        matches!(
-            self.flags() & flags::O_ACCMODE,
-            flags::O_RDONLY | flags::O_RDWR
-        )
+        reads(self.flags())
     }
 
     fn writable(&self) -> bool {
-        matches!(
-            self.flags() & flags::O_ACCMODE,
-            flags::O_WRONLY | flags::O_RDWR
-        )
+        writes(self.flags())
     }
 }
 
@@ -991,24 +995,18 @@ impl<T: FileOperations> VTable<T> {
     /// being released.
     unsafe extern "C" fn fasync(fd: c_int, raw_file: *mut bindings::file, on: c_int) -> c_int {
         // SAFETY: As the caller promises. How a file was opened does not change.
-        let (waiters, access) = unsafe {
+        let (waiters, flags) = unsafe {
             (
                 Self::waiters((*raw_file).f_inode),
-                ptr::read_volatile(&raw const (*raw_file).f_flags) & flags::O_ACCMODE,
+                ptr::read_volatile(&raw const (*raw_file).f_flags),
             )
         };
         let Some(waiters) = waiters else {
             return 0;
         };
         let lists = [
-            (
-                matches!(access, flags::O_RDONLY | flags::O_RDWR),
-                &waiters.read_signals,
-            ),
-            (
-                matches!(access, flags::O_WRONLY | flags::O_RDWR),
-                &waiters.write_signals,
-            ),
+            (reads(flags), &waiters.read_signals),
+            (writes(flags), &waiters.write_signals),
         ];
 
         let guard = waiters.signals.lock();
