@@ -114,6 +114,32 @@ impl RawAttribute {
     }
 }
 
+/// Writes `text` to `page`, as `show()` in C does, and returns its length.
+///
+/// An argument, because rustc before 1.89 does not let a variable hold what [`fmt!`] makes.
+///
+/// # Safety
+///
+/// `page` must be the page that sysfs has passed to `show()`.
+#[cfg(CONFIG_SYSFS)]
+unsafe fn emit(page: *mut c_char, text: fmt::Arguments<'_>) -> isize {
+    // SAFETY: `page` is a page, and `%pA` takes a pointer to `fmt::Arguments`.
+    let len = unsafe {
+        bindings::sysfs_emit(
+            page,
+            c"%pA".as_char_ptr(),
+            ptr::from_ref(&text).cast::<c_void>(),
+        )
+    };
+    len as isize
+}
+
+/// Without sysfs nobody calls `show()`, and the C function is inline, which bindgen leaves out.
+#[cfg(not(CONFIG_SYSFS))]
+unsafe fn emit(_page: *mut c_char, _text: fmt::Arguments<'_>) -> isize {
+    0
+}
+
 /// # Safety
 ///
 /// To be called by sysfs: `device` is of kind `H`, and `page` a page to write to.
@@ -125,25 +151,8 @@ unsafe extern "C" fn show<H: Host, A: Attribute<H::Data>>(
     // SAFETY: sysfs keeps the table registered until this returns.
     let data = unsafe { H::data(device) };
     match A::show(data) {
-        Ok(value) => {
-            let text = fmt!("{}\n", value);
-            // SAFETY: `page` is a page, and `%pA` takes a pointer to `fmt::Arguments`.
-            #[cfg(CONFIG_SYSFS)]
-            let len = unsafe {
-                bindings::sysfs_emit(
-                    page,
-                    c"%pA".as_char_ptr(),
-                    ptr::from_ref(&text).cast::<c_void>(),
-                )
-            };
-            // Then it is an inline function, and nothing gets here.
-            #[cfg(not(CONFIG_SYSFS))]
-            let len = {
-                let _ = (page, text);
-                0
-            };
-            len as isize
-        }
+        // SAFETY: `page` is a page.
+        Ok(value) => unsafe { emit(page, fmt!("{}\n", value)) },
         Err(error) => error.to_errno() as isize,
     }
 }
