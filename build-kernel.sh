@@ -26,6 +26,8 @@ TREE=''
 . "$ROOT/steps/plain.sh"
 # shellcheck source=steps/kunit.sh
 . "$ROOT/steps/kunit.sh"
+# shellcheck source=steps/compilers.sh
+. "$ROOT/steps/compilers.sh"
 # shellcheck source=steps/matrix.sh
 . "$ROOT/steps/matrix.sh"
 # shellcheck source=steps/selftest.sh
@@ -83,6 +85,8 @@ usage() {
 	              --test: also install and boot it in a Debian of its own
 	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built by that rustc and C compiler
 	  matrix      that with each of these compilers, on Linux 7.3 and 7.2; a table at the end
+	  compilers   compile abstractions, driver, doctests and external module by rustc 1.85 and 1.96, for kernels that
+	              have every option they know of and for kernels that have none
 	  selftest [PROGRAM]...
 	              run the kselftests in the booted kernel, or those of them
 	  shutdown    end systems whose devices are busy, in every way there is
@@ -144,7 +148,7 @@ command=${command:-demo}
 [[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
 case $command in
-deps | fetch | patch | build | matrix | shutdown | demo | test | host | doctor)
+deps | fetch | patch | build | compilers | matrix | shutdown | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;

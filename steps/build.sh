@@ -3,28 +3,37 @@
 # The x86-64 kernel, the module and the installed kselftests.
 
 O=
+# Which rustc compiles; see find_rust.
+RUST_TOOLS=(RUSTC=/usr/bin/rustc)
 
 # Fixed names keep the objects of two machines the same.
 kmake() {
 	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
-		make -C "$SRC" "O=$O" "LLVM=-$LLVM_VERSION" RUSTC=/usr/bin/rustc -j "$JOBS" "$@"
+		make -C "$SRC" "O=$O" "LLVM=-$LLVM_VERSION" "${RUST_TOOLS[@]}" -j "$JOBS" "$@"
 }
 
 use_objects() { O=$K/x86${DEBUG:+-$DEBUG}; }
 
-configure() {
-	local wanted=$O/.vfifo-defconfig
+configure() { configure_as build olddefconfig "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/$DEBUG.config"}; }
+
+# configure_as STEP TARGET FILE...: makes $O/.config of these files by olddefconfig or allnoconfig, unless it is that.
+configure_as() {
+	local step=$1 target=$2 wanted=$O/.vfifo-defconfig lost
+	shift 2
 	mkdir -p "$O"
-	cat "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/$DEBUG.config"} >"$wanted.new"
-	if [ -e "$O/.config" ] && cmp -s "$wanted.new" "$wanted"; then rm "$wanted.new"; return; fi
+	cat "$@" >"$wanted.new"
+	if [ -e "$O/.config" ] && cmp -s "$wanted.new" "$wanted" && [ -z "$(unmet "$wanted")" ]; then rm "$wanted.new"; return; fi
 	cp "$wanted.new" "$O/.config"
-	must "build: configuration" build-config.log "see the log" kmake olddefconfig
-	# A line that Kconfig dropped would otherwise be found out much later. Of two the last counts.
-	local option
-	while read -r option; do
-		grep -qxF "$option" "$O/.config" || die "build: $option is not met by this tree; see defconfig"
-	done < <(grep -E '^CONFIG_[A-Z0-9_]+=' "$wanted.new" | tac | awk -F = '!seen[$1]++')
+	must "$step: configuration" "$step-config.log" "see the log" kmake KCONFIG_ALLCONFIG="$wanted.new" "$target"
+	# A line that Kconfig dropped would otherwise be found out much later.
+	lost=$(unmet "$wanted.new")
+	[ -z "$lost" ] || die "$step: $lost is not met by this tree; see ${*: -1}"
 	mv "$wanted.new" "$wanted"
+}
+
+# The first option of FILE that $O/.config lacks. Of two lines for an option the last counts.
+unmet() { # FILE
+	{ grep -E '^CONFIG_[A-Z0-9_]+=' "$1" | tac | awk -F = '!seen[$1]++' | grep -vxFf "$O/.config" || true; } | head -n 1
 }
 
 # merge_fragment FILE: that configuration and what vfifo needs, as $O/.config; says what of that is not met.
@@ -65,7 +74,7 @@ do_clean() {
 	'') rm -rf "$ROOT/build"; say "clean: build/ is gone" ;;
 	--all)
 		[ -z "$(find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-*' ! -name 'tree-*' ! -name 'tmp.*' \
-			! -name tools ! -name 'venv*' ! -name host ! -name clients-rust ! -name bench-native ! -name lock ! -name 'kvm-*' ! -name 'devbox*' \
+			! -name tools ! -name 'venv*' ! -name host ! -name 'clients-rust*' ! -name bench-native ! -name lock ! -name 'kvm-*' ! -name 'devbox*' \
 			-print -quit)" ] ||
 			die "clean: $CACHE holds things that are not ours; remove it by hand"
 		rm -rf "$ROOT/build" "$CACHE"

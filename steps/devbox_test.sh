@@ -23,18 +23,33 @@ box() {
 		box "$BOX" "$1" "$2"
 }
 
-box_needs() { # COMMAND
-	local missing=()
-	[ "$(id -u)" -eq 0 ] || die "$1: a Debian of its own needs root: sudo ./build-kernel.sh $1"
-	command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
-	command -v "$QEMU" >/dev/null || missing+=(qemu-system-x86)
-	VIRTIOFSD=
-	for VIRTIOFSD in /usr/libexec/virtiofsd /usr/lib/qemu/virtiofsd; do
-		[ ! -x "$VIRTIOFSD" ] || break
-		VIRTIOFSD=
+# What a Debian of its own takes, and is missing here.
+box_missing() {
+	command -v mmdebstrap >/dev/null || echo mmdebstrap
+	command -v "$QEMU" >/dev/null || echo qemu-system-x86
+	if ! find_virtiofsd; then if on_debian_12; then echo qemu-system-common; else echo virtiofsd; fi; fi
+}
+
+find_virtiofsd() { # sets VIRTIOFSD
+	for VIRTIOFSD in "$SYSTEM"/usr/libexec/virtiofsd "$SYSTEM"/usr/lib/qemu/virtiofsd; do
+		[ ! -x "$VIRTIOFSD" ] || return 0
 	done
-	[ -n "$VIRTIOFSD" ] || missing+=(virtiofsd)
-	[ ${#missing[@]} -eq 0 ] ||
+	VIRTIOFSD=
+	return 1
+}
+
+box_needs() { # COMMAND
+	local missing
+	[ "$(id -u)" -eq 0 ] || die "$1: a Debian of its own needs root: sudo ./build-kernel.sh $1"
+	mapfile -t missing < <(box_missing)
+	case ${#missing[@]}$(distribution) in
+	0*) ;;
+	*debian | *ubuntu)
+		need_space 1000 "installing the packages"
+		must "$1: installing ${missing[*]}" box-apt.log "is the network up?" install_packages "${missing[@]}"
+		mapfile -t missing < <(box_missing) ;;
+	esac
+	find_virtiofsd && [ ${#missing[@]} -eq 0 ] ||
 		die "$1: missing here: ${missing[*]}; get them: $(packages_command "${missing[@]}")"
 }
 

@@ -2,8 +2,6 @@
 # shellcheck shell=bash
 # Other compilers and other kernels: each a kernel of its own for UML, built and its KUnit run.
 
-# The kernel's minimum, and the pinned one.
-RUSTCS='1.85 1.96'
 COMPILERS='llvm gcc'
 # The other LLVM; the pinned kernel's is what kunit has when it is not told.
 MATRIX_LLVM=19
@@ -11,14 +9,13 @@ MATRIX_PACKAGES=("clang-$MATRIX_LLVM" "lld-$MATRIX_LLVM" "llvm-$MATRIX_LLVM")
 
 # use_compilers RUSTC COMPILER: how kunit is to build, in a folder of its own.
 use_compilers() {
-	local rust
 	case " $RUSTCS " in *" $1 "*) ;; *) die "kunit $1: not one of the compilers $RUSTCS" ;; esac
 	case " $COMPILERS " in *" ${2-} "*) ;; *) die "kunit $1 ${2-}: then comes what compiles C: llvm or gcc" ;; esac
 	[ "$2" = gcc ] || command -v "clang-$MATRIX_LLVM" >/dev/null || want_packages matrix "${MATRIX_PACKAGES[@]}"
 	find_rust "$1"
 	KUNIT_OBJECTS=um-$1-$2
 	borrow_objects "$2"
-	KUNIT_MAKE=(KRUSTFLAGS=-Dwarnings "RUSTC=$rust/rustc" "HOSTRUSTC=$rust/rustc" "RUSTDOC=$rust/rustdoc")
+	KUNIT_MAKE=(KRUSTFLAGS=-Dwarnings "${RUST_TOOLS[@]}")
 	case $2 in
 	llvm) KUNIT_MAKE+=("LLVM=-$MATRIX_LLVM"); COMPILED_BY="rustc $1, LLVM $MATRIX_LLVM" ;;
 	gcc) KUNIT_MAKE+=(CC=gcc); COMPILED_BY="rustc $1, gcc $(gcc -dumpversion)" ;;
@@ -35,38 +32,6 @@ borrow_objects() { # COMPILER
 		need_space 1500 "the objects of the KUnit kernel"
 		rm -rf "$to.new" && cp -a "${from%/linux}" "$to.new" && mv "$to.new" "$to" && return
 		die "kunit: $from cannot be copied"
-	done
-}
-
-# Sets rust: the folder of that rustc and its rustdoc.
-find_rust() { # X.Y
-	rust=/usr/bin
-	! "$rust/rustc" --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]" || return 0
-	rust=$CACHE/tools/rust-$1
-	[ ! -x "$rust/rustc" ] || return 0
-	rm -rf "$rust.new"
-	must "kunit: rustc $1" matrix-rustc.log "is the network up?" unpack_rust "$1" "$rust.new"
-	mv "$rust.new" "$rust"
-}
-
-# The system has room for one of Debian's versions; another is unpacked beside it.
-unpack_rust() { # X.Y FOLDER
-	local version package tool
-	version=$(apt-cache madison rustc-web | awk -v series="$1." 'index($3, series) == 1 { print $3; exit }')
-	[ -n "$version" ] || { echo "apt knows no rustc-web $1"; return 1; }
-	mkdir -p "$2" && cd "$2" &&
-		apt-get -q -o "APT::Sandbox::User=$(id -un)" download "rustc-web=$version" "libstd-rust-web-dev=$version" \
-			"rust-web-src=$version" "libstd-rust-web-$1=$version" || return
-	for package in *.deb; do
-		dpkg-deb -x "$package" . && rm "$package" || return
-	done
-	for tool in rustc rustdoc; do
-		cat >"$tool" <<-'END'
-			#!/bin/sh
-			here=$(dirname "$(readlink -f "$0")")
-			LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu) exec "$here/usr/bin/$(basename "$0")" "$@"
-		END
-		chmod +x "$tool" && "./$tool" --version || return
 	done
 }
 

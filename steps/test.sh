@@ -40,6 +40,7 @@ do_test() {
 			part series series --check || true
 			part selftest selftest || true
 			part kunit kunit || true
+			part compilers compilers || true
 			part instructions bench --check || true
 		fi
 		part host host || true

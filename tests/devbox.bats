@@ -632,8 +632,10 @@ with_dkms() {
 	refused "needs root"
 	stub id 'echo 0'
 	cat >>"$DOOR/steps/guest.sh" <<<'QEMU=qemu-that-is-not-there'
+	# Its packages have other names, so nothing is installed.
+	os fedora
 	devbox --test
-	refused "qemu-system-x86" "sudo apt-get install --no-install-recommends"
+	refused "qemu-system-x86" "sudo dnf install "
 }
 
 @test "devbox --test: a guest whose emulator slips while it boots is begun anew, once" {
@@ -662,6 +664,60 @@ with_dkms() {
 	ok
 	[[ $output == *"end: crash" ]]
 	[ "$(wc -l <"$HERE/root/boots")" -eq 2 ]
+}
+
+@test "devbox --test: root gets the packages that are missing" {
+	cat >"$HERE/box" <<-'END'
+		set -eu
+		for step in lib guest kdir deps devbox_test; do . "$DOOR/steps/$step.sh"; done
+		box_needs "devbox --test"
+		echo "virtiofsd: $VIRTIOFSD"
+	END
+	# An apt that installs what it is told to.
+	stub apt-get 'echo "apt-get $*" >>"$HERE/apt"
+		[ ! -e "$HERE/offline" ] || exit 100
+		put() { mkdir -p "${1%/*}"; printf "#!/bin/sh\n" >"$1"; chmod +x "$1"; }
+		for a; do case $a in
+		mmdebstrap) put "$STUBS/mmdebstrap" ;;
+		qemu-system-x86) put "$STUBS/qemu-system-x86_64" ;;
+		qemu-system-common) put "$S/usr/lib/qemu/virtiofsd" ;;
+		virtiofsd) put "$S/usr/libexec/virtiofsd" ;;
+		esac; done'
+	stub id 'echo 0'
+	mkdir "$HERE/bin"
+	ln -s /usr/bin/{bash,sh,sed,awk,grep,cat,head,tail,dirname,mkdir,chmod,df,sleep} "$HERE/bin/"
+	export CACHE=$VFIFO_CACHE DOOR HERE STUBS S LOGS=$HERE SCALE=1
+	needs() { PATH=$STUBS:$HERE/bin run "$HERE/bin/bash" "$HERE/box"; }
+	installed() { grep -- '--no-install-recommends' "$HERE/apt" | sed 's/.*--no-install-recommends //'; }
+
+	printf 'ID=debian\nVERSION_ID="12"\n' >"$S/etc/os-release"
+	: >"$HERE/offline"
+	needs
+	[ "$status" -ne 0 ]
+	[[ $output == *"build-kernel.sh: devbox --test: installing mmdebstrap qemu-system-x86 qemu-system-common failed; is the network up?"* ]]
+	rm "$HERE/offline" "$HERE/apt"
+	needs
+	ok
+	[[ $output == *"virtiofsd: $S/usr/lib/qemu/virtiofsd" ]]
+	[ "$(installed)" = "mmdebstrap qemu-system-x86 qemu-system-common" ]
+	# What is there is not installed again.
+	rm "$HERE/apt"
+	needs
+	ok
+	[ ! -e "$HERE/apt" ]
+
+	# Debian 13 has a package for virtiofsd alone.
+	printf 'ID=debian\nVERSION_ID="13"\n' >"$S/etc/os-release"
+	rm -r "$S/usr/lib/qemu"
+	needs
+	ok
+	[ "$(installed)" = virtiofsd ]
+	# Elsewhere the names of packages are other ones.
+	os arch
+	rm "$S/usr/libexec/virtiofsd" "$HERE/apt"
+	needs
+	refused "devbox --test: missing here: virtiofsd; get them: sudo pacman -S virtiofsd"
+	[ ! -e "$HERE/apt" ]
 }
 
 @test "devbox --test: a kernel of the box is told what every guest is, and of one root" {

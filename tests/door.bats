@@ -64,7 +64,7 @@ tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 @test "--help names every command and option" {
 	door --help
 	[ "$status" -eq 0 ]
-	for word in demo test soak doctor devbox deps fetch patch build deb kunit matrix selftest shutdown mutants bench \
+	for word in demo test soak doctor devbox deps fetch patch build deb kunit compilers matrix selftest shutdown mutants bench \
 		shell series clean --check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
@@ -378,7 +378,7 @@ parts_of() {
 
 @test "test runs everything in the ordinary kernel, and says what is left" {
 	parts_of test
-	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: bench --check,: host,debug: build,debug: selftest mmap claim faults privilege inject fuzz" ]
+	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: compilers,: bench --check,: host,debug: build,debug: selftest mmap claim faults privilege inject fuzz" ]
 	[[ $output == *"left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests"* ]]
 	[[ $output == *"left to ./build-kernel.sh soak: that, stress-ng, trinity"* ]]
 }
@@ -661,6 +661,151 @@ gone() {
 	echo gcc-1.85 >"$K/um-1.85-gcc/linux"
 	borrow 1.85 gcc
 	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc-1.85 ]
+}
+
+# What stands for rustc 1.85 and 1.96, and for kbuild.
+compilers_stubs() {
+	local version
+	mkdir -p "$HERE/system/etc" "$LINUX/samples/rust/rust_vfifo"
+	[ -e "$HERE/system/etc/os-release" ] || printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
+	: >"$LINUX/samples/rust/rust_vfifo/.kunitconfig"
+	for version in 1.85 1.96; do
+		! grep -q arch "$HERE/system/etc/os-release" || break
+		mkdir -p "$VFIFO_CACHE/tools/rust-$version"
+		printf '#!/bin/sh\necho "rustc %s.0 (a stub)"\n' "$version" >"$VFIFO_CACHE/tools/rust-$version/rustc"
+		chmod +x "$VFIFO_CACHE/tools/rust-$version/rustc"
+	done
+	echo CONFIG_RUST=y >"$DOOR/defconfig"
+	cat >"$DOOR/steps/small.config" <<-'END'
+		CONFIG_RUST=y
+		# CONFIG_SYSFS is not set
+	END
+	cat >>"$DOOR/steps/build.sh" <<-'END'
+		kmake() {
+			local rustc=${RUST_TOOLS[0]#RUSTC=} target=${*: -1} arg dir=$O fails
+			rustc=$("${VFIFO_WRONG_RUSTC:-$rustc}" --version | cut -d ' ' -f 2)
+			for arg; do case $arg in M=* | MO=*) dir=${arg#*=} ;; esac; done
+			case $target in
+			*config)
+				mkdir -p "$O/include/config"
+				[ ! -e "$ROOT/sysfs" ] || echo CONFIG_SYSFS=y >>"$O/.config"
+				echo "CONFIG_RUSTC_VERSION_TEXT=rustc $rustc" >"$O/include/config/auto.conf"
+				return ;;
+			esac
+			[[ " $* " == *" KRUSTFLAGS=-Dwarnings "* ]] || return
+			echo "$rustc ${O##*-} $target" >>"$ROOT/made"
+			if [ "$target" = newer.o ]; then
+				grep -q 'let text = kernel::prelude::fmt!' "$dir/newer.rs" || return
+				if [[ $rustc == 1.85.* ]] && [ ! -e "$ROOT/lenient" ]; then echo 'error[E0716]: temporary value'; return 1; fi
+			fi
+			for fails in "$ROOT"/fails/*; do
+				if [ "$rustc ${O##*-} $target" = "$(cat "$fails" 2>/dev/null)" ]; then
+					printf '  CC a.o\n  RUSTC b.o\nerror[E0658]: use of unstable library feature\n'
+					return 1
+				fi
+			done
+			case $target in samples/rust/) target=samples/rust/rust_vfifo/root.o ;; rust_vfifo.o) target=rust_vfifo/root.o ;; esac
+			mkdir -p "$(dirname "$dir/$target")" && echo "rustc version $rustc" >"$dir/$target"
+		}
+	END
+	echo 'compiles_client() { [[ ${RUST_TOOLS[0]} == */rust-1.85/rustc ]] && [ ! -e "$ROOT/client" ]; }' >>"$DOOR/steps/compilers.sh"
+	VFIFO_SYSTEM=$HERE/system door --tree "$LINUX" fetch
+}
+
+# Runs that step, and sets counted to: passed failed skipped.
+compilers() {
+	[ -e "$HERE/results" ] || compilers_stubs
+	: >"$HERE/results"
+	: >"$DOOR/made"
+	VFIFO_RESULTS=$HERE/results VFIFO_SYSTEM=$HERE/system door --tree "$LINUX" compilers
+	echo "$output"
+	counted=$(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$HERE/results")
+}
+
+@test "compilers: each kernel by its rustc" {
+	compilers
+	[ "$status" -eq 0 ]
+	[ "$counted" = "13 0 0" ]
+	diff "$DOOR/made" - <<-'END'
+		1.85.0 full samples/rust/
+		1.85.0 full rust/doctests_kernel_generated.o
+		1.85.0 full rust_vfifo.o
+		1.85.0 full newer.o
+		1.85.0 small samples/rust/
+		1.85.0 small rust_vfifo.o
+		1.85.0 small newer.o
+		1.96.0 small samples/rust/
+		1.96.0 small rust_vfifo.o
+		1.96.0 small newer.o
+	END
+}
+
+@test "compilers: what one rustc does not compile fails, wherever that is" {
+	compilers
+	[ "$status" -eq 0 ]
+	mkdir "$DOOR/fails"
+	local one count=0
+	while read -r one; do
+		count=$((count + 1))
+		echo "$one" >"$DOOR/fails/one"
+		compilers
+		[ "$status" -ne 0 ]
+		[ "$counted" = "12 1 0" ]
+		[ "$(grep -c '^  FAILED ' <<<"$output")" -eq 1 ]
+		# What the compiler says, without what was compiled before.
+		[[ $output == *"FAILED   rustc ${one%%.0 *}, "*"error[E0658]: use of unstable library feature"* ]]
+		[[ $output != *"CC a.o"* ]]
+		[[ $output == *"compilers: not everything compiles, as shown above"* ]]
+	done < <(grep -v newer "$DOOR/made")
+	[ $count -eq 7 ]
+	rm "$DOOR/fails/one"
+	: >"$DOOR/client"
+	compilers
+	[ "$status" -ne 0 ]
+	[ "$counted" = "12 1 0" ]
+	[[ $output == *"FAILED   rustc 1.85: clients/rust"* ]]
+}
+
+@test "compilers: one that is not what it should be fails" {
+	# Another rustc than the step has asked for, as if kbuild had not been told.
+	mkdir -p "$HERE/wrong"
+	printf '#!/bin/sh\necho "rustc 1.96.0 (a stub)"\n' >"$HERE/wrong/rustc"
+	chmod +x "$HERE/wrong/rustc"
+	VFIFO_WRONG_RUSTC=$HERE/wrong/rustc compilers
+	[ "$status" -ne 0 ]
+	[[ $output == *"the kernel is not configured for rustc 1.85"* ]]
+	[[ $output == *"FAILED   rustc 1.85, full kernel: Rust that 1.85 lacks is an error"*"it compiles"* ]]
+	# An old rustc that takes everything.
+	rm -r "$VFIFO_CACHE"/tree-*/x86-*
+	: >"$DOOR/lenient"
+	compilers
+	[ "$status" -ne 0 ]
+	[ "$counted" = "11 2 0" ]
+	rm "$DOOR/lenient"
+	# A configuration that lost Rust, with the objects of earlier runs still there.
+	rm "$VFIFO_CACHE"/tree-*/x86-1.85-full/include/config/auto.conf
+	compilers
+	[ "$status" -ne 0 ]
+	[[ $output == *"the kernel is not configured for rustc 1.85"* ]]
+	# Once Kconfig has dropped an option, it is asked again.
+	sed -i /RUST/d "$VFIFO_CACHE"/tree-*/x86-1.85-full/.config
+	compilers
+	[ "$status" -eq 0 ]
+	# An option that is on where it should be off.
+	rm -r "$VFIFO_CACHE"/tree-*/x86-*
+	: >"$DOOR/sysfs"
+	compilers
+	[ "$status" -ne 0 ]
+	[[ $output == *"FAILED   rustc 1.85, small kernel: the options are off"*CONFIG_SYSFS=y* ]]
+}
+
+@test "compilers: not without the packages of Debian 12" {
+	mkdir -p "$HERE/system/etc"
+	printf 'ID=arch\n' >"$HERE/system/etc/os-release"
+	compilers
+	[ "$status" -eq 0 ]
+	[ "$counted" = "0 0 1" ]
+	[[ $output == *"compilers: skipped, since rustc 1.85 comes from the packages of Debian 12"* ]]
 }
 
 @test "matrix: a table, and what failed in it" {
