@@ -4,7 +4,13 @@
 //!
 //! Memory that user space maps may change at any instant, by the hand of a CPU that knows nothing
 //! of Rust's references. So a [`PageBuffer`] never hands out a `&[u8]` or `&mut [u8]` to its bytes:
-//! they are copied in and out, or looked at as atomics.
+//! they are copied in and out, or accessed as atomics.
+//!
+//! The copies are made by the kernel's iterator and user copy functions. To the compiler these are
+//! calls it knows nothing about, so it can neither merge two of them, nor split or repeat one.
+//! `memcpy()`, `memmove()` and `memset()` would not do: the compiler knows what they mean, and may
+//! replace a call by loads and stores of its own, as often and in such pieces as it likes. That
+//! also holds where this file is compiled into the same crate as its users.
 //!
 //! Not supported: architectures whose caches alias (the kernel and user addresses of a page may
 //! have another colour there), and sub-page or huge-page mappings.
@@ -230,15 +236,37 @@ pub struct PageBuffer {
 
 // SAFETY: The memory is not tied to a task or CPU.
 unsafe impl Send for PageBuffer {}
-// SAFETY: The methods use atomics, or have C functions copy, which to the compiler is as if user
-// space had done it. Copies of the same bytes at the same time may leave or give a mix of them.
+// SAFETY: The methods use atomics, or have C functions copy whose body the compiler does not see
+// and whose name it does not know, so that no access to the bytes is its own to change. Copies of
+// the same bytes at the same time may leave or give a mix of them.
 unsafe impl Sync for PageBuffer {}
+
+/// Calls `copy` with an iterator over `count` bytes of kernel memory from `start` on.
+///
+/// `direction` is `ITER_SOURCE` if bytes are copied from there, `ITER_DEST` if they are copied
+/// there. This function only passes the address on.
+fn with_iter<R>(
+    direction: u32,
+    start: *mut u8,
+    count: usize,
+    copy: impl FnOnce(*mut bindings::iov_iter) -> R,
+) -> R {
+    let segment = bindings::kvec {
+        iov_base: start.cast(),
+        iov_len: count,
+    };
+    let mut iter = bindings::iov_iter::default();
+    // SAFETY: Both are valid, and outlive the use of the iterator by `copy`.
+    unsafe { bindings::iov_iter_kvec(&mut iter, direction, &segment, 1, count) };
+    copy(&mut iter)
+}
 
 impl PageBuffer {
     /// Allocates `pages` zeroed pages.
     ///
-    /// How many may be up to a user, so this does not try as hard as it could: where there are not
-    /// enough it fails, and does not have processes killed for their memory.
+    /// They are charged to the memory cgroup of the calling task. How many may be up to a user, so
+    /// this does not try as hard as it could: where there are not enough it fails, and does not
+    /// have processes killed for their memory.
     ///
     /// # Context
     ///
@@ -246,10 +274,10 @@ impl PageBuffer {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] if there is not enough memory, or `pages` is zero or absurd. The log stays quiet:
-    /// the caller knows whose fault that is.
+    /// [`ENOMEM`] if there is not enough memory, the memory cgroup has reached its limit, or
+    /// `pages` is zero or absurd. The log stays quiet: the caller knows whose fault that is.
     pub fn new(pages: usize) -> Result<Self> {
-        const FLAGS: bindings::gfp_t = bindings::GFP_KERNEL
+        const FLAGS: bindings::gfp_t = bindings::GFP_KERNEL_ACCOUNT
             | bindings::__GFP_ZERO
             | bindings::__GFP_NOWARN
             | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT;
@@ -344,9 +372,12 @@ impl PageBuffer {
     /// Any.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> usize {
         let (start, count) = self.span(offset, bytes.len());
-        // SAFETY: `start` is valid for writing `count` bytes, and `bytes` is at least as long.
-        unsafe { bindings::memmove(start.cast(), bytes.as_ptr().cast(), count) };
-        count
+        let from = bytes.as_ptr().cast_mut();
+        // SAFETY: `start` is valid for writing `count` bytes, and `bytes`, which is only read, is
+        // at least as long.
+        with_iter(bindings::ITER_SOURCE, from, count, |from| unsafe {
+            bindings::_copy_from_iter(start.cast(), count, from)
+        })
     }
 
     /// Sets `count` bytes from byte `offset` on to zero. Returns how many that were, fewer at the
@@ -358,8 +389,9 @@ impl PageBuffer {
     pub fn zero(&self, offset: usize, count: usize) -> usize {
         let (start, count) = self.span(offset, count);
         // SAFETY: `start` is valid for writing `count` bytes.
-        unsafe { bindings::memset(start.cast(), 0, count) };
-        count
+        with_iter(bindings::ITER_DEST, start, count, |to| unsafe {
+            bindings::iov_iter_zero(count, to)
+        })
     }
 
     /// Copies to `bytes` from byte `offset` on. Returns how many were copied, fewer at the buffer's
@@ -371,12 +403,16 @@ impl PageBuffer {
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> usize {
         let (start, count) = self.span(offset, bytes.len());
         // SAFETY: `start` is valid for reading `count` bytes, and `bytes` is at least as long.
-        unsafe { bindings::memmove(bytes.as_mut_ptr().cast(), start.cast(), count) };
-        count
+        with_iter(
+            bindings::ITER_DEST,
+            bytes.as_mut_ptr(),
+            count,
+            |to| unsafe { bindings::_copy_to_iter(start.cast(), count, to) },
+        )
     }
 
-    /// Copies up to `count` bytes from byte `offset` on to byte `dest_offset` of `dest` on. Returns
-    /// how many were copied, fewer at either end.
+    /// Copies up to `count` bytes from byte `offset` on to byte `dest_offset` of `dest` on, which
+    /// is another buffer. Returns how many were copied, fewer at either end.
     ///
     /// # Context
     ///
@@ -391,8 +427,9 @@ impl PageBuffer {
         let (to, count) = dest.span(dest_offset, count);
         let (from, count) = self.span(offset, count);
         // SAFETY: Both are valid for `count` bytes.
-        unsafe { bindings::memmove(to.cast(), from.cast(), count) };
-        count
+        with_iter(bindings::ITER_SOURCE, from, count, |from| unsafe {
+            bindings::_copy_from_iter(to.cast(), count, from)
+        })
     }
 
     /// The `u64` at byte `OFFSET` of the first page, which must be aligned.
