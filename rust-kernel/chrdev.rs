@@ -170,6 +170,14 @@ impl Events {
     /// Something is wrong: `EPOLLERR`.
     pub const ERROR: Self = Self(0x0008);
 
+    /// Not an event: what is asked for is asked for exclusively, `EPOLLEXCLUSIVE`.
+    const EXCLUSIVE: u32 = 1 << 28;
+
+    /// Whether who polls for them wants to be the only one that is woken (`EPOLLEXCLUSIVE`).
+    pub fn are_exclusive(self) -> bool {
+        self.0 & Self::EXCLUSIVE != 0
+    }
+
     /// Whether some of `other` are among them.
     pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -198,11 +206,11 @@ pub struct Waiters {
     #[pin]
     pub writers: WaitQueue,
     /// Who polls a file open for reading: to be woken after [`FileOperations::poll`] can see what
-    /// there is to read.
+    /// there is to read. Exclusive pollers (`EPOLLEXCLUSIVE`) are on it only if they ask for that.
     #[pin]
     pub read_pollers: WaitQueue,
     /// Who polls a file open for writing: to be woken after [`FileOperations::poll`] can see that
-    /// there is room.
+    /// there is room. Exclusive pollers are on it only if they ask for that.
     #[pin]
     pub write_pollers: WaitQueue,
     read_signals: Signals,
@@ -461,8 +469,9 @@ pub trait FileOperations: Sized + 'static {
     }
 
     /// Says what the file is ready for. Needs [`FileOperations::waiters`]; when this is called, who
-    /// polls waits there already, for all that the file is open for. What it polls for is in
-    /// `asked`; what is answered beyond that, it does not get to see, errors excepted.
+    /// polls waits there already, for all that the file is open for, or, if it is exclusive, for
+    /// what it asks for. What it polls for is in `asked`; what is answered beyond that, it does not
+    /// get to see, errors excepted.
     ///
     /// Of a file that is open for both, two queues are polled. As with a pipe, `IOCB_CMD_POLL` of
     /// io_submit(2) refuses that with `EINVAL`.
@@ -959,15 +968,17 @@ impl<T: FileOperations> VTable<T> {
             return Events::ERROR.0;
         };
         // SAFETY: As the caller promises. Without a table nobody waits, and all is asked for.
-        let asked = unsafe { table.as_ref() }.map_or(!0, |table| table._key);
-        let asked = Events(asked & (Events::READ | Events::WRITE).0);
+        let asked = unsafe { table.as_ref() }.map_or(!Events::EXCLUSIVE, |table| table._key);
+        let asked = Events(asked & ((Events::READ | Events::WRITE).0 | Events::EXCLUSIVE));
         // By how the file is open and not by what is asked: an epoll item that is modified to ask
-        // for something else does not get to wait anywhere else.
-        for (open, queue) in [
-            (file.readable(), &waiters.read_pollers),
-            (file.writable(), &waiters.write_pollers),
+        // for something else does not get to wait anywhere else. Exclusive ones can't be modified,
+        // and must not use up a wake-up that is for the other direction.
+        let exclusive = asked.are_exclusive() && asked.intersects(Events::READ | Events::WRITE);
+        for (open, direction, queue) in [
+            (file.readable(), Events::READ, &waiters.read_pollers),
+            (file.writable(), Events::WRITE, &waiters.write_pollers),
         ] {
-            if open {
+            if open && (!exclusive || asked.intersects(direction)) {
                 // SAFETY: The file is valid, and so is the table or it is null. The queue lives
                 // until the registration is dropped, which waits for the file to be closed, which
                 // takes whoever polls it off the queue.

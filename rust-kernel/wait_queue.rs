@@ -216,14 +216,16 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes one sleeper, and all that [wait](Self::as_raw) without being exclusive, as pollers do.
+    /// Wakes one sleeper, and everything that [waits](Self::as_raw) without being exclusive, as
+    /// most pollers do. Those that are (`EPOLLEXCLUSIVE`) count as sleepers. Returns whether there
+    /// was one to wake: if so, others may be left.
     ///
     /// # Context
     ///
     /// Any but NMI; on PREEMPT_RT not hard interrupts, since the queue's lock sleeps there.
     #[inline]
-    pub fn wake_one(&self) {
-        self.wake(1);
+    pub fn wake_one(&self) -> bool {
+        self.wake(1) != 0
     }
 
     /// As [`WaitQueue::wake_one`], by who is likely to sleep soon: the one that is woken had better
@@ -248,7 +250,7 @@ impl WaitQueue {
         self.wake(0);
     }
 
-    fn wake(&self, exclusive: c_int) {
+    fn wake(&self, exclusive: c_int) -> c_int {
         // SAFETY: The queue is initialised.
         unsafe {
             bindings::__wake_up(
@@ -257,6 +259,6 @@ impl WaitQueue {
                 exclusive,
                 ptr::null_mut(),
             )
-        };
+        }
     }
 }
