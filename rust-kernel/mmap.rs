@@ -79,6 +79,8 @@ pub trait Mapping: Send + Sync + Sized + 'static {
     /// Called when an area of `len` bytes from byte `offset` of the file on has been mapped.
     ///
     /// Both are multiples of the page size. An error undoes the area, and is what `mmap` returns.
+    /// What is allocated here is allocated for the process that maps the file: it should be charged
+    /// to it (`GFP_KERNEL_ACCOUNT`).
     fn mapped(
         file: <Self::File as ForeignOwnable>::Borrowed<'_>,
         offset: u64,
@@ -337,7 +339,7 @@ impl<M: Mapping> Operations<M> {
                         fixed,
                         first,
                     },
-                    GFP_KERNEL,
+                    GFP_KERNEL_ACCOUNT,
                 )?)
             });
         match served {

@@ -132,6 +132,19 @@ fn has_user_memory() -> bool {
     !unsafe { (*task).mm }.is_null()
 }
 
+/// Whether this task is being killed. Then nothing can be faulted in any more, whether or not the
+/// memory is bad. As `fatal_signal_pending()` in C, which is inline.
+///
+/// # Context
+///
+/// Process context.
+pub fn is_being_killed() -> bool {
+    let task = current!();
+    // SAFETY: The task is the current one. Others may set the bit at any time, so it is read once.
+    let pending = unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).pending.signal.sig[0]) };
+    task.signal_pending() && pending & (1 << (bindings::SIGKILL - 1)) != 0
+}
+
 /// Whether `iter` is over user memory, and this task has none.
 ///
 /// # Safety
