@@ -31,6 +31,8 @@ mod ring;
 mod tests;
 #[path = "rust_vfifo/trace.rs"]
 mod trace;
+#[path = "rust_vfifo/turn.rs"]
+mod turn;
 #[path = "rust_vfifo/uapi.rs"]
 mod uapi;
 

@@ -12,14 +12,19 @@
 
 /**
  * struct vfifo_info - what can be mapped, and where
- * @size: in: the size of the structure that the caller has, in bytes, at least
- *	8. Out: how many of them were filled. The rest is left alone.
+ * @size: in: the size of the caller's structure, in bytes, at least 8. Out: how
+ *	many of these bytes were filled. The others are left alone.
  * @version: 1
  * @capacity: size of the data, in bytes: a power of two, at least a page
  * @data_offset: mmap() offset of the data. A mapping of 2 * @capacity bytes
  *	shows it twice in a row.
  * @producer_offset: mmap() offset of the producer page
  * @consumer_offset: mmap() offset of the consumer page
+ *
+ * Fields may be added at the end. @size decides how many of them are exchanged, so
+ * a program with a longer structure works on an older kernel, and the other way
+ * round. A field is valid if it is within the @size that comes back; set the
+ * structure to zero before the call to have a defined value for those that are not.
  */
 struct vfifo_info {
 	__u32 size;
@@ -68,13 +73,21 @@ struct vfifo_end {
 #define VFIFO_SET_MODE	_IOW('k', 2, int)
 
 /*
- * Ask what can be mapped. EINVAL if the caller's size is less than 8.
+ * Ask what can be mapped. EINVAL if the size field is less than 8.
+ *
+ * The request is recognized by its type, number and direction. Its size, which is
+ * part of the number and changes when the structure grows, may be anything from 8
+ * on (else ENOTTY): only the size field counts.
  */
 #define VFIFO_GET_INFO	_IOWR('k', 3, struct vfifo_info)
 
 /*
- * Wake whoever waits and can go on. To be called by the owner of an end who has
- * published something, and found the other end's "waiting" set.
+ * Tell the other end. To be called by the owner of an end who has published
+ * something, and found the other end's "waiting" set.
+ *
+ * It acts only for a claimed end: a claimed producer's end tells consumers, a
+ * claimed consumer's end tells producers, and only if there is something new for
+ * them. Otherwise it does nothing, and succeeds.
  */
 #define VFIFO_NOTIFY	_IO('k', 4)
 

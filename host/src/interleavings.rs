@@ -45,6 +45,11 @@ const SAY_AGAIN: usize = 10;
 /// Deciding by one look that pollers need not wait on, and by another that they are not woken.
 const ONE_DECISION: usize = 11;
 
+/// Waking one exclusive poller without saying that the others still wait.
+const EXCLUSIVE_LEFT: usize = 12;
+/// Clearing that they wait, and saying it again when one of them was woken.
+const EXCLUSIVE_GAP: usize = 13;
+
 /// Streams begin here, so that positions pass 2^64 in each of them.
 const START: u64 = u64::MAX;
 const CAPACITY: usize = 2;
@@ -157,6 +162,13 @@ impl Queue {
         let _waiting = self.waiting.lock().unwrap();
         self.woken.notify_all();
     }
+
+    /// Returns whether there was one.
+    fn wake_one_if_any(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap();
+        self.woken.notify_one();
+        *waiting > 0
+    }
 }
 
 /// A stream of numbered bytes, with all that its ends share.
@@ -165,6 +177,10 @@ struct Stream<const L: usize> {
     data: [UnsafeCell<u8>; CAPACITY],
     readers: Queue,
     writers: Queue,
+    /// All of them exclusive; [`None`] saves the orders of looking there.
+    read_pollers: Option<Queue>,
+    exclusive: AtomicBool,
+    /// None of them is.
     write_pollers: Queue,
 }
 
@@ -183,7 +199,7 @@ impl<const L: usize> Queues for ForBytes<'_, L> {
     }
 
     fn has_pollers(&self) -> bool {
-        false
+        self.0.read_pollers.as_ref().is_some_and(Queue::has_any)
     }
 
     fn is_ready(&self) -> bool {
@@ -196,7 +212,22 @@ impl<const L: usize> Queues for ForBytes<'_, L> {
         }
     }
 
-    fn wake_pollers(&self) {}
+    fn exclusive(&self) -> bool {
+        self.0.exclusive.load(Ordering::Relaxed)
+    }
+
+    fn set_exclusive(&self, exclusive: bool) {
+        self.0.exclusive.store(exclusive, Ordering::Relaxed);
+    }
+
+    fn wake_pollers(&self) -> bool {
+        let pollers = self.0.read_pollers.as_ref();
+        pollers.is_some_and(Queue::wake_one_if_any)
+    }
+
+    fn wake_all_pollers(&self) {
+        self.0.read_pollers.as_ref().unwrap().wake_all();
+    }
 }
 
 impl<const L: usize> Queues for ForRoom<'_, L> {
@@ -221,8 +252,21 @@ impl<const L: usize> Queues for ForRoom<'_, L> {
         self.0.writers.wake_one();
     }
 
-    fn wake_pollers(&self) {
+    fn exclusive(&self) -> bool {
+        false
+    }
+
+    fn set_exclusive(&self, exclusive: bool) {
+        assert!(!exclusive);
+    }
+
+    fn wake_pollers(&self) -> bool {
         self.0.write_pollers.wake_all();
+        false
+    }
+
+    fn wake_all_pollers(&self) {
+        unreachable!("none is exclusive");
     }
 }
 
@@ -250,6 +294,10 @@ impl Own {
 
 impl<const L: usize> Stream<L> {
     fn new() -> Arc<Self> {
+        Self::polled_by(None)
+    }
+
+    fn polled_by(read_pollers: Option<Queue>) -> Arc<Self> {
         Arc::new(Self {
             ring: Ring {
                 producer: LoomEnd::new(),
@@ -258,6 +306,8 @@ impl<const L: usize> Stream<L> {
             data: [UnsafeCell::new(0xff), UnsafeCell::new(0xff)],
             readers: Queue::new(),
             writers: Queue::new(),
+            read_pollers,
+            exclusive: AtomicBool::new(false),
             write_pollers: Queue::new(),
         })
     }
@@ -298,12 +348,15 @@ impl<const L: usize> Stream<L> {
 
     fn tell_consumer(&self) {
         let queues = ForBytes(self);
-        if L != SAY_AGAIN {
+        if ![SAY_AGAIN, EXCLUSIVE_LEFT, EXCLUSIVE_GAP].contains(&L) {
             return self.ring.tell_consumer(&queues);
         }
         self.ring.consumer.set_waiting(false);
         if queues.has_sleepers() {
             queues.wake_sleepers();
+        }
+        if queues.has_pollers() && queues.wake_pollers() && L == EXCLUSIVE_GAP {
+            self.ring.consumer_will_wait();
         }
     }
 
@@ -480,6 +533,52 @@ fn two_readers<const L: usize>() {
     }
 }
 
+/// Two exclusive pollers, of which a byte wakes one; each takes one byte and goes away. As many
+/// producers as there are `bytes` publish one each, all at the same time, or a mapped one all.
+fn exclusive_pollers<const L: usize>(bytes: &'static [usize]) {
+    let stream = Stream::<L>::polled_by(Some(Queue::new()));
+    let (head, tail) = [(); 2].map(|()| Arc::new(Mutex::new(Own::new()))).into();
+    let pollers = (0..2).map(|_| {
+        let (stream, tail) = (stream.clone(), tail.clone());
+        thread::spawn(move || {
+            while !stream.try_consume(&mut tail.lock().unwrap(), 1) {
+                stream.read_pollers.as_ref().unwrap().sleep_unless(|| {
+                    stream.exclusive.store(true, Ordering::Relaxed);
+                    stream.ring.consumer_will_wait();
+                    stream.ring.size(CAPACITY_U64) != Ok(0)
+                });
+            }
+        })
+    });
+    let produce = move |stream: &Stream<L>, head: &Mutex<Own>, bytes| {
+        for _ in 0..bytes {
+            assert!(stream.try_produce(&mut head.lock().unwrap(), 1));
+            if stream.ring.consumer_waits() {
+                stream.tell_consumer();
+            }
+        }
+    };
+    let mut threads: Vec<_> = pollers.collect();
+    for bytes in &bytes[1..] {
+        let (stream, head) = (stream.clone(), head.clone());
+        threads.push(thread::spawn(move || produce(&stream, &head, *bytes)));
+    }
+    produce(&stream, &head, bytes[0]);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// One producer publishes two bytes.
+fn exclusive_and_one<const L: usize>() {
+    exclusive_pollers::<L>(&[2]);
+}
+
+/// Two producers publish one byte each.
+fn exclusive_and_two<const L: usize>() {
+    exclusive_pollers::<L>(&[1, 1]);
+}
+
 /// Somebody polls until all is free. When the consumer has made it so, a writer that does not sleep
 /// takes some of the room; the consumer gives that back, too.
 fn poller_and_writer<const L: usize>() {
@@ -534,6 +633,18 @@ fn two_readers_share_one_flag() {
 }
 
 #[test]
+fn no_exclusive_poller_is_forgotten() {
+    let model = exclusive_and_one::<NOTHING>;
+    assert_eq!(explore("exclusive pollers", Some(2), model), Ok(()));
+}
+
+#[test]
+fn no_exclusive_poller_is_forgotten_by_two() {
+    let model = exclusive_and_two::<NOTHING>;
+    assert_eq!(explore("exclusive, two", Some(2), model), Ok(()));
+}
+
+#[test]
 fn poller_misses_no_room() {
     let model = poller_and_writer::<NOTHING>;
     assert_eq!(explore("poller and writer", Some(3), model), Ok(()));
@@ -561,5 +672,9 @@ needed! {
     fence_of_a_waiting_producer_is_needed: FENCE_PRODUCER_WAITS, both_sleep, Some(3) => LostWakeUp;
     looking_again_is_needed: LOOK_AGAIN, both_sleep, Some(3) => LostWakeUp;
     saying_again_that_one_waits_is_needed: SAY_AGAIN, two_readers, Some(2) => LostWakeUp;
+    saying_again_for_exclusive_pollers_is_needed:
+        EXCLUSIVE_LEFT, exclusive_and_one, Some(2) => LostWakeUp;
+    keeping_the_word_of_exclusive_pollers_is_needed:
+        EXCLUSIVE_GAP, exclusive_and_two, Some(2) => LostWakeUp;
     one_decision_about_pollers_is_needed: ONE_DECISION, poller_and_writer, Some(3) => LostWakeUp;
 }

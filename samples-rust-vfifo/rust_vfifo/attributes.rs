@@ -174,7 +174,7 @@ numbers! {
     ConsumerClaimed: c"consumer_claimed", u8, |fifo| fifo.is_claimed(Side::Consumer).into();
     BytesWritten: c"bytes_written", u64, |fifo| fifo.bytes_written();
     BytesRead: c"bytes_read", u64, |fifo| fifo.bytes_read();
-    BytesCleared: c"bytes_cleared", u64, |fifo| fifo.stats.bytes_cleared.load(Relaxed);
+    BytesCleared: c"bytes_cleared", u64, |fifo| fifo.bytes_cleared();
     Dropped: c"dropped", u64, |fifo| fifo.stats.dropped.load(Relaxed);
     ReaderSleeps: c"reader_sleeps", u64, |fifo| fifo.stats.reader_sleeps.load(Relaxed);
     WriterSleeps: c"writer_sleeps", u64, |fifo| fifo.stats.writer_sleeps.load(Relaxed);

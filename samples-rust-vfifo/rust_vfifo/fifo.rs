@@ -9,13 +9,15 @@
 //! | `reader` | consumers: reads, clearing, and taking the end away from them | copying |
 //! | `writer` | producers: writes, generation, and taking the end away from them | copying |
 //! | `geometry` | mapping against resizing | counting |
+//! | `cleared` | clearing against looking at the counts | counting |
 //!
 //! A reader and a writer run at the same time, with only the ring between them. Nobody sleeps for
-//! bytes or room with a lock held, nor takes a page fault: what user memory is not there is faulted
-//! in without the locks, and the transfer begun anew. So whoever holds a lock is soon done.
+//! bytes or room with a lock held, nor takes a page fault: if user memory is not resident, the lock
+//! is dropped, the memory faulted in, and the transfer retried. So whoever holds a lock is soon
+//! done. Attributes that anyone may read take none of the first three.
 //!
 //! Order: the control lock of [`Generator`], the `mmap_lock` of a process, `reader`, `writer`,
-//! `geometry`.
+//! `geometry`, `cleared`.
 //!
 //! Everything here runs in process context and may sleep.
 //!
@@ -26,16 +28,23 @@
 //! kernel believes of that only what the ring's checks let pass. What does not pass breaks the
 //! FIFO: everyone gets [`EIO`] until it is cleared or a claim ends.
 //!
+//! A claim belongs to the open file that was mapped. To files other than that, poll reports an
+//! error for the claimed direction, since a call would get [`EBUSY`].
+//!
 //! # Sleeping and waking
 //!
 //! A reader sleeps until there is a byte, a writer until what it must write at once fits. More than
 //! [`PIPE_BUF`] bytes need not be written at once, and such a writer sleeps until [`PIPE_BUF`] fit,
-//! so as not to be woken for crumbs.
+//! so that it is not woken for a few bytes at a time.
 //!
 //! With [`PIPE_BUF`] free, then, any sleeping writer can go on, as any reader can with a byte
 //! queued: one is woken, and who was woken and leaves something behind wakes the next. So a byte
 //! wakes one reader, not all. With less room it matters who is woken, and all writers are, provided
-//! that one of them wants so little.
+//! that one of them wants so little. One of the sleeping writers has the [`Turn`]; it sleeps on a
+//! queue of its own, and is woken when there is as much as it needs.
+//!
+//! Of pollers that are exclusive (`EPOLLEXCLUSIVE`) one is woken as well, and `waiting` stays set
+//! for the others.
 //!
 //! Whoever sleeps, polls or wants signals at an end has first set that end's `waiting`. Only if
 //! that is set does whoever publishes something look at the queues; so in a stream whose ends both
@@ -65,12 +74,19 @@ use super::{
         By,
         Whom, //
     },
+    turn::{
+        Ticket,
+        Turn, //
+    },
     uapi::{
         self,
         PIPE_BUF, //
     }, //
 };
-use core::ops::Deref;
+use core::{
+    mem,
+    ops::Deref, //
+};
 use kernel::{
     chrdev::{
         Events,
@@ -79,7 +95,10 @@ use kernel::{
     current,
     dynamic_debug::dynamic_pr_debug,
     new_mutex,
+    new_spinlock,
+    new_wait_queue,
     nofault::{
+        is_being_killed,
         without_page_faults,
         FaultIn, //
     },
@@ -103,7 +122,8 @@ use kernel::{
         barrier,
         Arc,
         ArcBorrow,
-        Mutex, //
+        Mutex,
+        SpinLock, //
     },
     wait_queue::WaitQueue, //
 };
@@ -129,8 +149,8 @@ pub(crate) fn round_capacity(bytes: u64) -> Result<u64> {
     }
 }
 
-/// How often a transfer is begun anew because user memory that was there has gone again. Then what
-/// can be had is taken.
+/// How often a transfer is retried because user memory that was resident has gone again. Then it
+/// goes through a page of the kernel's.
 const ATTEMPTS: usize = 8;
 
 /// How many bytes are copied before that is published. Otherwise a transfer as large as the buffer
@@ -182,6 +202,17 @@ impl Side {
             Side::Producer => "producer",
             Side::Consumer => "consumer",
         }
+    }
+}
+
+/// Which open file, among those that are open at the same time. Never zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId(usize);
+
+impl FileId {
+    /// That of the file whose private data this is.
+    pub(crate) fn of<T>(private: &T) -> Self {
+        Self(core::ptr::from_ref(private).addr())
     }
 }
 
@@ -245,8 +276,6 @@ impl Memory for Pages {
 
 /// Numbers for people who debug, each since the module was loaded.
 pub(crate) struct Stats {
-    /// Bytes forgotten by clearing.
-    pub(crate) bytes_cleared: Atomic<u64>,
     /// Generated messages that were not written: they did not fit, or the end was claimed, or the
     /// FIFO broken.
     pub(crate) dropped: Atomic<u64>,
@@ -263,7 +292,6 @@ pub(crate) struct Stats {
 impl Stats {
     fn new() -> Self {
         Self {
-            bytes_cleared: Atomic::new(0),
             dropped: Atomic::new(0),
             reader_sleeps: Atomic::new(0),
             writer_sleeps: Atomic::new(0),
@@ -357,11 +385,26 @@ pub(crate) struct Fifo {
     writer: Apart<Mutex<End>>,
     #[pin]
     geometry: Mutex<Geometry>,
-    // Each changed with the end's lock held.
-    producer_claimed: Atomic<bool>,
-    consumer_claimed: Atomic<bool>,
+    // The open file whose claim it is, or zero. Each changed with the end's lock held.
+    producer_owner: Atomic<usize>,
+    consumer_owner: Atomic<usize>,
     broken: Atomic<bool>,
-    // Sleeping writers that may fit in less than `PIPE_BUF`.
+    // Bytes forgotten by clearing. Held while `tail` moves past them, so that both are one change.
+    #[pin]
+    cleared: SpinLock<u64>,
+    // The positions of claimed ends that were last told to the other end, by `notify()`.
+    head_told: Atomic<u64>,
+    tail_told: Atomic<u64>,
+    turn: Turn,
+    // Exclusive pollers may be waiting for bytes, or for room.
+    exclusive_readers: Atomic<bool>,
+    exclusive_writers: Atomic<bool>,
+    // Where the writer sleeps whose turn it is.
+    #[pin]
+    next_writer: WaitQueue,
+    // Writers sleep and none has the turn: whoever writes without having slept is to offer it.
+    turn_unclaimed: Atomic<bool>,
+    // Other sleeping writers that may fit in less than `PIPE_BUF`.
     small_writers: Atomic<u32>,
     /// Who sleeps, polls, or wants signals.
     pub(crate) waiters: Arc<Waiters>,
@@ -371,7 +414,7 @@ pub(crate) struct Fifo {
 
 fn allocate(capacity: u64) -> Result<Arc<PageBuffer>> {
     let pages = usize::try_from(capacity)? / PAGE_SIZE;
-    Ok(Arc::new(PageBuffer::new(pages)?, GFP_KERNEL)?)
+    Ok(Arc::new(PageBuffer::new(pages)?, GFP_KERNEL_ACCOUNT)?)
 }
 
 impl Fifo {
@@ -393,9 +436,17 @@ impl Fifo {
                 reader <- Apart::new(new_mutex!(End::new(buffer.clone()), "Fifo::reader")),
                 writer <- Apart::new(new_mutex!(End::new(buffer.clone()), "Fifo::writer")),
                 geometry <- new_mutex!(Geometry { buffer, mapped: 0 }, "Fifo::geometry"),
-                producer_claimed: Atomic::new(false),
-                consumer_claimed: Atomic::new(false),
+                producer_owner: Atomic::new(0),
+                consumer_owner: Atomic::new(0),
                 broken: Atomic::new(false),
+                cleared <- new_spinlock!(0, "Fifo::cleared"),
+                head_told: Atomic::new(0),
+                tail_told: Atomic::new(0),
+                turn: Turn::new(),
+                exclusive_readers: Atomic::new(false),
+                exclusive_writers: Atomic::new(false),
+                next_writer <- new_wait_queue!("Fifo::next_writer"),
+                turn_unclaimed: Atomic::new(false),
                 small_writers: Atomic::new(0),
                 stats: Stats::new(),
             }),
@@ -422,24 +473,30 @@ impl Fifo {
 
     /// The number of bytes ever consumed, and not cleared.
     pub(crate) fn bytes_read(&self) -> u64 {
-        // Clearing is one change only with the lock held.
-        let _end = self.reader.lock();
-        self.ring
-            .consumer
-            .load_acquire()
-            .wrapping_sub(self.stats.bytes_cleared.load(Relaxed))
+        let cleared = self.cleared.lock();
+        self.ring.consumer.load_acquire().wrapping_sub(*cleared)
     }
 
-    fn claimed_flag(&self, side: Side) -> &Atomic<bool> {
+    /// The number of bytes forgotten by clearing.
+    pub(crate) fn bytes_cleared(&self) -> u64 {
+        *self.cleared.lock()
+    }
+
+    fn owner(&self, side: Side) -> &Atomic<usize> {
         match side {
-            Side::Producer => &self.producer_claimed,
-            Side::Consumer => &self.consumer_claimed,
+            Side::Producer => &self.producer_owner,
+            Side::Consumer => &self.consumer_owner,
         }
     }
 
     /// Whether there is a [`Claim`] on an end.
     pub(crate) fn is_claimed(&self, side: Side) -> bool {
-        self.claimed_flag(side).load(Relaxed)
+        self.owner(side).load(Relaxed) != 0
+    }
+
+    /// Whether there is a [`Claim`] on an end that is not of `file`.
+    fn is_claimed_by_another(&self, side: Side, file: FileId) -> bool {
+        ![0, file.0].contains(&self.owner(side).load(Relaxed))
     }
 
     fn is_broken(&self) -> bool {
@@ -466,12 +523,29 @@ impl Fifo {
         self.ring.producer.load_acquire() != self.ring.consumer.load_acquire()
     }
 
-    fn has_room(&self, needed: u64) -> bool {
-        match self.queued() {
-            Ok(queued) => self.capacity().saturating_sub(queued) >= needed,
-            // There is something to tell.
-            Err(Broken) => true,
+    /// How many of the bytes that are not `queued` may be filled by a writer whose turn it is not,
+    /// or by the owner of the end, for whom there are no turns.
+    fn room(&self, queued: u64) -> u64 {
+        let free = self.capacity().saturating_sub(queued);
+        if self.is_claimed(Side::Producer) {
+            return free;
         }
+        self.turn
+            .left_for_others(self.ring.producer.load_acquire(), free)
+    }
+
+    /// Whether there is room for `needed` bytes of a writer whose turn it is not.
+    fn has_room(&self, needed: u64) -> bool {
+        // If positions make no sense there is something to tell.
+        self.queued()
+            .map_or(true, |queued| self.room(queued) >= needed)
+    }
+
+    /// Whether there is room for `needed` bytes of the writer whose turn it is.
+    fn has_free(&self, needed: u64) -> bool {
+        self.queued().map_or(true, |queued| {
+            self.capacity().saturating_sub(queued) >= needed
+        })
     }
 
     /// The room that those who poll are told of: that of an atomic write. The owner of a claim
@@ -519,20 +593,26 @@ impl Fifo {
         );
         self.stats.position_errors.fetch_add(1, Relaxed);
         self.broken.store(true, Relaxed);
-        self.wake_everyone();
+        self.wake_everyone(None);
+        for side in [Side::Producer, Side::Consumer] {
+            self.signal_all(side);
+        }
         EIO
     }
 
-    /// To be called when all that sleep or poll are to look again.
-    fn wake_everyone(&self) {
+    /// To be called when all that sleep or poll are to look again, at one end or both.
+    fn wake_everyone(&self, at: Option<Side>) {
         let waiters = &self.waiters;
         for (queue, side, whom) in [
             (&waiters.readers, Side::Consumer, Whom::All),
             (&waiters.writers, Side::Producer, Whom::All),
+            (&self.next_writer, Side::Producer, Whom::One),
             (&waiters.read_pollers, Side::Consumer, Whom::Pollers),
             (&waiters.write_pollers, Side::Producer, Whom::Pollers),
         ] {
-            self.wake_queue(queue, side, whom);
+            if at.is_none_or(|at| at == side) {
+                self.wake_queue(queue, side, whom);
+            }
         }
     }
 
@@ -588,7 +668,7 @@ impl Fifo {
     /// As [`Fifo::pass_bytes_on`], for writers and room.
     #[inline]
     fn pass_room_on(&self) {
-        if self.ring.producer.is_waiting() && self.waiters.writers.has_sleepers() {
+        if self.ring.producer.is_waiting() && self.has_sleeping_writers() {
             self.wake_writers();
         }
     }
@@ -596,10 +676,16 @@ impl Fifo {
     /// The same by a writer that did not sleep. One that was woken may find less room than it needs
     /// because of this one, and sleep on, when there is enough for another that wants less. If none
     /// wants less than [`PIPE_BUF`] there is nothing to pass on.
+    ///
+    /// And such a writer is what the turn is a limit for: if nobody has it, one that sleeps is to
+    /// take it now.
     #[inline]
-    fn pass_crumbs_on(&self) {
+    fn heed_sleepers(&self) {
         if self.small_writers.load(Relaxed) > 0 {
             self.pass_room_on();
+        }
+        if self.turn_unclaimed.load(Relaxed) {
+            self.offer_turn();
         }
     }
 
@@ -610,60 +696,90 @@ impl Fifo {
         }
     }
 
+    fn has_sleeping_writers(&self) -> bool {
+        self.next_writer.has_sleepers() || self.waiters.writers.has_sleepers()
+    }
+
     fn wake_writers(&self) {
-        if self.has_room(PIPE_BUF) {
+        let first = self.turn.needed().filter(|&needed| self.has_free(needed));
+        if first.is_some() {
+            trace::wake(self.index, Side::Producer, Whom::One);
+            self.next_writer.wake_one_sync();
+        }
+        if !self.waiters.writers.has_sleepers() {
+            return;
+        }
+        let first = first.unwrap_or(0);
+        if self.has_room(first + PIPE_BUF) {
             trace::wake(self.index, Side::Producer, Whom::One);
             self.waiters.writers.wake_one_sync();
-        } else if self.small_writers.load(Relaxed) > 0 && self.has_room(1) {
+        } else if self.small_writers.load(Relaxed) > 0 && self.has_room(first + 1) {
             trace::wake(self.index, Side::Producer, Whom::All);
             self.waiters.writers.wake_all();
         }
     }
 
     /// Moves as many queued bytes to `to` as fit, and returns how many; sleeps while there are
-    /// none, unless `nonblocking`.
+    /// none, unless `nonblocking`, which is asked each time it would sleep.
     ///
     /// # Errors
     ///
     /// [`EAGAIN`], [`ERESTARTSYS`]; [`EFAULT`] if not one byte could be copied, and then none is
-    /// lost; [`EBUSY`] if the consumer's end is claimed, [`EIO`] if the FIFO is broken.
+    /// lost; [`EBUSY`] if the consumer's end is claimed, [`EIO`] if the FIFO is broken; [`ENOMEM`].
     #[inline]
     pub(crate) fn read(
         &self,
         to: &mut impl MoveTo,
-        nonblocking: impl FnOnce() -> bool,
+        nonblocking: impl Fn() -> bool,
     ) -> Result<usize> {
         let len = to.remaining();
         if len == 0 {
             return Ok(0);
         }
         if len > AT_ONCE {
-            return self.read_large(to, len, nonblocking());
+            return self.read_large(to, nonblocking);
         }
-        match self.read_once::<true, _>(to, len, false) {
+        match self.read_once::<true, _>(to, len) {
             Step::Moved(done) => {
                 self.room_came();
                 Ok(done)
             }
-            step => self.read_on(to, step, nonblocking()),
+            step => self.read_on(to, step, nonblocking),
         }
     }
 
-    /// A read of `len` bytes, more than [`AT_ONCE`], which need not all be queued.
+    /// A read of more than [`AT_ONCE`] bytes, which need not all be queued.
     #[cold]
-    fn read_large(&self, to: &mut impl MoveTo, len: usize, nonblocking: bool) -> Result<usize> {
-        let queued = self.size().min(len as u64) as usize;
-        let step = if queued > AT_ONCE && to.fault_in(queued) == 0 {
-            self.read_much(to)
-        } else {
-            self.read_again(to, len, false)
-        };
+    fn read_large(&self, to: &mut impl MoveTo, nonblocking: impl Fn() -> bool) -> Result<usize> {
+        let step = self.read_step(to, false);
         self.read_on(to, step, nonblocking)
+    }
+
+    /// Moves what is queued, [`AT_ONCE`] bytes at a time. May fault memory in; a reader that
+    /// `slept` has another one go on first.
+    fn read_step(&self, to: &mut impl MoveTo, slept: bool) -> Step {
+        let len = to.remaining();
+        let queued = self.size().min(len as u64) as usize;
+        if queued > AT_ONCE {
+            if slept {
+                self.pass_bytes_on();
+            }
+            let resident = queued.saturating_sub(to.fault_in(queued));
+            if resident > AT_ONCE {
+                return self.read_much(to, resident);
+            }
+        }
+        self.read_again(to, len.min(AT_ONCE))
     }
 
     /// Goes on with a read that is not done with its first `step`.
     #[cold]
-    fn read_on(&self, to: &mut impl MoveTo, mut step: Step, nonblocking: bool) -> Result<usize> {
+    fn read_on(
+        &self,
+        to: &mut impl MoveTo,
+        mut step: Step,
+        nonblocking: impl Fn() -> bool,
+    ) -> Result<usize> {
         let mut slept = false;
         let result = loop {
             if let Step::Missing(wanted) = step {
@@ -681,17 +797,25 @@ impl Fifo {
                 Step::Failed(error) => break Err(error),
                 Step::NotYet | Step::Missing(_) => {}
             }
-            if nonblocking {
-                return Err(EAGAIN);
+            if nonblocking() {
+                break Err(EAGAIN);
             }
             self.stats.reader_sleeps.fetch_add(1, Relaxed);
             trace::sleep(self.index, Side::Consumer, 1);
-            self.waiters.readers.wait_announced_interruptible(
+            let woken = self.waiters.readers.wait_announced_interruptible(
                 || self.ring.consumer_will_wait(),
                 || self.has_bytes() || self.is_out_of_order(Side::Consumer),
-            )?;
+            );
+            if let Err(error) = woken {
+                break Err(error);
+            }
             slept = true;
-            step = self.read_again(to, to.remaining(), false);
+            let len = to.remaining();
+            step = if len > AT_ONCE {
+                self.read_step(to, slept)
+            } else {
+                self.read_again(to, len)
+            };
         };
         if slept {
             self.pass_bytes_on();
@@ -699,67 +823,133 @@ impl Fifo {
         result
     }
 
-    /// Reads to user memory of which not all of the first `wanted` bytes were there. It can go on,
-    /// so signals are not looked at: for io_uring one may seem to be pending that is none.
+    /// Reads to user memory of which not all of the first `wanted` bytes were resident. It can go
+    /// on, so signals are not looked at: for io_uring one may seem to be pending that is none.
     fn read_after_faults(&self, to: &mut impl MoveTo, mut wanted: usize) -> Step {
-        for attempt in 1..=ATTEMPTS {
-            let reachable = wanted.saturating_sub(to.fault_in(wanted));
-            if reachable == 0 {
-                break;
+        for _ in 0..ATTEMPTS {
+            let resident = wanted.saturating_sub(to.fault_in(wanted));
+            if resident == 0 {
+                return Step::Failed(EFAULT);
             }
-            match self.read_again(to, reachable, attempt == ATTEMPTS) {
+            match self.read_again(to, resident) {
                 Step::Missing(again) => wanted = again,
                 step => return step,
             }
         }
-        Step::Failed(EFAULT)
+        self.read_through_kernel(to, wanted)
+    }
+
+    /// Reads at most the first `wanted` bytes of user memory that does not stay resident, or only
+    /// seems to be: by way of a page of the kernel's, with page faults enabled and no lock held.
+    /// That decides whether the memory is bad.
+    ///
+    /// The bytes stay queued until they have been copied. If another reader takes them meanwhile,
+    /// this one tries those that come after.
+    fn read_through_kernel(&self, to: &mut impl MoveTo, wanted: usize) -> Step {
+        let page = match PageBuffer::new(1) {
+            Ok(page) => page,
+            Err(error) => return Step::Failed(error),
+        };
+        let most = wanted.min(page.len());
+        for _ in 0..ATTEMPTS {
+            let mut guard = self.reader.lock();
+            let end = &mut *guard;
+            let queued = match self.queued_now(end) {
+                Ok(0) => return Step::NotYet,
+                Ok(queued) => queued.min(most as u64) as usize,
+                Err(error) => return Step::Failed(error),
+            };
+            let position = end.cursor.position;
+            let mut peeked = 0;
+            end.copy(queued, |buffer, piece| {
+                let count = buffer.copy_to(piece.offset, piece.len, &page, peeked);
+                peeked += count;
+                count
+            });
+            drop(guard);
+
+            let step = to.attempt(|to| {
+                let done = to.copy_from_buffer(&page, 0, peeked);
+                if done == 0 {
+                    return Some(Step::Failed(EFAULT));
+                }
+                let mut guard = self.reader.lock();
+                let end = &mut *guard;
+                if let Err(error) = self.check_order(end) {
+                    return Some(Step::Failed(error));
+                }
+                (end.cursor.position == position).then(|| {
+                    self.took(end, done);
+                    Step::Moved(done)
+                })
+            });
+            if let Some(step) = step {
+                return step;
+            }
+        }
+        // Each time others got on. It goes on, too, but must end if it is told to.
+        match is_being_killed() {
+            true => Step::Failed(ERESTARTSYS),
+            false => Step::NotYet,
+        }
     }
 
     #[inline(never)]
-    fn read_again(&self, to: &mut impl MoveTo, most: usize, partly: bool) -> Step {
-        self.read_once::<false, _>(to, most, partly)
+    fn read_again(&self, to: &mut impl MoveTo, most: usize) -> Step {
+        self.read_once::<false, _>(to, most)
     }
 
-    /// Moves queued bytes to at most the first `most` of `to`. If not all memory is there for what
-    /// can be moved nothing is, unless `partly`.
+    /// Moves queued bytes to at most the first `most` of `to`. If not all memory is resident for
+    /// what can be moved nothing is.
     ///
     /// `FIRST` makes what is called within it another function for each of its two callers, so that
     /// the compiler finds one call of each, and inlines it: 30 instructions less.
     #[inline(always)]
-    fn read_once<const FIRST: bool, To: MoveTo>(
-        &self,
-        to: &mut To,
-        most: usize,
-        partly: bool,
-    ) -> Step {
+    fn read_once<const FIRST: bool, To: MoveTo>(&self, to: &mut To, most: usize) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
-        if let Err(error) = self.check_order(end) {
-            return Step::Failed(error);
-        }
-        let queued = match self.ring.used_now(&mut end.cursor) {
+        let queued = match self.queued_now(end) {
             Ok(0) => return Step::NotYet,
             Ok(queued) => queued,
-            Err(Broken) => return Step::Failed(self.found_broken()),
+            Err(error) => return Step::Failed(error),
         };
 
         // Fits, as it is no more than `most`.
         let wanted = queued.min(most as u64) as usize;
-        match self.take::<FIRST, _>(end, to, wanted, partly) {
+        match self.take::<FIRST, _>(end, to, wanted) {
             Some(done) => Step::Moved(done),
             None => Step::Missing(wanted),
         }
     }
 
-    /// Moves `wanted` bytes, of which as many are queued, to `to`. If not all memory is there
-    /// nothing is moved, unless `partly`. `FIRST` is as for [`Fifo::read_once`].
+    /// How many bytes are queued for a reader that holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fifo::check_order`].
+    #[inline(always)]
+    fn queued_now(&self, end: &mut End) -> Result<u64> {
+        self.check_order(end)?;
+        self.ring
+            .used_now(&mut end.cursor)
+            .map_err(|_| self.found_broken())
+    }
+
+    /// Gives back the room of `done` bytes that were copied.
+    #[inline(always)]
+    fn took(&self, end: &mut End, done: usize) {
+        trace::consume(self.index, end.cursor.position, done as u64, By::Read);
+        self.ring.consume(&mut end.cursor, done as u64);
+    }
+
+    /// Moves `wanted` bytes, of which as many are queued, to `to`. If not all memory is resident
+    /// nothing is moved. `FIRST` is as for [`Fifo::read_once`].
     #[inline(always)]
     fn take<const FIRST: bool, To: MoveTo>(
         &self,
         end: &mut End,
         to: &mut To,
         wanted: usize,
-        partly: bool,
     ) -> Option<usize> {
         let done = to.attempt(|to| {
             let done = without_page_faults(|| {
@@ -767,25 +957,24 @@ impl Fifo {
                     to.copy_from_buffer(buffer, piece.offset, piece.len)
                 })
             });
-            (done == wanted || (partly && done > 0)).then_some(done)
+            (done == wanted).then_some(done)
         })?;
-        trace::consume(self.index, end.cursor.position, done as u64, By::Read);
-        self.ring.consume(&mut end.cursor, done as u64);
+        self.took(end, done);
         Some(done)
     }
 
-    /// Moves as many queued bytes to `to` as fit, [`AT_ONCE`] at a time, with the lock held
-    /// throughout, so that other readers have none of them. So no more often than the capacity
+    /// Moves queued bytes to at most the first `most` of `to`, [`AT_ONCE`] at a time, with the lock
+    /// held throughout, so that other readers have none of them. So no more often than the capacity
     /// takes, however many come meanwhile, and however few at a time: others wait. Ends early where
-    /// memory is missing: for what was queued before, the caller has seen that it was there.
-    fn read_much(&self, to: &mut impl MoveTo) -> Step {
+    /// memory is missing: the caller has seen that the first `most` bytes were resident.
+    fn read_much(&self, to: &mut impl MoveTo, most: usize) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
         if let Err(error) = self.check_order(end) {
             return Step::Failed(error);
         }
-        // Fits, as it is no more than remains.
-        let most = end.cursor.capacity.min(to.remaining() as u64) as usize;
+        // Fits, as it is no more than `most`.
+        let most = end.cursor.capacity.min(most as u64) as usize;
         let mut total = 0;
         for _ in 0..most.div_ceil(AT_ONCE) {
             if total > 0 {
@@ -799,7 +988,7 @@ impl Fifo {
                 Err(Broken) => return Step::Failed(self.found_broken()),
             };
             let wanted = queued.min(most - total);
-            match self.take::<false, _>(end, to, wanted, false) {
+            match self.take::<false, _>(end, to, wanted) {
                 Some(done) => total += done,
                 None if total > 0 => break,
                 None => return Step::Missing(wanted),
@@ -814,29 +1003,31 @@ impl Fifo {
     /// Moves all of `from` into the queue, and returns how many bytes that was.
     ///
     /// Up to [`PIPE_BUF`] bytes go in at once or not at all. More may be mixed with those of other
-    /// writers. While there is no room this sleeps, unless `nonblocking`: then it leaves off.
+    /// writers. While there is no room this sleeps, unless `nonblocking`, which is asked each time
+    /// it would sleep: then it leaves off.
     ///
     /// # Errors
     ///
     /// What ends it early (a signal, a fault, no room, a claim) is an error only if nothing was
-    /// moved: [`EAGAIN`], [`ERESTARTSYS`], [`EFAULT`], [`EBUSY`], [`EIO`].
+    /// moved: [`EAGAIN`], [`ERESTARTSYS`], [`EFAULT`], [`EBUSY`], [`EIO`], [`ENOMEM`].
     #[inline]
     pub(crate) fn write(
         &self,
         from: &mut impl MoveFrom,
-        nonblocking: impl FnOnce() -> bool,
+        nonblocking: impl Fn() -> bool,
     ) -> Result<usize> {
         let len = from.remaining();
         if len == 0 {
             return Ok(0);
         }
-        match self.write_once::<true, _>(from, needed(len), len.min(AT_ONCE), false) {
+        let first = self.write_once::<true, _>(from, needed(len), len.min(AT_ONCE), &Ticket::NONE);
+        match first {
             Step::Moved(done) if done == len => {
                 self.bytes_came();
-                self.pass_crumbs_on();
+                self.heed_sleepers();
                 Ok(len)
             }
-            step => self.write_on(from, len, step, nonblocking()),
+            step => self.write_on(from, len, step, nonblocking),
         }
     }
 
@@ -847,16 +1038,18 @@ impl Fifo {
         from: &mut impl MoveFrom,
         len: usize,
         mut step: Step,
-        nonblocking: bool,
+        nonblocking: impl Fn() -> bool,
     ) -> Result<usize> {
         let atomic = len as u64 <= PIPE_BUF;
         let needed = needed(len);
+        let mut ticket = Ticket::NONE;
         let mut total = 0;
         // What could have been moved since signals were looked at.
         let mut unlooked = 0;
         let result = loop {
             if let Step::Missing(wanted) = step {
                 // That may take any time, and others can go on meanwhile.
+                self.give_up_turn(&ticket);
                 self.pass_room_on();
                 step = self.write_after_faults(from, needed, wanted);
             }
@@ -865,6 +1058,9 @@ impl Fifo {
                     total += done;
                     // Not what was moved, which the owner of the other end may keep small.
                     unlooked += AT_ONCE;
+                    // It has been served, and queues up behind the others for the rest.
+                    self.give_up_turn(&ticket);
+                    ticket = Ticket::NONE;
                     self.bytes_came();
                     if from.remaining() == 0 {
                         break Ok(());
@@ -885,17 +1081,18 @@ impl Fifo {
                 }
                 Step::Failed(error) => break Err(error),
                 Step::NotYet | Step::Missing(_) => {
-                    if nonblocking {
+                    if nonblocking() {
                         break Err(EAGAIN);
                     }
                     let room = if atomic { needed } else { PIPE_BUF };
-                    if let Err(error) = self.wait_for_room(room) {
+                    if let Err(error) = self.wait_for_room(&mut ticket, room) {
                         break Err(error);
                     }
                 }
             }
-            step = self.write_again(from, needed, from.remaining().min(AT_ONCE), false);
+            step = self.write_again(from, needed, from.remaining().min(AT_ONCE), &ticket);
         };
+        self.give_up_turn(&ticket);
         self.pass_room_on();
         match result {
             Err(error) if total == 0 => Err(error),
@@ -903,42 +1100,180 @@ impl Fifo {
         }
     }
 
-    /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`].
+    /// Gives the turn up, if the writer with this ticket has it. If that held others back, they may
+    /// go on now: that is news for all who wait for room. Nobody is woken just to take the turn:
+    /// those who sleep go on in their order as room comes, and only need it when somebody comes who
+    /// has not slept.
+    fn give_up_turn(&self, ticket: &Ticket) {
+        // Also if it was woken to take it, and did not.
+        self.turn_unclaimed.store(true, Relaxed);
+        let Some(limit) = self.turn.give_up(ticket) else {
+            return;
+        };
+        // After the fence: a consumer that gave room back before saw the turn as taken, and told
+        // nobody; this sees that room. If it gives room back later, it tells them itself.
+        let held_back = self.queued().map_or(true, |queued| {
+            let free = self.capacity().saturating_sub(queued);
+            limit.held_back(self.ring.producer.load_acquire(), free, PIPE_BUF)
+        });
+        if held_back {
+            self.room_came();
+        }
+    }
+
+    /// Has a writer that sleeps, the first of the queue, take the turn, unless somebody has it. The
+    /// limit holds at once. Whoever is woken takes the turn or gives it up.
     #[cold]
-    fn wait_for_room(&self, needed: u64) -> Result {
+    fn offer_turn(&self) {
+        self.turn_unclaimed.store(false, Relaxed);
+        let writers = &self.waiters.writers;
+        if !writers.has_sleepers() {
+            return;
+        }
+        let end = self.writer.lock();
+        let reserved = !end.claimed && self.turn.reserve(end.cursor.position, end.cursor.capacity);
+        drop(end);
+        if reserved {
+            trace::wake(self.index, Side::Producer, Whom::One);
+            if !writers.wake_one() {
+                self.turn.unreserve();
+            }
+        }
+    }
+
+    /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`], or the turn is to be taken or has
+    /// been lost.
+    #[cold]
+    fn wait_for_room(&self, ticket: &mut Ticket, needed: u64) -> Result {
+        let writers = &self.waiters.writers;
+        let end = self.writer.lock();
+        // Those who sleep without the turn came before.
+        let is_first = !ticket.is_none() || !writers.has_sleepers();
+        let has_turn = !end.claimed
+            && self.turn.take(
+                ticket,
+                is_first,
+                end.cursor.position,
+                end.cursor.capacity,
+                needed,
+            );
+        drop(end);
+
         self.stats.writer_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Producer, needed);
-        let sleep = || {
-            self.waiters.writers.wait_announced_interruptible(
-                || self.ring.producer_will_wait(),
-                || self.has_room(needed) || self.is_out_of_order(Side::Producer),
-            )
-        };
-        if needed == PIPE_BUF {
-            return sleep();
+        let announce = || self.ring.producer_will_wait();
+        if has_turn {
+            // One that had it before sleeps with the others from now on.
+            self.wake_queue(&self.next_writer, Side::Producer, Whom::One);
+            let result = self.next_writer.wait_announced_interruptible(announce, || {
+                self.has_free(needed)
+                    || !self.turn.is_of(ticket)
+                    || self.is_out_of_order(Side::Producer)
+            });
+            // Then it may have been woken for room that is for the one who took the turn over.
+            if !self.turn.is_of(ticket) {
+                self.pass_room_on();
+            }
+            return result;
         }
+        if !is_first {
+            self.offer_turn();
+        }
+
         // The fence between this and the look at the room is in the wait, that between room and
         // the look at this is in `room_came()`.
-        self.small_writers.fetch_add(1, Relaxed);
-        let result = sleep();
-        self.small_writers.fetch_sub(1, Relaxed);
+        let small = needed < PIPE_BUF;
+        if small {
+            self.small_writers.fetch_add(1, Relaxed);
+        }
+        let mut has_looked = false;
+        let result = writers.wait_announced_interruptible(announce, || {
+            // The first look is before it sleeps. Then the turn, if nobody has it or it is
+            // reserved, is for one that came before. A writer that was woken takes it.
+            let was_woken = mem::replace(&mut has_looked, true);
+            if self.has_room(needed)
+                || (was_woken && self.turn.is_of_a_newer(ticket))
+                || self.is_out_of_order(Side::Producer)
+            {
+                return true;
+            }
+            let is_free = !self.turn.is_taken();
+            if is_free && !was_woken {
+                self.turn_unclaimed.store(true, Relaxed);
+            }
+            is_free && was_woken
+        });
+        if small {
+            self.small_writers.fetch_sub(1, Relaxed);
+        }
         result
     }
 
-    /// Writes from user memory of which not all of the first `wanted` bytes were there. As
+    /// Writes from user memory of which not all of the first `wanted` bytes were resident. As
     /// [`Fifo::read_after_faults`].
     fn write_after_faults(&self, from: &mut impl MoveFrom, needed: u64, mut wanted: usize) -> Step {
-        for attempt in 1..=ATTEMPTS {
-            let reachable = wanted.saturating_sub(from.fault_in(wanted));
-            if reachable == 0 {
-                break;
+        for _ in 0..ATTEMPTS {
+            let resident = wanted.saturating_sub(from.fault_in(wanted));
+            // A writer that is being killed must not leave the first part of what it wrote.
+            if resident < wanted && is_being_killed() {
+                return Step::Failed(ERESTARTSYS);
             }
-            match self.write_again(from, needed, reachable, attempt == ATTEMPTS) {
+            if resident == 0 {
+                return Step::Failed(EFAULT);
+            }
+            match self.write_again(from, needed, resident, &Ticket::NONE) {
                 Step::Missing(again) => wanted = again,
                 step => return step,
             }
         }
-        Step::Failed(EFAULT)
+        self.write_through_kernel(from, needed, wanted)
+    }
+
+    /// Writes at most the first `wanted` bytes of user memory that does not stay resident, or only
+    /// seems to be. As [`Fifo::read_through_kernel`].
+    fn write_through_kernel(&self, from: &mut impl MoveFrom, needed: u64, wanted: usize) -> Step {
+        const { assert!(PAGE_SIZE as u64 >= PIPE_BUF) };
+        let page = match PageBuffer::new(1) {
+            Ok(page) => page,
+            Err(error) => return Step::Failed(error),
+        };
+        let mut most = wanted.min(page.len());
+        loop {
+            let mut room = 0;
+            let step = from.attempt(|from| {
+                let there = from.copy_to_buffer(&page, 0, most);
+                if there < most && is_being_killed() {
+                    return Some(Step::Failed(ERESTARTSYS));
+                }
+                if there == 0 {
+                    return Some(Step::Failed(EFAULT));
+                }
+                let mut guard = self.writer.lock();
+                let end = &mut *guard;
+                room = match self.free_now(end, &Ticket::NONE) {
+                    Ok(free) => free,
+                    Err(error) => return Some(Step::Failed(error)),
+                };
+                // What was copied and does not fit must not be left behind.
+                if room < needed || room < there as u64 {
+                    return None;
+                }
+                let mut copied = 0;
+                end.copy(there, |buffer, piece| {
+                    let count = page.copy_to(copied, piece.len, buffer, piece.offset);
+                    copied += count;
+                    count
+                });
+                self.put(end, copied);
+                Some(Step::Moved(copied))
+            });
+            match step {
+                Some(step) => return step,
+                None if room < needed => return Step::NotYet,
+                // Less each time.
+                None => most = room as usize,
+            }
+        }
     }
 
     #[inline(never)]
@@ -947,13 +1282,14 @@ impl Fifo {
         from: &mut impl MoveFrom,
         needed: u64,
         most: usize,
-        partly: bool,
+        ticket: &Ticket,
     ) -> Step {
-        self.write_once::<false, _>(from, needed, most, partly)
+        self.write_once::<false, _>(from, needed, most, ticket)
     }
 
     /// Moves at most the first `most` bytes of `from` into the queue, if there is room for
-    /// `needed`. If not all memory is there for what can be moved nothing is, unless `partly`.
+    /// `needed`, for the writer with this ticket. If not all memory is resident for what can be
+    /// moved nothing is.
     ///
     /// `FIRST` is as for [`Fifo::read_once`].
     #[inline(always)]
@@ -962,17 +1298,14 @@ impl Fifo {
         from: &mut From,
         needed: u64,
         most: usize,
-        partly: bool,
+        ticket: &Ticket,
     ) -> Step {
         let mut guard = self.writer.lock();
         let end = &mut *guard;
-        if let Err(error) = self.check_order(end) {
-            return Step::Failed(error);
-        }
-        let free = match self.ring.free_now(&mut end.cursor) {
+        let free = match self.free_now(end, ticket) {
             Ok(free) if free < needed => return Step::NotYet,
             Ok(free) => free,
-            Err(Broken) => return Step::Failed(self.found_broken()),
+            Err(error) => return Step::Failed(error),
         };
 
         // Fits, as it is no more than `most`.
@@ -983,14 +1316,46 @@ impl Fifo {
                     from.copy_to_buffer(buffer, piece.offset, piece.len)
                 })
             });
-            (done == wanted || (partly && done as u64 >= needed)).then_some(done)
+            (done == wanted).then_some(done)
         });
         let Some(done) = copied else {
             return Step::Missing(wanted);
         };
+        self.put(end, done);
+        Step::Moved(done)
+    }
+
+    /// How many bytes are free for a writer that holds the lock and has this ticket.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fifo::check_order`].
+    #[inline(always)]
+    fn free_now(&self, end: &mut End, ticket: &Ticket) -> Result<u64> {
+        self.check_order(end)?;
+        let free = self
+            .ring
+            .free_now(&mut end.cursor)
+            .map_err(|_| self.found_broken())?;
+        if self.turn.is_taken() {
+            return Ok(self.free_beside_turn(end, free, ticket));
+        }
+        Ok(free)
+    }
+
+    #[cold]
+    fn free_beside_turn(&self, end: &End, free: u64, ticket: &Ticket) -> u64 {
+        if self.turn.is_of(ticket) {
+            return free;
+        }
+        self.turn.left_for_others(end.cursor.position, free)
+    }
+
+    /// Publishes `done` bytes that were copied.
+    #[inline(always)]
+    fn put(&self, end: &mut End, done: usize) {
         trace::produce(self.index, end.cursor.position, done as u64, By::Write);
         self.ring.produce(&mut end.cursor, done as u64);
-        Step::Moved(done)
     }
 
     /// Puts all of `message` into the queue if it fits and the producer's end is not claimed, else
@@ -999,13 +1364,7 @@ impl Fifo {
         let len = message.len() as u64;
         let mut guard = self.writer.lock();
         let end = &mut *guard;
-        let free = match self.check_order(end) {
-            Ok(()) => self
-                .ring
-                .free(&mut end.cursor, u64::MAX)
-                .map_err(|_| self.found_broken()),
-            Err(error) => Err(error),
-        };
+        let free = self.free_now(end, &Ticket::NONE);
         if !free.is_ok_and(|free| free >= len) {
             self.stats.dropped.fetch_add(1, Relaxed);
             return;
@@ -1018,7 +1377,7 @@ impl Fifo {
         self.ring.produce(&mut end.cursor, len);
         drop(guard);
         self.bytes_came();
-        self.pass_crumbs_on();
+        self.heed_sleepers();
     }
 
     /// Forgets what is queued. Mends a FIFO that the producer broke.
@@ -1032,13 +1391,16 @@ impl Fifo {
             return Err(EBUSY);
         }
         let tail = end.cursor.position;
-        let cleared = self.ring.clear(&mut end.cursor);
+        let cleared = {
+            let mut total = self.cleared.lock();
+            let cleared = self.ring.clear(&mut end.cursor);
+            // All that `head` is past `tail`, even if that cannot be: none of it was read.
+            *total = total.wrapping_add(end.cursor.position.wrapping_sub(tail));
+            cleared
+        };
         if cleared > 0 {
             trace::consume(self.index, tail, cleared, By::Clear);
         }
-        // All that `head` is past `tail`, even if that cannot be: none of it was read.
-        let moved = end.cursor.position.wrapping_sub(tail);
-        self.stats.bytes_cleared.fetch_add(moved, Relaxed);
         self.broken.store(false, Relaxed);
         drop(end);
         dynamic_pr_debug!("vfifo{}: cleared {} bytes\n", self.index, cleared);
@@ -1046,13 +1408,28 @@ impl Fifo {
         Ok(())
     }
 
-    /// What a file is ready for, of what it is polled for. Whoever asks waits, as far as the other
+    /// What `file` is ready for, of what it is polled for. Whoever asks waits, as far as the other
     /// end can see.
-    pub(crate) fn poll(&self, readable: bool, writable: bool) -> Events {
+    ///
+    /// A direction whose end is claimed through another file is ready, and in error: a call would
+    /// fail at once.
+    pub(crate) fn poll(
+        &self,
+        file: FileId,
+        readable: bool,
+        writable: bool,
+        exclusive: bool,
+    ) -> Events {
         if readable {
+            if exclusive {
+                self.exclusive_readers.store(true, Relaxed);
+            }
             self.ring.consumer_will_wait();
         }
         if writable {
+            if exclusive {
+                self.exclusive_writers.store(true, Relaxed);
+            }
             self.ring.producer_will_wait();
         }
         // One look for both: what is not empty may be full by the next one, and what is not full
@@ -1061,32 +1438,72 @@ impl Fifo {
             Ok(queued) if !self.is_broken() => (
                 Events::NONE,
                 queued > 0,
-                self.capacity().saturating_sub(queued) >= self.room_to_tell_of(),
+                self.room(queued) >= self.room_to_tell_of(),
             ),
             _ => (Events::ERROR, true, true),
         };
-        if readable && bytes {
-            events = events | Events::READ;
-        }
-        if writable && room {
-            events = events | Events::WRITE;
+        for (asked, side, ready, event) in [
+            (readable, Side::Consumer, bytes, Events::READ),
+            (writable, Side::Producer, room, Events::WRITE),
+        ] {
+            if !asked {
+                continue;
+            }
+            if self.is_claimed_by_another(side, file) {
+                events = events | event | Events::ERROR;
+            } else if ready {
+                events = events | event;
+            }
         }
         events
     }
 
-    /// Wakes whoever sleeps or polls and can go on, after the owner of an end has published
-    /// something.
+    /// Tells the other end what the owner of a claimed end has published since that was last told.
+    /// If nothing was, or no end is claimed, this does nothing: anyone may call it.
+    ///
+    /// Whoever waits has looked at the position after it said so. So for a position that was told
+    /// once there is nobody left to tell.
     pub(crate) fn notify(&self) {
         self.stats.notifies.fetch_add(1, Relaxed);
-        self.look_around();
+        for side in [Side::Producer, Side::Consumer] {
+            let (position, told) = match side {
+                Side::Producer => (self.ring.producer.load_acquire(), &self.head_told),
+                Side::Consumer => (self.ring.consumer.load_acquire(), &self.tail_told),
+            };
+            if !self.is_claimed(side) || told.load(Relaxed) == position {
+                continue;
+            }
+            match side {
+                Side::Producer => self.tell_of_bytes(),
+                Side::Consumer => self.tell_of_room(),
+            }
+            // Not before: a caller that is preempted here must not hold up the owner's own call.
+            told.store(position, Relaxed);
+        }
     }
 
     /// Tells everyone of what there is for them, whoever published it.
     fn look_around(&self) {
+        self.tell_of_bytes();
+        self.tell_of_room();
+    }
+
+    fn tell_of_bytes(&self) {
         self.tell_consumers();
-        self.tell_producers();
         self.waiters.signal_readers(|| self.has_bytes());
+    }
+
+    fn tell_of_room(&self) {
+        self.tell_producers();
         self.waiters.signal_writers(|| self.has_room_to_tell_of());
+    }
+
+    /// Sends signals to all who want them at an end: calls fail there now, or no longer do.
+    fn signal_all(&self, side: Side) {
+        match side {
+            Side::Producer => self.waiters.signal_writers(|| true),
+            Side::Consumer => self.waiters.signal_readers(|| true),
+        }
     }
 
     /// Makes the capacity `capacity`, as [`round_capacity`] gives it. What is queued stays queued.
@@ -1182,13 +1599,18 @@ impl Fifo {
         })
     }
 
-    /// Claims an end, whose page is at `offset` of the file. Waits for the transfers that are under
-    /// way; calls that sleep there fail.
+    /// Claims an end for `file`, whose page is at `offset` of it. Waits for the transfers that are
+    /// under way; calls that sleep there are woken, and fail unless the claim has ended by then.
     ///
     /// # Errors
     ///
     /// [`EBUSY`] if it is claimed already, [`EINVAL`] if there is no end's page.
-    pub(crate) fn claim(self: ArcBorrow<'_, Self>, offset: u64, len: usize) -> Result<Claim> {
+    pub(crate) fn claim(
+        self: ArcBorrow<'_, Self>,
+        file: FileId,
+        offset: u64,
+        len: usize,
+    ) -> Result<Claim> {
         let Area::End(side) = self.area(offset, len)? else {
             return Err(EINVAL);
         };
@@ -1208,7 +1630,13 @@ impl Fifo {
                 peer.cursor.peer = end.cursor.position;
             }
             end.claimed = true;
-            self.claimed_flag(side).store(true, Relaxed);
+            let (told, position) = match side {
+                Side::Producer => (&self.head_told, end.cursor.position),
+                Side::Consumer => (&self.tail_told, end.cursor.position),
+            };
+            // Up to here the kernel has told of everything itself.
+            told.store(position, Relaxed);
+            self.owner(side).store(file.0, Relaxed);
             trace::claim(self.index, side, end.cursor.position);
             end.cursor.position
         };
@@ -1218,15 +1646,8 @@ impl Fifo {
             side.name(),
             position
         );
-        let waiters = &self.waiters;
-        match side {
-            Side::Producer => {
-                self.wake_queue(&waiters.writers, side, Whom::All);
-                // Less room will do for them from now on.
-                self.wake_queue(&waiters.write_pollers, side, Whom::Pollers);
-            }
-            Side::Consumer => self.wake_queue(&waiters.readers, side, Whom::All),
-        }
+        self.wake_everyone(Some(side));
+        self.signal_all(side);
         Ok(Claim { side, mapped })
     }
 }
@@ -1259,7 +1680,20 @@ impl Queues for ForBytes<'_> {
         self.0.wake_readers();
     }
 
-    fn wake_pollers(&self) {
+    fn exclusive(&self) -> bool {
+        self.0.exclusive_readers.load(Relaxed)
+    }
+
+    fn set_exclusive(&self, exclusive: bool) {
+        self.0.exclusive_readers.store(exclusive, Relaxed);
+    }
+
+    fn wake_pollers(&self) -> bool {
+        trace::wake(self.0.index, Side::Consumer, Whom::Pollers);
+        self.0.waiters.read_pollers.wake_one()
+    }
+
+    fn wake_all_pollers(&self) {
         trace::wake(self.0.index, Side::Consumer, Whom::Pollers);
         self.0.waiters.read_pollers.wake_all();
     }
@@ -1270,7 +1704,7 @@ struct ForRoom<'a>(&'a Fifo);
 
 impl Queues for ForRoom<'_> {
     fn has_sleepers(&self) -> bool {
-        self.0.waiters.writers.has_sleepers()
+        self.0.has_sleeping_writers()
     }
 
     fn wants_signals(&self) -> bool {
@@ -1289,7 +1723,20 @@ impl Queues for ForRoom<'_> {
         self.0.wake_writers();
     }
 
-    fn wake_pollers(&self) {
+    fn exclusive(&self) -> bool {
+        self.0.exclusive_writers.load(Relaxed)
+    }
+
+    fn set_exclusive(&self, exclusive: bool) {
+        self.0.exclusive_writers.store(exclusive, Relaxed);
+    }
+
+    fn wake_pollers(&self) -> bool {
+        trace::wake(self.0.index, Side::Producer, Whom::Pollers);
+        self.0.waiters.write_pollers.wake_one()
+    }
+
+    fn wake_all_pollers(&self) {
         trace::wake(self.0.index, Side::Producer, Whom::Pollers);
         self.0.waiters.write_pollers.wake_all();
     }
@@ -1363,7 +1810,7 @@ impl Drop for Claim {
             }
         };
         trace::release(fifo.index, self.side, position);
-        fifo.claimed_flag(self.side).store(false, Relaxed);
+        fifo.owner(self.side).store(0, Relaxed);
         fifo.broken.store(false, Relaxed);
         drop(writer);
         drop(reader);
@@ -1375,6 +1822,7 @@ impl Drop for Claim {
         );
         // It may have died before it told anyone what it had published, or hidden that they wait.
         fifo.look_around();
-        fifo.wake_everyone();
+        fifo.wake_everyone(None);
+        fifo.signal_all(self.side);
     }
 }

@@ -6,6 +6,7 @@ use super::{
     fifo::{
         Area,
         Claim,
+        FileId,
         Mapped,
         Side, //
     },
@@ -53,18 +54,31 @@ use kernel::{
     }, //
 };
 
-/// The operations of the files; the private data of each is the device.
+/// An open file.
+pub(crate) struct Opened {
+    vfifo: Arc<Vfifo>,
+}
+
+impl Opened {
+    /// What claims made through this file go by.
+    fn id(&self) -> FileId {
+        FileId::of(self)
+    }
+}
+
+/// The operations of the files.
 pub(crate) struct VfifoFile;
 
 #[vtable]
 impl FileOperations for VfifoFile {
     type Device = Vfifo;
-    type File = Arc<Vfifo>;
+    type File = Arc<Opened>;
 
     const NOWAIT: bool = true;
 
-    fn open(vfifo: &Arc<Vfifo>, _file: &File) -> Result<Arc<Vfifo>> {
-        Ok(vfifo.clone())
+    fn open(vfifo: &Arc<Vfifo>, _file: &File) -> Result<Arc<Opened>> {
+        let vfifo = vfifo.clone();
+        Ok(Arc::new(Opened { vfifo }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn waiters(vfifo: &Arc<Vfifo>) -> Arc<Waiters> {
@@ -72,37 +86,40 @@ impl FileOperations for VfifoFile {
     }
 
     #[inline]
-    fn read_iter(kiocb: Kiocb<'_, Arc<Vfifo>>, to: &mut IovIterDest<'_>) -> Result<usize> {
-        kiocb.file().fifo.read(to, || kiocb.nonblocking())
+    fn read_iter(kiocb: Kiocb<'_, Arc<Opened>>, to: &mut IovIterDest<'_>) -> Result<usize> {
+        kiocb.file().vfifo.fifo.read(to, || kiocb.nonblocking())
     }
 
     #[inline]
-    fn write_iter(kiocb: Kiocb<'_, Arc<Vfifo>>, from: &mut IovIterSource<'_>) -> Result<usize> {
-        kiocb.file().fifo.write(from, || kiocb.nonblocking())
+    fn write_iter(kiocb: Kiocb<'_, Arc<Opened>>, from: &mut IovIterSource<'_>) -> Result<usize> {
+        kiocb.file().vfifo.fifo.write(from, || kiocb.nonblocking())
     }
 
     #[inline]
-    fn read(vfifo: ArcBorrow<'_, Vfifo>, file: &LocalFile, to: &mut UserDest) -> Result<usize> {
-        vfifo.fifo.read(to, || file.nonblocking())
+    fn read(opened: ArcBorrow<'_, Opened>, file: &LocalFile, to: &mut UserDest) -> Result<usize> {
+        opened.vfifo.fifo.read(to, || file.nonblocking())
     }
 
     #[inline]
     fn write(
-        vfifo: ArcBorrow<'_, Vfifo>,
+        opened: ArcBorrow<'_, Opened>,
         file: &LocalFile,
         from: &mut UserSource,
     ) -> Result<usize> {
-        vfifo.fifo.write(from, || file.nonblocking())
+        opened.vfifo.fifo.write(from, || file.nonblocking())
     }
 
-    fn poll(vfifo: ArcBorrow<'_, Vfifo>, file: &File, asked: Events) -> Events {
-        vfifo.fifo.poll(
+    fn poll(opened: ArcBorrow<'_, Opened>, file: &File, asked: Events) -> Events {
+        opened.vfifo.fifo.poll(
+            opened.id(),
             file.readable() && asked.intersects(Events::READ),
             file.writable() && asked.intersects(Events::WRITE),
+            asked.are_exclusive(),
         )
     }
 
-    fn ioctl(vfifo: ArcBorrow<'_, Vfifo>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(opened: ArcBorrow<'_, Opened>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        let vfifo = &opened.vfifo;
         let int = UserSlice::new(UserPtr::from_addr(arg), size_of::<c_int>());
         match cmd {
             uapi::CLEAR if file.readable() => vfifo.fifo.clear()?,
@@ -115,7 +132,7 @@ impl FileOperations for VfifoFile {
             }
             uapi::CLEAR | uapi::SET_MODE => return Err(EBADF),
             uapi::FIONREAD => int.writer().write(&c_int::try_from(vfifo.fifo.size())?)?,
-            uapi::GET_INFO => {
+            cmd if uapi::is_get_info(cmd) => {
                 let size = UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
                 let size = size.reader().read::<u32>()? as usize;
                 if size < uapi::INFO_MIN_SIZE {
@@ -133,7 +150,8 @@ impl FileOperations for VfifoFile {
         Ok(0)
     }
 
-    fn show_fdinfo(vfifo: ArcBorrow<'_, Vfifo>, _file: &File, out: &SeqFile) {
+    fn show_fdinfo(opened: ArcBorrow<'_, Opened>, _file: &File, out: &SeqFile) {
+        let vfifo = &opened.vfifo;
         seq_print!(out, "vfifo-size:\t{}\n", vfifo.fifo.size());
         seq_print!(out, "vfifo-capacity:\t{}\n", vfifo.fifo.capacity());
         seq_print!(out, "vfifo-mode:\t{}\n", vfifo.generator.mode().name());
@@ -147,12 +165,12 @@ impl FileOperations for VfifoFile {
     }
 
     fn mmap_prepare(
-        vfifo: ArcBorrow<'_, Vfifo>,
+        opened: ArcBorrow<'_, Opened>,
         _file: &File,
-        area: &mut AreaDesc<'_, Arc<Vfifo>>,
+        area: &mut AreaDesc<'_, Arc<Opened>>,
     ) -> Result {
         area.deny_exec()?;
-        match vfifo.fifo.area(area.offset(), area.len())? {
+        match opened.vfifo.fifo.area(area.offset(), area.len())? {
             Area::Data => area.serve::<Shown>(),
             Area::End(_) => {
                 if area.writable() {
@@ -173,11 +191,11 @@ struct Shown {
 }
 
 impl Mapping for Shown {
-    type File = Arc<Vfifo>;
+    type File = Arc<Opened>;
 
-    fn mapped(vfifo: ArcBorrow<'_, Vfifo>, offset: u64, len: usize) -> Result<Arc<Self>> {
-        let mapped = vfifo.fifo.as_arc_borrow().map(offset, len)?;
-        Ok(Arc::new(Self { mapped }, GFP_KERNEL)?)
+    fn mapped(opened: ArcBorrow<'_, Opened>, offset: u64, len: usize) -> Result<Arc<Self>> {
+        let mapped = opened.vfifo.fifo.as_arc_borrow().map(offset, len)?;
+        Ok(Arc::new(Self { mapped }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn page(&self, index: usize) -> Option<BorrowedPage<'_>> {
@@ -191,15 +209,16 @@ struct Claimed {
 }
 
 impl Mapping for Claimed {
-    type File = Arc<Vfifo>;
+    type File = Arc<Opened>;
 
     const MOVABLE: bool = false;
     // A page that somebody held on to could be stored to after the claim has ended.
     const PINNABLE: bool = false;
 
-    fn mapped(vfifo: ArcBorrow<'_, Vfifo>, offset: u64, len: usize) -> Result<Arc<Self>> {
-        let claim = vfifo.fifo.as_arc_borrow().claim(offset, len)?;
-        Ok(Arc::new(Self { claim }, GFP_KERNEL)?)
+    fn mapped(opened: ArcBorrow<'_, Opened>, offset: u64, len: usize) -> Result<Arc<Self>> {
+        let fifo = opened.vfifo.fifo.as_arc_borrow();
+        let claim = fifo.claim(opened.id(), offset, len)?;
+        Ok(Arc::new(Self { claim }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn fixed(&self) -> Option<Arc<PageBuffer>> {

@@ -146,7 +146,7 @@ impl Generator {
     }
 
     /// Sets the period, in milliseconds. The limits are for who parses it; zero is as short as a
-    /// [`Ticker`] can. One that runs starts anew.
+    /// [`Ticker`] can. A running one is restarted.
     ///
     /// # Context
     ///

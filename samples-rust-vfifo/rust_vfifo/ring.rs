@@ -69,8 +69,17 @@ pub(crate) trait Queues {
     fn is_ready(&self) -> bool;
     /// Wakes sleepers who can go on, if there are any.
     fn wake_sleepers(&self);
-    /// Wakes all pollers. Each polls again, and says again that it waits, or goes away.
-    fn wake_pollers(&self);
+    /// Whether exclusive pollers may be waiting: those of which one is woken each time. They say so
+    /// before they say that they wait.
+    fn exclusive(&self) -> bool;
+    /// Stores that.
+    fn set_exclusive(&self, exclusive: bool);
+    /// Wakes one exclusive poller, and all others. Each that is woken polls again, and says again
+    /// that it waits, or goes away. Returns whether an exclusive one was woken: more may be left,
+    /// which do not poll again.
+    fn wake_pollers(&self) -> bool;
+    /// Wakes all pollers.
+    fn wake_all_pollers(&self);
 }
 
 /// Positions that cannot be: more bytes between them than fit, or one that went backwards.
@@ -149,6 +158,10 @@ impl<M: Memory> Ring<M> {
     ///
     /// The consumer's position is only looked at if fewer than `enough` were free before: who needs
     /// no more saves the look.
+    #[allow(
+        dead_code,
+        reason = "for programs whose producer is mapped; the driver always looks"
+    )]
     #[inline]
     pub(crate) fn free(&self, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
         let before = cursor.position.wrapping_sub(cursor.peer);
@@ -301,7 +314,13 @@ impl<M: Memory> Ring<M> {
     }
 
     fn tell(end: &impl End, will_wait: impl Fn(), queues: &impl Queues) {
-        end.set_waiting(false);
+        // Exclusive pollers that are not woken still wait, and each publication is to wake one. So
+        // while there are any, `waiting` stays set: otherwise what others publish before it is set
+        // again would be told to nobody.
+        let exclusive = queues.exclusive();
+        if !exclusive {
+            end.set_waiting(false);
+        }
         let sleepers = queues.has_sleepers();
         if sleepers || queues.wants_signals() {
             will_wait();
@@ -318,8 +337,22 @@ impl<M: Memory> Ring<M> {
                 queues.is_ready()
             }
         };
-        if queues.has_pollers() && ready() {
-            queues.wake_pollers();
+        if !queues.has_pollers() {
+            queues.set_exclusive(false);
+        } else if ready() {
+            match (queues.wake_pollers(), exclusive) {
+                // They came while this looked. Something may have been published meanwhile that
+                // was told to nobody, so this once all look.
+                (true, false) => {
+                    queues.set_exclusive(true);
+                    will_wait();
+                    queues.wake_all_pollers();
+                }
+                // There are none that would not poll again. If one comes right now, the next call
+                // finds it as above.
+                (false, true) => queues.set_exclusive(false),
+                _ => {}
+            }
         }
     }
 

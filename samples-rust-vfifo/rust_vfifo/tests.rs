@@ -22,6 +22,10 @@ use super::{
         Queues,
         Ring, //
     },
+    turn::{
+        Ticket,
+        Turn, //
+    },
     uapi, //
 };
 use kernel::{
@@ -132,9 +136,13 @@ struct TestQueues {
     sleepers: bool,
     signals: bool,
     pollers: bool,
+    // Of them: whether they are exclusive, and whether that is known.
+    exclusive: bool,
+    known: Atomic<bool>,
     ready: bool,
     sleepers_woken: Atomic<bool>,
     pollers_woken: Atomic<bool>,
+    all_woken: Atomic<bool>,
 }
 
 impl Queues for TestQueues {
@@ -158,8 +166,21 @@ impl Queues for TestQueues {
         self.sleepers_woken.store(true, Relaxed);
     }
 
-    fn wake_pollers(&self) {
+    fn exclusive(&self) -> bool {
+        self.known.load(Relaxed)
+    }
+
+    fn set_exclusive(&self, exclusive: bool) {
+        self.known.store(exclusive, Relaxed);
+    }
+
+    fn wake_pollers(&self) -> bool {
         self.pollers_woken.store(true, Relaxed);
+        self.exclusive
+    }
+
+    fn wake_all_pollers(&self) {
+        self.all_woken.store(true, Relaxed);
     }
 }
 
@@ -401,20 +422,33 @@ mod ring_tests {
 
     #[test]
     fn who_waits_is_told_or_waits_on() {
-        for bits in 0..16 {
-            let [sleepers, signals, pollers, ready] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+        for bits in 0..64 {
+            let [sleepers, signals, pollers, ready, exclusive, known] =
+                [1, 2, 4, 8, 16, 32].map(|bit| bits & bit != 0);
             let queues = || TestQueues {
                 sleepers,
                 signals,
                 pollers,
+                exclusive,
+                known: Atomic::new(known),
                 ready,
                 sleepers_woken: Atomic::new(false),
                 pollers_woken: Atomic::new(false),
+                all_woken: Atomic::new(false),
             };
             let outcome = |queues: TestQueues, waits| {
                 assert_eq!(queues.sleepers_woken.load(Relaxed), sleepers);
                 assert_eq!(queues.pollers_woken.load(Relaxed), pollers && ready);
-                assert_eq!(waits, sleepers || signals || (pollers && !ready));
+                // Those that are known to be exclusive keep the word that somebody waits.
+                let woken_one = pollers && ready && exclusive;
+                assert_eq!(
+                    waits,
+                    known || sleepers || signals || (pollers && !ready) || woken_one
+                );
+                // Those that are found to be get no less than what came meanwhile.
+                assert_eq!(queues.all_woken.load(Relaxed), woken_one && !known);
+                let still = known && pollers && !ready;
+                assert_eq!(queues.known.load(Relaxed), woken_one || still);
             };
             let ends = Ends::new(16, 0);
             ends.ring.consumer_will_wait();
@@ -534,6 +568,85 @@ mod parser_tests {
         assert_eq!(uapi::GET_INFO, 0xc028_6b03);
         assert_eq!(uapi::NOTIFY, 0x6b04);
         assert_eq!(uapi::PIPE_BUF, 4096);
+    }
+
+    /// Of any size from the least on; of no other direction, type or number.
+    #[test]
+    fn info_may_grow() {
+        let (direction, number) = (0xc000_0000, 0x6b03);
+        for size in 0..0x4000 {
+            let cmd = direction | size << 16 | number;
+            assert_eq!(uapi::is_get_info(cmd), size >= uapi::INFO_MIN_SIZE as u32);
+        }
+        for cmd in [
+            0x0028_6b03,
+            0x4028_6b03,
+            0x8028_6b03,
+            0xc028_6a03,
+            0xc028_6b02,
+        ] {
+            assert!(!uapi::is_get_info(cmd));
+        }
+    }
+
+    /// The limit for others is where it was when the turn was taken, whoever takes it over.
+    #[test]
+    fn turn_limits_the_others() {
+        let start = u64::MAX - 1000;
+        let turn = Turn::new();
+        let [mut first, mut second, mut third] = [(); 3].map(|()| Ticket::NONE);
+        assert_eq!(turn.needed(), None);
+        assert_eq!(turn.left_for_others(start, 4096), 4096);
+
+        // The first to come takes it, and others do not.
+        assert!(turn.take(&mut first, true, start, 8192, 100));
+        assert!(!turn.take(&mut second, true, start, 8192, 1));
+        assert!(!turn.take(&mut third, false, start, 8192, 1));
+        assert_eq!(turn.needed(), Some(100));
+        assert!(turn.is_of(&first) && !turn.is_of(&second) && !turn.is_of(&Ticket::NONE));
+        for (written, left) in [(0, 4096), (4096, 4096), (4097, 4095), (8192, 0), (8193, 0)] {
+            let head = start.wrapping_add(written);
+            assert_eq!(turn.left_for_others(head, 4096), left);
+        }
+
+        // Who comes when it is free takes it, and one that is older takes it over.
+        assert!(turn.give_up(&second).is_none());
+        let limit = turn.give_up(&first).unwrap();
+        for (written, free, needed, held_back) in [
+            (0, 8192, 8192, false),
+            (1, 8192, 8192, true),
+            (1, 8191, 8192, false),
+            (4096, 8192, 4096, false),
+            (4097, 8192, 4096, true),
+            (9000, 1, 1, true),
+            (9000, 0, 1, false),
+        ] {
+            let head = start.wrapping_add(written);
+            assert_eq!(limit.held_back(head, free, needed), held_back);
+        }
+        assert!(turn.give_up(&first).is_none());
+        let later = start.wrapping_add(2000);
+        assert!(turn.take(&mut third, true, later, 8192, 3));
+        assert!(turn.is_of_a_newer(&second) && !turn.is_of_a_newer(&third));
+        assert!(turn.take(&mut second, true, later.wrapping_add(100), 8192, 2));
+        assert!(!turn.is_of(&third) && turn.is_of(&second));
+        assert_eq!(turn.needed(), Some(2));
+        assert_eq!(turn.left_for_others(later.wrapping_add(100), 9000), 8092);
+        assert!(turn.give_up(&third).is_none() && turn.give_up(&second).is_some());
+        assert!(!turn.is_taken());
+
+        // While it is reserved the limit holds; any that has slept takes it over or gives it up.
+        assert!(turn.reserve(later, 8192) && !turn.reserve(later, 4096));
+        assert_eq!(turn.needed(), None);
+        assert_eq!(turn.left_for_others(later, 9000), 8192);
+        assert!(turn.is_of_a_newer(&third) && turn.give_up(&Ticket::NONE).is_none());
+        assert!(turn.take(&mut third, true, later.wrapping_add(1), 8192, 3));
+        assert_eq!(turn.left_for_others(later, 9000), 8192);
+        assert!(turn.give_up(&third).is_some() && turn.reserve(later, 8192));
+        assert!(turn.give_up(&second).is_some() && !turn.is_taken());
+        assert!(turn.reserve(later, 8192));
+        turn.unreserve();
+        assert!(!turn.is_taken());
     }
 
     #[test]

@@ -10,6 +10,10 @@ use super::fifo::MAX_CAPACITY;
 use kernel::{
     ioctl::{
         _IO,
+        _IOC_DIR,
+        _IOC_NR,
+        _IOC_SIZE,
+        _IOC_TYPE,
         _IOW,
         _IOWR, //
     },
@@ -25,6 +29,14 @@ pub(crate) const SET_MODE: u32 = _IOW::<c_int>(b'k' as u32, 2);
 
 /// `VFIFO_GET_INFO`: ask what can be mapped; takes a pointer to a `struct vfifo_info`.
 pub(crate) const GET_INFO: u32 = _IOWR::<[u64; INFO_SIZE / 8]>(b'k' as u32, 3);
+
+/// Whether `cmd` is [`GET_INFO`] as some version of the header has it. Its structure may be larger
+/// or smaller there than here, as for C's `extensible_ioctl_valid()`.
+pub(crate) fn is_get_info(cmd: u32) -> bool {
+    (_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd))
+        == (_IOC_DIR(GET_INFO), _IOC_TYPE(GET_INFO), _IOC_NR(GET_INFO))
+        && _IOC_SIZE(cmd) >= INFO_MIN_SIZE
+}
 
 /// `VFIFO_NOTIFY`: wake who waits and can go on.
 pub(crate) const NOTIFY: u32 = _IO(b'k' as u32, 4);
