@@ -47,11 +47,26 @@
  * was not released is there for the next consumer.
  *
  * All functions return 0 or a negative error number, except where they return a
- * pointer. -EIO says that the other end shows a position that cannot be, or that
- * the kernel found one. Nothing here believes the other end further than that:
- * whatever it does, the pointers point into the buffer. But who has the device
- * open for writing can also store to the buffer at any time, so check data of
- * those whom you do not trust after you have copied it.
+ * pointer or a number of bytes. -EIO means that the other end shows an impossible
+ * position, or that the kernel found one. Nothing here trusts the other end any
+ * further: whatever it does, the pointers point into the buffer. But anyone who has
+ * the device open for reading and writing can also store to the buffer at any
+ * time, so check untrusted data after you have copied it.
+ *
+ * Wrong arguments are refused, and then nothing has changed:
+ *
+ *  - committing more than is reserved, or releasing more than was peeked at, is
+ *    -EINVAL. What is reserved may be committed in several calls, which together
+ *    commit no more than that; releasing is the same. Only the last successful
+ *    vfifo_reserve() or vfifo_peek() counts;
+ *  - reserving more than there is room for is NULL, waiting for more than the
+ *    capacity -EINVAL;
+ *  - a length of zero is allowed everywhere, and does nothing;
+ *  - a path that is NULL is -EFAULT, a descriptor that is not open -EBADF;
+ *  - a struct that is closed, whose open failed, or that is all zero gets -EBADF
+ *    from everything but closing, which does nothing then, and NULL from
+ *    vfifo_reserve() and vfifo_peek(). The pointer to the struct itself must be
+ *    valid.
  *
  * A struct is for one thread at a time. A program may have both ends: it opens
  * one of each. They are not inherited by fork(2): in the child, do nothing with
@@ -105,6 +120,7 @@ struct vfifo_map {
 	unsigned char *data;		/* the buffer, twice in a row */
 	__u64 position;			/* of this end; *own is for others */
 	__u64 seen;			/* the other one's, when last looked at */
+	__u64 granted;			/* reserved or peeked at, and not given away */
 	__u64 capacity;
 	size_t page;
 	int fd;
@@ -128,34 +144,37 @@ static inline __u64 vfifo_map_load(const struct vfifo_end *end)
 }
 
 /*
- * How many bytes are free (for a producer) or queued (for a consumer), or -EIO.
- * Looks at the other end only if it knew of fewer than @enough: its position is
- * in a cache line that the other CPU writes to.
+ * Stores in *@known how many bytes are free (for a producer) or queued (for a
+ * consumer): 0, -EIO or -EBADF. Looks at the other
+ * end only if it knew of fewer than @enough: its position is in a cache line that
+ * the other CPU writes to.
  */
-static inline ssize_t vfifo_map_look(struct vfifo_map *map, bool producer,
-				     size_t enough)
+static inline int vfifo_map_look(struct vfifo_map *map, bool producer,
+				 size_t enough, size_t *known)
 {
 	__u64 queued = producer ? map->position - map->seen :
 				  map->seen - map->position;
-	__u64 known = producer ? map->capacity - queued : queued;
 	__u64 seen;
 
-	if (known >= enough)
-		return known;
+	*known = producer ? map->capacity - queued : queued;
+	if (*known >= enough)
+		return 0;
+	if (!map->peer)
+		return -EBADF;
 	seen = vfifo_map_load(map->peer);
 	/* Its position only grows, and never past what there is for it. */
 	if (producer) {
 		if (map->position - seen > queued)
 			return -EIO;
-		known = map->capacity - (map->position - seen);
+		*known = map->capacity - (map->position - seen);
 	} else {
 		if (seen - map->position < queued ||
 		    seen - map->position > map->capacity)
 			return -EIO;
-		known = seen - map->position;
+		*known = seen - map->position;
 	}
 	map->seen = seen;
-	return known;
+	return 0;
 }
 
 /* Moves this end on, and wakes who waits for that. */
@@ -171,6 +190,19 @@ static inline int vfifo_map_publish(struct vfifo_map *map, size_t len)
 	if (!__atomic_load_n(&map->peer->waiting, __ATOMIC_RELAXED))
 		return 0;
 	return ioctl(map->fd, VFIFO_NOTIFY) ? -errno : 0;
+}
+
+/* Commits or releases @len bytes of those that are granted. */
+static inline int vfifo_map_give(struct vfifo_map *map, size_t len)
+{
+	/* One comparison for both: zero is the largest number here. */
+	if ((__u64)len - 1 >= map->granted) {
+		if (!map->capacity)
+			return -EBADF;
+		return len ? -EINVAL : 0;
+	}
+	map->granted -= len;
+	return vfifo_map_publish(map, len);
 }
 
 static inline __s64 vfifo_map_now(void)
@@ -218,22 +250,22 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 				 size_t need, int timeout)
 {
 	__s64 left = timeout, until = 0;
-	ssize_t n;
-	int i;
+	size_t known;
+	int err, i;
 
+	if (!map->capacity)
+		return -EBADF;
 	if (need > map->capacity)
 		return -EINVAL;
-	n = vfifo_map_look(map, producer, need);
+	err = vfifo_map_look(map, producer, need, &known);
 	for (i = 0; i < VFIFO_SPIN && timeout; i++) {
-		if (n < 0 || (size_t)n >= need)
+		if (err || known >= need)
 			break;
 		vfifo_map_relax();
-		n = vfifo_map_look(map, producer, need);
+		err = vfifo_map_look(map, producer, need, &known);
 	}
-	if (n < 0)
-		return n;
-	if ((size_t)n >= need)
-		return 0;
+	if (err || known >= need)
+		return err;
 	if (!timeout)
 		return -ETIMEDOUT;
 
@@ -243,18 +275,18 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 		__atomic_store_n(&map->own->waiting, 1, __ATOMIC_RELAXED);
 		/* See vfifo_map_publish(). Only the look after it counts. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		n = vfifo_map_look(map, producer, need);
-		if (n < 0 || (size_t)n >= need)
+		err = vfifo_map_look(map, producer, need, &known);
+		if (err || known >= need)
 			break;
 		if (timeout > 0) {
 			left = until - vfifo_map_now();
 			if (left <= 0) {
-				n = -ETIMEDOUT;
+				err = -ETIMEDOUT;
 				break;
 			}
 		}
-		n = vfifo_map_sleep(map, left);
-		if (n < 0)
+		err = vfifo_map_sleep(map, left);
+		if (err)
 			break;
 	}
 	/*
@@ -262,25 +294,31 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 	 * may poll for this end, an event loop of the owner's among them. The
 	 * price is a call in vain by the other end, if there are none.
 	 */
-	return n < 0 ? n : 0;
+	return err;
+}
+
+static inline void vfifo_map_init(struct vfifo_map *map)
+{
+	memset(map, 0, sizeof(*map));
+	map->fd = -1;
+	map->epoll = -1;
 }
 
 static inline void vfifo_map_close(struct vfifo_map *map)
 {
-	/* First of all the end is given back. */
+	/* The end is given back first. */
 	if (map->own)
 		munmap(map->own, map->page);
 	if (map->peer)
 		munmap((void *)map->peer, map->page);
 	if (map->data)
 		munmap(map->data, 2 * map->capacity);
-	if (map->epoll >= 0)
+	/* In a struct that is all zero, 0 is not a descriptor of ours. */
+	if (map->own && map->epoll >= 0)
 		close(map->epoll);
 	if (map->close_fd)
 		close(map->fd);
-	memset(map, 0, sizeof(*map));
-	map->fd = -1;
-	map->epoll = -1;
+	vfifo_map_init(map);
 }
 
 static inline void *vfifo_map_pages(int fd, int prot, size_t len, __u64 offset)
@@ -290,13 +328,17 @@ static inline void *vfifo_map_pages(int fd, int prot, size_t len, __u64 offset)
 	return pages == MAP_FAILED ? NULL : pages;
 }
 
+/* An older kernel fills fewer bytes than the header declares; these are needed. */
 static inline int vfifo_map_info(int fd, struct vfifo_info *info)
 {
+	const size_t needed = offsetof(struct vfifo_info, consumer_offset) +
+			      sizeof(info->consumer_offset);
+
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
 	if (ioctl(fd, VFIFO_GET_INFO, info))
 		return -errno;
-	return info->size < sizeof(*info) ? -EPROTO : 0;
+	return info->size < needed ? -EPROTO : 0;
 }
 
 /* With errno as the failed call left it. */
@@ -305,6 +347,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 	const int rw = PROT_READ | PROT_WRITE;
 	struct epoll_event event;
 	struct vfifo_info info;
+	size_t known;
 	int err;
 
 	err = vfifo_map_info(map->fd, &info);
@@ -341,7 +384,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 	/* As if the other end had done nothing yet: then it is looked at. */
 	map->position = vfifo_map_load(map->own);
 	map->seen = producer ? map->position - map->capacity : map->position;
-	if (vfifo_map_look(map, producer, map->capacity) < 0) {
+	if (vfifo_map_look(map, producer, map->capacity, &known)) {
 		errno = EIO;
 		return false;
 	}
@@ -354,44 +397,65 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 	return !epoll_ctl(map->epoll, EPOLL_CTL_ADD, map->fd, &event);
 }
 
-/* With a @path, @fd is one of ours to close. */
-static inline int vfifo_map_open(struct vfifo_map *map, bool producer,
-				 const char *path, int fd)
+/* With @close_fd, @fd is ours to close, also if this fails. */
+static inline int vfifo_map_open_fd(struct vfifo_map *map, bool producer,
+				    int fd, bool close_fd)
 {
 	int err;
 
-	memset(map, 0, sizeof(*map));
-	map->epoll = -1;
+	vfifo_map_init(map);
+	if (fd < 0)
+		return -EBADF;
 	map->page = sysconf(_SC_PAGESIZE);
-	map->fd = path ? open(path, O_RDWR | O_CLOEXEC) : fd;
-	map->close_fd = path && map->fd >= 0;
-	if (map->fd >= 0 && vfifo_map_all(map, producer))
+	map->fd = fd;
+	map->close_fd = close_fd;
+	if (vfifo_map_all(map, producer))
 		return 0;
-	err = map->fd < 0 && !path ? -EBADF : -errno;
+	err = -errno;
 	vfifo_map_close(map);
 	return err;
+}
+
+static inline int vfifo_map_open(struct vfifo_map *map, bool producer,
+				 const char *path)
+{
+	int fd;
+
+	vfifo_map_init(map);
+	if (!path)
+		return -EFAULT;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return vfifo_map_open_fd(map, producer, fd, true);
 }
 
 /* ---- the producer ---- */
 
 /*
- * Become the producer of the device at @path. -EBUSY: another one is. -EACCES:
- * the device may not be opened for reading and writing. -ENOTTY: it is none of
- * this kind.
+ * Become the producer of the device at @path. -EBUSY: another process is. -EACCES:
+ * the device may not be opened for reading and writing. -ENOTTY: it is not a
+ * vfifo. -EFAULT: @path is NULL. Otherwise an error of open(2) or mmap(2).
  */
 static inline int vfifo_producer_open(struct vfifo_producer *p,
 				      const char *path)
 {
-	return vfifo_map_open(&p->map, true, path, -1);
+	return vfifo_map_open(&p->map, true, path);
 }
 
-/* The same by a descriptor, open for both, which stays yours: close it later. */
+/*
+ * The same by a descriptor, open for reading and writing, which stays yours: close
+ * it later. -EACCES: it is not open for both. -EBADF: it is not open.
+ */
 static inline int vfifo_producer_open_fd(struct vfifo_producer *p, int fd)
 {
-	return vfifo_map_open(&p->map, true, NULL, fd);
+	return vfifo_map_open_fd(&p->map, true, fd, false);
 }
 
-/* Stop being it. All that was committed stays queued. */
+/*
+ * Give the end back. All that was committed stays queued, what is reserved is
+ * forgotten. Closing twice does nothing the second time.
+ */
 static inline void vfifo_producer_close(struct vfifo_producer *p)
 {
 	vfifo_map_close(&p->map);
@@ -399,42 +463,47 @@ static inline void vfifo_producer_close(struct vfifo_producer *p)
 
 /*
  * Where the next @len bytes go, or NULL if they don't fit now; vfifo_wait_room()
- * waits for that, and knows if it's in vain. Nobody reads them before they are
- * committed. Call it again to have more; it gives the same place.
+ * waits for that, and says if it never happens. Nobody reads them before they are
+ * committed. Call it again to have more, or fewer: it gives the same place, and
+ * @len is what is reserved from then on. If it returns NULL, what was reserved
+ * before still is.
  */
 static inline void *vfifo_reserve(struct vfifo_producer *p, size_t len)
 {
 	struct vfifo_map *map = &p->map;
-	ssize_t room = vfifo_map_look(map, true, len);
+	size_t room;
 
-	if (room < 0 || (size_t)room < len)
+	if (vfifo_map_look(map, true, len, &room) || room < len)
 		return NULL;
+	map->granted = len;
 	return map->data + (size_t)(map->position & (map->capacity - 1));
 }
 
 /* How many bytes can be reserved now, at least. -EIO: see above. */
 static inline ssize_t vfifo_room(struct vfifo_producer *p)
 {
-	return vfifo_map_look(&p->map, true, p->map.capacity);
+	size_t room;
+	int err = vfifo_map_look(&p->map, true, SIZE_MAX, &room);
+
+	return err ? err : (ssize_t)room;
 }
 
 /*
- * Queue the first @len of the reserved bytes, and wake the consumer if it
- * sleeps. -EINVAL: there is not even room for so many; nothing was done.
+ * Queue the first @len of the reserved bytes, and wake the consumer if it sleeps.
+ * The others stay reserved. -EINVAL: fewer are reserved; nothing was done. Other
+ * errors are those of VFIFO_NOTIFY: the bytes are queued, but the consumer was not
+ * woken.
  */
 static inline int vfifo_commit(struct vfifo_producer *p, size_t len)
 {
-	struct vfifo_map *map = &p->map;
-
-	if (len > map->capacity - (map->position - map->seen))
-		return -EINVAL;
-	return len ? vfifo_map_publish(map, len) : 0;
+	return vfifo_map_give(&p->map, len);
 }
 
 /*
  * Wait until @need bytes can be reserved: up to @timeout milliseconds, for ever
- * if that is negative, not at all if it's 0. -ETIMEDOUT: there is less.
- * -EINVAL: so much never fits. -EINTR: a signal handler ran.
+ * if that is negative, whichever number it is, not at all if it's 0. -ETIMEDOUT:
+ * there is less. -EINVAL: @need is more than the capacity. -EINTR: a signal handler
+ * ran. -EIO: see above. It reserves nothing, and what is reserved stays so.
  *
  * Who waits for many bytes leaves those that are there, and so may wait for ever for
  * one who waits for room: what both wait for should be at most capacity + 1 together.
@@ -452,48 +521,54 @@ static inline int vfifo_wait_room(struct vfifo_producer *p, size_t need,
 static inline int vfifo_consumer_open(struct vfifo_consumer *c,
 				      const char *path)
 {
-	return vfifo_map_open(&c->map, false, path, -1);
+	return vfifo_map_open(&c->map, false, path);
 }
 
-/* The same by a descriptor, open for both, which stays yours: close it later. */
+/* The same by a descriptor. As vfifo_producer_open_fd(). */
 static inline int vfifo_consumer_open_fd(struct vfifo_consumer *c, int fd)
 {
-	return vfifo_map_open(&c->map, false, NULL, fd);
+	return vfifo_map_open_fd(&c->map, false, fd, false);
 }
 
-/* Stop being it. What was not released stays queued. */
+/*
+ * Give the end back. What was not released stays queued. Closing twice does nothing
+ * the second time.
+ */
 static inline void vfifo_consumer_close(struct vfifo_consumer *c)
 {
 	vfifo_map_close(&c->map);
 }
 
 /*
- * Where the oldest queued bytes are, and in *@len how many of them there are, at
- * least. NULL if there is none; vfifo_wait_bytes() waits for some, and knows if
- * it's in vain. After that has waited for a number, there are as many.
+ * Where the oldest queued bytes are, and in *@len, if @len is not NULL, how many of
+ * them there are, at least. NULL and 0 if there is none; vfifo_wait_bytes() waits
+ * for some, and says if it never happens. After that has waited for a number, there
+ * are as many.
  */
 static inline const void *vfifo_peek(struct vfifo_consumer *c, size_t *len)
 {
 	struct vfifo_map *map = &c->map;
-	ssize_t n = vfifo_map_look(map, false, 1);
+	size_t n;
 
-	*len = n < 0 ? 0 : n;
-	if (n <= 0)
+	if (vfifo_map_look(map, false, 1, &n))
+		n = 0;
+	if (len)
+		*len = n;
+	if (!n)
 		return NULL;
+	map->granted = n;
 	return map->data + (size_t)(map->position & (map->capacity - 1));
 }
 
 /*
- * Give the first @len of them back, and wake the producer if it sleeps. -EINVAL:
- * there are not so many; nothing was done.
+ * Give the room of the first @len of them back, and wake the producer if it sleeps.
+ * The others stay peeked at. -EINVAL: the last vfifo_peek() did not show so many;
+ * nothing was done. Other errors are those of VFIFO_NOTIFY: the room is given back,
+ * but the producer was not woken.
  */
 static inline int vfifo_release(struct vfifo_consumer *c, size_t len)
 {
-	struct vfifo_map *map = &c->map;
-
-	if (len > map->seen - map->position)
-		return -EINVAL;
-	return len ? vfifo_map_publish(map, len) : 0;
+	return vfifo_map_give(&c->map, len);
 }
 
 /* Wait until @need bytes are queued. Otherwise as vfifo_wait_room(). */

@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
         };
         // Others might change what is queued, so it is copied before anyone looks at it.
         let mut line = vec![0; len];
-        bytes.get(0, &mut line);
+        bytes.get(0, &mut line)?;
         println!("{len:3}: {}", String::from_utf8_lossy(&line));
         // Now the producer may have the room again.
         bytes.release(len + 1)?;

@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
         // Made here, then copied, all at once: the consumer sees the whole line or none of it.
         let line = format!("line {i} of {lines}\n");
         let mut place = producer.reserve_wait(line.len())?;
-        place.put(0, line.as_bytes());
+        place.put(0, line.as_bytes())?;
         place.commit(line.len())?;
     }
     // A producer is a `Write`, too. That may cut a write in two if there is little room.

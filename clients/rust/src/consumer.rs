@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use crate::end::{Bell, Device, End, Tail};
+use crate::end::{within, Bell, Device, End, Tail};
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::iter::FusedIterator;
@@ -126,7 +126,7 @@ impl<B: Bell> Port<B> {
         }
         let run = self.peek_wait(1)?;
         let len = run.len.min(bytes.len());
-        run.get(0, &mut bytes[..len]);
+        run.get(0, &mut bytes[..len])?;
         run.release(len)?;
         Ok(len)
     }
@@ -150,18 +150,19 @@ impl Bytes<'_> {
 
     /// Copies bytes to `to`, from byte number `offset` on.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If there are not so many.
+    /// [`io::ErrorKind::InvalidInput`] if there are fewer than `to` holds; then nothing is copied.
     #[inline]
-    pub fn get(&self, offset: usize, to: &mut [u8]) {
-        self.0.get(offset, to);
+    pub fn get(&self, offset: usize, to: &mut [u8]) -> io::Result<()> {
+        self.0.get(offset, to)
     }
 
     /// A copy of all.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len()];
-        self.get(0, &mut bytes);
+        let end = &self.0.port.end;
+        end.data().load(end.offset(), &mut bytes);
         bytes
     }
 
@@ -210,11 +211,8 @@ impl Bytes<'_> {
     ///
     /// # Errors
     ///
-    /// Those of waking; the room is given back all the same.
-    ///
-    /// # Panics
-    ///
-    /// If there are not so many.
+    /// [`io::ErrorKind::InvalidInput`] if these are fewer; then nothing is given back. Others are
+    /// those of waking; the room is given back all the same.
     #[inline]
     pub fn release(self, len: usize) -> io::Result<()> {
         self.0.release(len)
@@ -257,15 +255,11 @@ impl FusedIterator for Iter<'_> {}
 
 impl<B: Bell> Run<'_, B> {
     #[inline]
-    pub(crate) fn get(&self, offset: usize, to: &mut [u8]) {
-        assert!(
-            offset <= self.len && to.len() <= self.len - offset,
-            "{} bytes at {offset} of {} queued",
-            to.len(),
-            self.len
-        );
+    pub(crate) fn get(&self, offset: usize, to: &mut [u8]) -> io::Result<()> {
+        within(self.len, offset, to.len())?;
         let end = &self.port.end;
         end.data().load(end.offset() + offset, to);
+        Ok(())
     }
 
     #[inline]
@@ -294,7 +288,7 @@ impl<B: Bell> Run<'_, B> {
 
     #[inline]
     pub(crate) fn release(self, len: usize) -> io::Result<()> {
-        assert!(len <= self.len, "{len} bytes of {} queued", self.len);
+        within(self.len, 0, len)?;
         self.port.end.publish(len)
     }
 }

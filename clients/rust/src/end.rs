@@ -294,6 +294,15 @@ impl Bell for Device {
     }
 }
 
+/// Whether `len` bytes from `offset` on are among the first `all`: the error that says so if not.
+#[inline]
+pub(crate) fn within(all: usize, offset: usize, len: usize) -> io::Result<()> {
+    match offset <= all && len <= all - offset {
+        true => Ok(()),
+        false => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
 #[cold]
 fn broken() -> io::Error {
     io::Error::from_raw_os_error(libc::EIO)

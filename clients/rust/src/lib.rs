@@ -14,7 +14,7 @@
 //!
 //! let mut producer = Producer::open("/dev/vfifo0")?;
 //! let mut place = producer.reserve_wait(5)?;
-//! place.put(0, b"hello");
+//! place.put(0, b"hello")?;
 //! place.commit(5)?;
 //!
 //! let mut consumer = Consumer::open("/dev/vfifo0")?;

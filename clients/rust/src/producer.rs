@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use crate::end::{Bell, Device, End, Head};
+use crate::end::{within, Bell, Device, End, Head};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// for number in 0u64..1000 {
 ///     // Sleeps while there is no room.
 ///     let mut place = producer.reserve_wait(8)?;
-///     place.put(0, &number.to_le_bytes());
+///     place.put(0, &number.to_le_bytes())?;
 ///     // Now it can be seen.
 ///     place.commit(8)?;
 /// }
@@ -135,7 +135,7 @@ impl<B: Bell> Port<B> {
         let room = self.end.wait(1, None)?.unwrap_or(0);
         let len = room.min(bytes.len());
         let mut place = self.reserve_wait(len)?;
-        place.put(0, &bytes[..len]);
+        place.put(0, &bytes[..len])?;
         place.commit(len)?;
         Ok(len)
     }
@@ -159,12 +159,12 @@ impl Reservation<'_> {
 
     /// Copies `bytes` to the place, from byte number `offset` of it on.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If they do not fit there.
+    /// [`io::ErrorKind::InvalidInput`] if they do not fit there; then nothing is copied.
     #[inline]
-    pub fn put(&mut self, offset: usize, bytes: &[u8]) {
-        self.0.put(offset, bytes);
+    pub fn put(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        self.0.put(offset, bytes)
     }
 
     /// Has the kernel read from `file` to the place, and returns how many bytes it has read: zero
@@ -204,11 +204,8 @@ impl Reservation<'_> {
     ///
     /// # Errors
     ///
-    /// Those of waking; the bytes are queued all the same.
-    ///
-    /// # Panics
-    ///
-    /// If it does not have so many.
+    /// [`io::ErrorKind::InvalidInput`] if fewer are reserved; then nothing is queued. Others are
+    /// those of waking; the bytes are queued all the same.
     #[inline]
     pub fn commit(self, len: usize) -> io::Result<()> {
         self.0.commit(len)
@@ -217,15 +214,11 @@ impl Reservation<'_> {
 
 impl<B: Bell> Place<'_, B> {
     #[inline]
-    pub(crate) fn put(&mut self, offset: usize, bytes: &[u8]) {
-        assert!(
-            offset <= self.len && bytes.len() <= self.len - offset,
-            "{} bytes at {offset} of {} reserved",
-            bytes.len(),
-            self.len
-        );
+    pub(crate) fn put(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        within(self.len, offset, bytes.len())?;
         let end = &self.port.end;
         end.data().store(end.offset() + offset, bytes);
+        Ok(())
     }
 
     pub(crate) fn read_from(&mut self, file: BorrowedFd<'_>) -> io::Result<usize> {
@@ -249,7 +242,7 @@ impl<B: Bell> Place<'_, B> {
 
     #[inline]
     pub(crate) fn commit(self, len: usize) -> io::Result<()> {
-        assert!(len <= self.len, "{len} bytes of {} reserved", self.len);
+        within(self.len, 0, len)?;
         self.port.end.publish(len)
     }
 }

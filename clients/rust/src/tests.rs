@@ -135,14 +135,14 @@ fn bytes_go_through() {
             assert!(consumer.peek().unwrap().is_none());
             let mut place = producer.reserve(len).unwrap().unwrap();
             for (i, chunk) in bytes(head, len).chunks(13).enumerate() {
-                place.put(13 * i, chunk);
+                place.put(13 * i, chunk).unwrap();
             }
             place.commit(len).unwrap();
             head = head.wrapping_add(len as u64);
             while tail != head {
                 let run = consumer.peek().unwrap().unwrap();
                 let mut got = vec![0; run.len.min(999)];
-                run.get(0, &mut got);
+                run.get(0, &mut got).unwrap();
                 assert_eq!(got, bytes(tail, got.len()));
                 tail = tail.wrapping_add(got.len() as u64);
                 run.release(got.len()).unwrap();
@@ -155,14 +155,19 @@ fn bytes_go_through() {
 fn what_is_not_committed_is_not_there() {
     let fifo = Fifo::new(1, 0);
     let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
-    producer.reserve(10).unwrap().unwrap().put(0, b"0123456789");
+    producer
+        .reserve(10)
+        .unwrap()
+        .unwrap()
+        .put(0, b"0123456789")
+        .unwrap();
     assert!(consumer.peek().unwrap().is_none());
     let mut place = producer.reserve(10).unwrap().unwrap();
-    place.put(0, b"abcdefghij");
+    place.put(0, b"abcdefghij").unwrap();
     place.commit(3).unwrap();
     let run = consumer.peek().unwrap().unwrap();
     let mut got = [0; 3];
-    run.get(0, &mut got);
+    run.get(0, &mut got).unwrap();
     assert_eq!((run.len, &got), (3, b"abc"));
     // What is not released stays.
     let _ = run;
@@ -205,36 +210,121 @@ fn next_owner_goes_on() {
     }
 }
 
+fn is_invalid<T>(result: io::Result<T>) -> bool {
+    result.is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput)
+}
+
+/// Offsets and lengths that are not within four bytes.
+const OUTSIDE_FOUR: [(usize, usize); 9] = [
+    (0, 5),
+    (1, 4),
+    (3, 2),
+    (4, 1),
+    (5, 0),
+    (5, 1),
+    (4096, 4),
+    (usize::MAX, 0),
+    (usize::MAX, 1),
+];
+
 #[test]
-#[should_panic(expected = "5 bytes of 4 reserved")]
 fn no_more_is_committed_than_reserved() {
     let fifo = Fifo::new(1, 0);
     let mut producer = fifo.producer();
-    let _ = producer.reserve(4).unwrap().unwrap().commit(5);
+    for len in [5, fifo.capacity, fifo.capacity + 1, usize::MAX] {
+        assert!(is_invalid(
+            producer.reserve(4).unwrap().unwrap().commit(len)
+        ));
+        assert!(fifo.consumer().peek().unwrap().is_none());
+    }
+    producer.reserve(0).unwrap().unwrap().commit(0).unwrap();
+    assert!(is_invalid(producer.reserve(0).unwrap().unwrap().commit(1)));
+    assert!(fifo.consumer().peek().unwrap().is_none());
+    producer.reserve(4).unwrap().unwrap().commit(4).unwrap();
+    assert_eq!(fifo.consumer().peek().unwrap().unwrap().len, 4);
 }
 
 #[test]
-#[should_panic(expected = "2 bytes at 3 of 4 reserved")]
 fn no_more_is_stored_than_reserved() {
     let fifo = Fifo::new(1, 0);
     let mut producer = fifo.producer();
-    producer.reserve(4).unwrap().unwrap().put(3, b"xy");
+    let mut place = producer.reserve(4).unwrap().unwrap();
+    place.put(0, b"four").unwrap();
+    for (offset, len) in OUTSIDE_FOUR {
+        assert!(is_invalid(place.put(offset, &[b'x'; 8][..len])));
+    }
+    place.put(4, b"").unwrap();
+    place.commit(4).unwrap();
+    let mut got = [0; 4];
+    assert_eq!(fifo.consumer().read(&mut got).unwrap(), 4);
+    assert_eq!(&got, b"four");
+    // Nothing was stored behind them.
+    let mut got = [1; 8];
+    producer.reserve(8).unwrap().unwrap().commit(8).unwrap();
+    assert_eq!(fifo.consumer().read(&mut got).unwrap(), 8);
+    assert_eq!(got, [0; 8]);
 }
 
 #[test]
-#[should_panic(expected = "1 bytes at 4 of 4 queued")]
 fn no_more_is_loaded_than_queued() {
     let fifo = Fifo::new(1, 0);
     fifo.producer().write(b"four").unwrap();
-    fifo.consumer().peek().unwrap().unwrap().get(4, &mut [0]);
+    let mut consumer = fifo.consumer();
+    let run = consumer.peek().unwrap().unwrap();
+    for (offset, len) in OUTSIDE_FOUR {
+        let mut got = [b'x'; 8];
+        assert!(is_invalid(run.get(offset, &mut got[..len])));
+        assert_eq!(got, [b'x'; 8]);
+    }
+    run.get(4, &mut []).unwrap();
 }
 
 #[test]
-#[should_panic(expected = "5 bytes of 4 queued")]
 fn no_more_is_released_than_queued() {
     let fifo = Fifo::new(1, 0);
     fifo.producer().write(b"four").unwrap();
-    let _ = fifo.consumer().peek().unwrap().unwrap().release(5);
+    let mut consumer = fifo.consumer();
+    for len in [5, fifo.capacity, fifo.capacity + 1, usize::MAX] {
+        assert!(is_invalid(consumer.peek().unwrap().unwrap().release(len)));
+    }
+    // Some have come since: nobody has looked at these.
+    let run = consumer.peek().unwrap().unwrap();
+    fifo.producer().write(b"more").unwrap();
+    assert!(is_invalid(run.release(5)));
+    consumer.peek().unwrap().unwrap().release(0).unwrap();
+    assert_eq!(consumer.end.wait(8, None).unwrap(), Some(8));
+    consumer.peek().unwrap().unwrap().release(8).unwrap();
+    assert!(consumer.peek().unwrap().is_none());
+}
+
+#[test]
+fn no_more_is_waited_for_than_the_capacity() {
+    let fifo = Fifo::new(1, 0);
+    let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+    for len in [fifo.capacity + 1, usize::MAX] {
+        for timeout in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
+            assert!(is_invalid(producer.end.wait(len, timeout)));
+            assert!(is_invalid(consumer.end.wait(len, timeout)));
+        }
+        assert!(producer.reserve(len).unwrap().is_none());
+        assert!(is_invalid(producer.reserve_wait(len)));
+        assert!(is_invalid(consumer.peek_wait(len)));
+    }
+    assert_eq!(consumer.peek_wait(0).unwrap().len, 0);
+    consumer.peek_wait(0).unwrap().release(0).unwrap();
+    assert!(is_invalid(consumer.peek_wait(0).unwrap().release(1)));
+}
+
+/// A time that the clock cannot represent is for ever.
+#[test]
+fn waits_for_any_time() {
+    let fifo = Fifo::new(1, 0);
+    std::thread::scope(|scope| {
+        let mut consumer = fifo.consumer();
+        let sleeper = scope.spawn(move || consumer.end.wait(1, Some(Duration::MAX)).unwrap());
+        fifo.producer().write(b"x").unwrap();
+        assert_eq!(sleeper.join().unwrap(), Some(1));
+    });
 }
 
 /// Whatever the other end stores, it is an error or it is possible.
@@ -343,7 +433,7 @@ fn two_threads_lose_nothing() {
             while at < TOTAL {
                 let len = (1 + at % 777).min(TOTAL - at) as usize;
                 let mut place = producer.reserve_wait(len).unwrap();
-                place.put(0, &bytes(start.wrapping_add(at), len));
+                place.put(0, &bytes(start.wrapping_add(at), len)).unwrap();
                 place.commit(len).unwrap();
                 at += len as u64;
                 // So that the other one sleeps now and then.
@@ -359,7 +449,7 @@ fn two_threads_lose_nothing() {
             let need = (1 + at % 555).min(TOTAL - at) as usize;
             let run = consumer.peek_wait(need).unwrap();
             assert!(run.len >= need);
-            run.get(0, &mut got[..need]);
+            run.get(0, &mut got[..need]).unwrap();
             assert_eq!(got[..need], bytes(start.wrapping_add(at), need));
             run.release(need).unwrap();
             at += need as u64;
@@ -368,11 +458,20 @@ fn two_threads_lose_nothing() {
     });
 }
 
+/// `std::io::pipe()` needs Rust 1.87.
+fn pipe() -> (File, File) {
+    let mut ends = [0; 2];
+    // SAFETY: There is room for two descriptors.
+    assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    // SAFETY: Nobody else has these descriptors.
+    ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
+}
+
 #[test]
 fn files_give_and_take() {
     let fifo = Fifo::new(1, 4090);
     let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
-    let (mut from, to) = io::pipe().unwrap();
+    let (mut from, to) = pipe();
     producer.write(&bytes(0, 100)).unwrap();
     let run = consumer.peek().unwrap().unwrap();
     assert_eq!(run.write_to(to.as_fd()).unwrap(), 100);

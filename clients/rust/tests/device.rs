@@ -12,7 +12,9 @@ use vfifo::{Consumer, Producer};
 
 /// How long anything may take that should happen at once; longer in a kernel that is slow.
 fn deadline() -> Duration {
-    let scale = std::env::var("VFIFO_SCALE").ok().and_then(|n| n.parse().ok());
+    let scale = std::env::var("VFIFO_SCALE")
+        .ok()
+        .and_then(|n| n.parse().ok());
     Duration::from_secs(20) * scale.unwrap_or(1)
 }
 
@@ -124,13 +126,13 @@ fn mapped_to_mapped() {
     moves(
         |bytes| {
             let mut place = producer.reserve_wait(bytes.len()).unwrap();
-            place.put(0, bytes);
+            place.put(0, bytes).unwrap();
             place.commit(bytes.len()).unwrap();
         },
         |to| {
             let bytes = consumer.peek_wait(1).unwrap();
             let len = bytes.len().min(to.len());
-            bytes.get(0, &mut to[..len]);
+            bytes.get(0, &mut to[..len]).unwrap();
             bytes.release(len).unwrap();
             len
         },
@@ -186,7 +188,9 @@ fn sleeps_on_after_a_stop() {
     // It may not sleep yet when this comes, so more than once.
     for _ in 0..10 {
         let stop = format!("kill -STOP {0}; kill -CONT {0}", std::process::id());
-        let status = std::process::Command::new("sh").args(["-c", &stop]).status();
+        let status = std::process::Command::new("sh")
+            .args(["-c", &stop])
+            .status();
         assert!(status.unwrap().success());
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -194,12 +198,21 @@ fn sleeps_on_after_a_stop() {
     assert!(sleeper.join().unwrap().unwrap());
 }
 
+/// `std::io::pipe()` needs Rust 1.87.
+fn pipe() -> (File, File) {
+    let mut ends = [0; 2];
+    // SAFETY: There is room for two descriptors.
+    assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    // SAFETY: Nobody else has these descriptors.
+    ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
+}
+
 /// The kernel moves the bytes between the FIFO and another file.
 #[test]
 fn buffer_of_other_calls() {
     let device = device();
     let (mut producer, mut consumer) = (device.producer(), device.consumer());
-    let (mut from, mut to) = io::pipe().unwrap();
+    let (mut from, mut to) = pipe();
     to.write_all(&bytes(0, 3000)).unwrap();
     let mut place = producer.reserve_wait(4000).unwrap();
     assert_eq!(place.read_from(from.as_fd()).unwrap(), 3000);
