@@ -3,7 +3,6 @@
  * The other ways to use a stream: signals, epoll and select, splice and sendfile,
  * calls that don't wait, odd vectors and pointers; and who is woken by what.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -12,9 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include <linux/aio_abi.h>
-
-#include "vfifo_test.h"
+#include "vfifo_waiters.h"
 
 FIXTURE(async)
 {
@@ -289,28 +286,6 @@ TEST_F_TIMEOUT(async, sigio_switched_by_many, 60)
 		ASSERT_EQ(1, res(read(self->r, &c, 1)));
 		ASSERT_FALSE(signalled()) TH_LOG("in round %u", round);
 	}
-}
-
-/* What io_submit() says of a poll for @events, as IOCB_CMD_POLL is. */
-static long aio_poll(aio_context_t aio, int fd, int events)
-{
-	struct iocb cb = {
-		.aio_lio_opcode = IOCB_CMD_POLL,
-		.aio_fildes = fd,
-		.aio_buf = events,
-	}, *list = &cb;
-
-	return res(syscall(SYS_io_submit, aio, 1, &list));
-}
-
-/* The events that have come within @ms; 0 if none has. */
-static int aio_polled(aio_context_t aio, int ms)
-{
-	struct timespec limit = { ms / 1000, ms % 1000 * 1000000 };
-	struct io_event event;
-
-	return syscall(SYS_io_getevents, aio, 1, 1, &event, &limit) == 1 ?
-		       event.res : 0;
 }
 
 /* As a pipe: it waits at one end, but not at two. */

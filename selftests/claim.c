@@ -6,7 +6,6 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "vfifo_test.h"
@@ -67,86 +66,6 @@ static int try_claim(int fd, struct vfifo_info *info, enum side side)
 	if (!end)
 		return -errno;
 	return res(unmap_end(end));
-}
-
-/* ---- VFIFO_GET_INFO ---- */
-
-TEST_F(claim, info_says_what_can_be_mapped)
-{
-	struct vfifo_info *info = &self->info;
-
-	EXPECT_EQ(sizeof(*info), info->size);
-	EXPECT_EQ(1, info->version);
-	EXPECT_EQ(self->cap, (long)info->capacity);
-	EXPECT_EQ(0, info->data_offset);
-	EXPECT_LE(2 * self->cap, (long long)info->producer_offset);
-	EXPECT_LE(2 * self->cap, (long long)info->consumer_offset);
-	EXPECT_NE(info->producer_offset, info->consumer_offset);
-	EXPECT_EQ(0, info->producer_offset % self->page);
-	EXPECT_EQ(0, info->consumer_offset % self->page);
-	/* A 32-bit kernel maps no more of a device than this, page included. */
-	EXPECT_GT(UINT32_MAX - self->page, info->producer_offset);
-	EXPECT_GT(UINT32_MAX - self->page, info->consumer_offset);
-}
-
-TEST_F(claim, info_fills_what_the_caller_has)
-{
-	char got[64], all[64];
-	__u32 sizes[] = { 8, 12, 16, 24, 39, 40, 41, 64, 1 << 20 };
-	__u32 size, filled;
-	unsigned int i;
-
-	memcpy(all, &self->info, sizeof(self->info));
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		size = sizes[i];
-		filled = size < 40 ? size : 40;
-		memset(got, 0x5a, sizeof(got));
-		memcpy(got, &size, sizeof(size));
-		ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, got));
-		memcpy(&size, got, sizeof(size));
-		EXPECT_EQ(filled, size);
-		EXPECT_EQ(0, memcmp(got + 4, all + 4, filled - 4));
-		for (; filled < sizeof(got); filled++)
-			EXPECT_EQ(0x5a, got[filled]);
-	}
-}
-
-TEST_F(claim, info_refuses_what_makes_no_sense)
-{
-	char *edge = half_mapped(self->page);
-	__u32 size;
-
-	ASSERT_NE(NULL, edge);
-	edge += self->page;
-	for (size = 0; size < 8; size++) {
-		memcpy(edge - 8, &size, 4);
-		EXPECT_EQ(-EINVAL, res(ioctl(self->dev.fd, VFIFO_GET_INFO,
-					     edge - 8)));
-	}
-	EXPECT_EQ(-EFAULT, res(ioctl(self->dev.fd, VFIFO_GET_INFO, NULL)));
-	EXPECT_EQ(-EFAULT, res(ioctl(self->dev.fd, VFIFO_GET_INFO, edge)));
-	size = 40;
-	memcpy(edge - 8, &size, 4);
-	EXPECT_EQ(-EFAULT, res(ioctl(self->dev.fd, VFIFO_GET_INFO, edge - 8)));
-	size = 8;
-	memcpy(edge - 8, &size, 4);
-	EXPECT_EQ(0, res(ioctl(self->dev.fd, VFIFO_GET_INFO, edge - 8)));
-	munmap(edge - self->page, 2 * self->page);
-}
-
-TEST_F(claim, info_is_for_every_descriptor)
-{
-	int flags[] = { O_RDONLY, O_WRONLY, O_RDWR };
-	unsigned int i;
-	int fd;
-
-	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		fd = vfifo_open(flags[i]);
-		ASSERT_LE(0, fd);
-		EXPECT_EQ(0, ioctl(fd, VFIFO_GET_INFO, &self->info));
-		EXPECT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
-		close(fd);
-	}
 }
 
 /* ---- what may be mapped ---- */
@@ -677,43 +596,6 @@ TEST_F(claim, stays_whatever_its_protection)
 	unmap_end(own);
 }
 
-static int send_fd(int sock, int fd)
-{
-	char buf[CMSG_SPACE(sizeof(int))] = { 0 }, c = 'f';
-	struct iovec iov = { &c, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = buf, .msg_controllen = sizeof(buf),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
-}
-
-static int receive_fd(int sock)
-{
-	char buf[CMSG_SPACE(sizeof(int))] = { 0 }, c;
-	struct iovec iov = { &c, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = buf, .msg_controllen = sizeof(buf),
-	};
-	struct cmsghdr *cmsg;
-	int fd;
-
-	if (recvmsg(sock, &msg, 0) != 1)
-		return -1;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (!cmsg)
-		return -1;
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-	return fd;
-}
-
 /* A descriptor that came by a socket is as good, and no better. */
 TEST_F(claim, descriptor_may_be_passed_on)
 {
@@ -888,13 +770,16 @@ TEST_F(claim, whoever_waits_is_seen_to)
 	tail = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ);
 	ASSERT_TRUE(head && tail);
 
-	/* One that polls, until it is told. */
+	/* One that polls, until it is told of something. */
+	EXPECT_EQ(0, poll(&poll_in, 1, 0));
+	EXPECT_NE(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
+	store(head, load(head) + 1);
 	EXPECT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
+	EXPECT_EQ(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
+	EXPECT_EQ(1, read(fd, &c, 1));
 	EXPECT_EQ(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
 	EXPECT_EQ(0, poll(&poll_in, 1, 0));
 	EXPECT_NE(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
-	EXPECT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
-	EXPECT_EQ(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
 
 	/* The owner too. */
 	EXPECT_EQ(1, poll(&poll_out, 1, 0));

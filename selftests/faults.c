@@ -8,26 +8,10 @@
  * for such a sleeper is done by a process of its own, so that the test itself can
  * say what waited.
  */
-#include <poll.h>
-#include <linux/userfaultfd.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-
-#include "vfifo_test.h"
-
-#define PAGES		4
+#include "vfifo_faults.h"
 
 /* Seconds for what must not wait at all, on a machine that is busy otherwise. */
 #define SOON		(2 * DEADLINE)
-
-/* A process whose memory does not come, unless it is given. */
-struct faulty {
-	long page;
-	char *memory;		/* at this address there */
-	int *uffd;		/* its number there, shared; -1 if it can't be had */
-	int monitor;		/* the same one, here */
-	pid_t pid;
-};
 
 FIXTURE(faults)
 {
@@ -52,50 +36,14 @@ FIXTURE_VARIANT_ADD(faults, readv_writev)
 	.pieces = true,
 };
 
-/* A read or a write, of one piece or of two. */
-static long transfer(bool pieces, bool out, int fd, char *buf, long len)
-{
-	struct iovec iov[2] = {
-		{ buf, len / 3 }, { buf + len / 3, len - len / 3 },
-	};
-
-	if (pieces)
-		return out ? writev(fd, iov, 2) : readv(fd, iov, 2);
-	return out ? write(fd, buf, len) : read(fd, buf, len);
-}
-
-static int missing(char *memory, long len, int *error)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (unsigned long)memory, len },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) &&
-	    !ioctl(uffd, UFFDIO_REGISTER, &reg))
-		return uffd;
-	*error = errno;
-	return -1;
-}
-
 FIXTURE_SETUP(faults)
 {
 	int uffd, error = 0;
 
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->f.page = self->dev.page;
-	self->f.monitor = -1;
 	self->fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, self->fd);
-	self->f.uffd = shared(sizeof(*self->f.uffd));
-	ASSERT_NE(NULL, self->f.uffd);
-	*self->f.uffd = -1;
-	self->f.memory = mmap(NULL, PAGES * self->f.page,
-			      PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->f.memory);
+	ASSERT_TRUE(faulty_begin(&self->f));
 
 	uffd = missing(self->f.memory, PAGES * self->f.page, &error);
 	if (uffd < 0)
@@ -106,102 +54,9 @@ FIXTURE_SETUP(faults)
 FIXTURE_TEARDOWN(faults)
 {
 	/* First, since all the rest may wait for it. */
-	if (self->f.pid > 0) {
-		kill(self->f.pid, SIGKILL);
-		waitpid(self->f.pid, NULL, 0);
-	}
-	close(self->f.monitor);
-	munmap(self->f.memory, PAGES * self->f.page);
-	munmap(self->f.uffd, sizeof(*self->f.uffd));
+	faulty_end(&self->f);
 	close(self->fd);
 	vfifo_teardown(&self->dev);
-}
-
-/*
- * Starts a process whose memory is missing from page number @from on; the pages
- * before that have bytes of the stream. True in the parent, when it is there.
- */
-static bool faulty_start(struct faulty *f, int from)
-{
-	long present = from * f->page;
-	int pidfd, error, fd;
-
-	f->pid = child_start(15 * DEADLINE);
-	if (!f->pid) {
-		stream_fill(f->memory, present, 0);
-		fd = missing(f->memory + present, PAGES * f->page - present,
-			     &error);
-		if (fd < 0)
-			_exit(99);
-		__atomic_store_n(f->uffd, fd, __ATOMIC_SEQ_CST);
-		return false;
-	}
-	if (!eventually(__atomic_load_n(f->uffd, __ATOMIC_SEQ_CST) >= 0))
-		return true;
-	pidfd = syscall(SYS_pidfd_open, f->pid, 0);
-	f->monitor = syscall(SYS_pidfd_getfd, pidfd, *f->uffd, 0);
-	close(pidfd);
-	return true;
-}
-
-/* The address of the next fault, once it has been met; 0 if there is none. */
-static unsigned long fault_met(int monitor)
-{
-	struct pollfd p = { .fd = monitor, .events = POLLIN };
-	struct uffd_msg msg;
-
-	if (poll(&p, 1, DEADLINE * 1000) != 1 ||
-	    read(monitor, &msg, sizeof(msg)) != sizeof(msg) ||
-	    msg.event != UFFD_EVENT_PAGEFAULT)
-		return 0;
-	return msg.arg.pagefault.address;
-}
-
-/* Gives page number @page, with the bytes of the stream from @pos on. */
-static bool give(struct faulty *f, int page, __u64 pos)
-{
-	char *from = malloc(f->page);
-	struct uffdio_copy copy = {
-		.dst = (unsigned long)f->memory + page * f->page,
-		.src = (unsigned long)from,
-		.len = f->page,
-	};
-	int ret;
-
-	stream_fill(from, f->page, pos);
-	ret = ioctl(f->monitor, UFFDIO_COPY, &copy);
-	free(from);
-	return !ret;
-}
-
-/* Gives whatever the process touches from now on, until it ends. */
-static int give_all(struct faulty *f, __u64 pos)
-{
-	struct pollfd p = { .fd = f->monitor, .events = POLLIN };
-	__s64 until = now_ms() + DEADLINE * 1000;
-	int page;
-
-	for (page = 0; page < PAGES; page++)
-		give(f, page, pos + page * f->page);
-	/* What was not there a moment ago may be met as a fault still. */
-	while (child_state(f->pid) != 'Z' && now_ms() < until) {
-		struct uffd_msg msg;
-
-		poll(&p, 1, 10);
-		if (read(f->monitor, &msg, sizeof(msg)) == sizeof(msg)) {
-			struct uffdio_range range = {
-				msg.arg.pagefault.address & -f->page,
-				f->page,
-			};
-
-			ioctl(f->monitor, UFFDIO_WAKE, &range);
-		}
-	}
-	if (child_state(f->pid) != 'Z')
-		return -ETIMEDOUT;
-	page = child_end(f->pid);
-	f->pid = 0;
-	return page;
 }
 
 /* Evaluates @cond in a process of its own: whether it came true without waiting. */

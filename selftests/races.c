@@ -205,8 +205,9 @@ static int polls(int self, __u64 *random)
 	(void)self;
 	if (fd < 0)
 		return gone(errno) ? 0 : WRONG("open: %s", strerror(errno));
-	/* Full or empty or neither, but not both. */
-	if (poll(&pfd, 1, 0) != 1 || pfd.revents & ~(POLLIN | POLLOUT))
+	/* Full or empty or neither, but not both; and an end may be claimed. */
+	if (poll(&pfd, 1, 0) != 1 ||
+	    pfd.revents & ~(POLLIN | POLLOUT | POLLERR))
 		return WRONG("poll: %#x", pfd.revents);
 	epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (epfd < 0 || epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event))

@@ -3,153 +3,10 @@
  * io_uring on a vfifo: what can't be done at once waits for a poll, not with a
  * thread of its own that sleeps.
  */
-#include <dirent.h>
 #include <poll.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include <linux/io_uring.h>
-
-#include "vfifo_test.h"
-
-#define ENTRIES 32
-
-struct ring {
-	int fd;
-	void *mem;
-	size_t len;
-	struct io_uring_sqe *sqes;
-	unsigned int *sq_tail, *cq_head, *cq_tail, sq_mask, cq_mask;
-	unsigned int *sq_array;
-	struct io_uring_cqe *cqes;
-	unsigned int prepared;
-};
-
-/* 0, or the negative error number. */
-static int ring_open(struct ring *ring)
-{
-	struct io_uring_params p = {};
-	size_t cq;
-	char *mem;
-
-	memset(ring, 0, sizeof(*ring));
-	ring->fd = res(syscall(__NR_io_uring_setup, ENTRIES, &p));
-	if (ring->fd < 0)
-		return ring->fd;
-	if (!(p.features & IORING_FEAT_SINGLE_MMAP))
-		return -EOPNOTSUPP;
-	ring->len = p.sq_off.array + p.sq_entries * sizeof(__u32);
-	cq = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
-	if (cq > ring->len)
-		ring->len = cq;
-	mem = mmap(NULL, ring->len, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
-	if (mem == MAP_FAILED)
-		return -errno;
-	ring->mem = mem;
-	ring->sqes = mmap(NULL, p.sq_entries * sizeof(*ring->sqes),
-			  PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-			  ring->fd, IORING_OFF_SQES);
-	if (ring->sqes == MAP_FAILED)
-		return -errno;
-	ring->sq_tail = (unsigned int *)(mem + p.sq_off.tail);
-	ring->sq_mask = *(unsigned int *)(mem + p.sq_off.ring_mask);
-	ring->sq_array = (unsigned int *)(mem + p.sq_off.array);
-	ring->cq_head = (unsigned int *)(mem + p.cq_off.head);
-	ring->cq_tail = (unsigned int *)(mem + p.cq_off.tail);
-	ring->cq_mask = *(unsigned int *)(mem + p.cq_off.ring_mask);
-	ring->cqes = (struct io_uring_cqe *)(mem + p.cq_off.cqes);
-	return 0;
-}
-
-static void ring_close(struct ring *ring)
-{
-	if (ring->mem) {
-		munmap(ring->sqes, ENTRIES * sizeof(*ring->sqes));
-		munmap(ring->mem, ring->len);
-	}
-	close(ring->fd);
-}
-
-/* The next request; @id comes back with its completion. */
-static struct io_uring_sqe *prepare(struct ring *ring, int op, int fd,
-				    const void *addr, unsigned int len, __u64 id)
-{
-	unsigned int tail = *ring->sq_tail + ring->prepared++;
-	struct io_uring_sqe *sqe = &ring->sqes[tail & ring->sq_mask];
-
-	ring->sq_array[tail & ring->sq_mask] = tail & ring->sq_mask;
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = op;
-	sqe->fd = fd;
-	sqe->addr = (unsigned long)addr;
-	sqe->len = len;
-	sqe->off = -1;
-	sqe->user_data = id;
-	return sqe;
-}
-
-/* True if all that was prepared was taken. */
-static bool submit(struct ring *ring)
-{
-	int n = ring->prepared;
-
-	__atomic_store_n(ring->sq_tail, *ring->sq_tail + n, __ATOMIC_RELEASE);
-	ring->prepared = 0;
-	return syscall(__NR_io_uring_enter, ring->fd, n, 0, 0, NULL, 0) == n;
-}
-
-/* The number of completions, after all that the kernel had to do for them. */
-static int completions(struct ring *ring)
-{
-	syscall(__NR_io_uring_enter, ring->fd, 0, 0, IORING_ENTER_GETEVENTS,
-		NULL, 0);
-	return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) - *ring->cq_head;
-}
-
-/* The result of the next completion, and which one it is; -ETIME if none comes. */
-static long completion(struct ring *ring, __u64 *id, unsigned int *flags)
-{
-	struct io_uring_cqe *cqe;
-	long ret;
-
-	if (!eventually(completions(ring)))
-		return -ETIME;
-	cqe = &ring->cqes[*ring->cq_head & ring->cq_mask];
-	ret = cqe->res;
-	if (id)
-		*id = cqe->user_data;
-	if (flags)
-		*flags = cqe->flags;
-	__atomic_store_n(ring->cq_head, *ring->cq_head + 1, __ATOMIC_RELEASE);
-	return ret;
-}
-
-/* The threads that io_uring made for this process, to sleep in its stead. */
-static int workers(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *task;
-	int n = 0;
-
-	while (dir && (task = readdir(dir))) {
-		char path[300], name[32] = "";
-		ssize_t len;
-		int fd;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
-			 task->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		len = read(fd, name, sizeof(name) - 1);
-		close(fd);
-		n += len > 0 && !strncmp(name, "iou-wrk", 7);
-	}
-	if (dir)
-		closedir(dir);
-	return n;
-}
+#include "vfifo_uring.h"
 
 FIXTURE(uring)
 {
@@ -171,9 +28,9 @@ FIXTURE_SETUP(uring)
 	self->buf = malloc(2 * self->cap);
 	ASSERT_NE(NULL, self->buf);
 	stream_fill(self->buf, 2 * self->cap, 0);
-	if (access("/proc/sys/kernel/io_uring_disabled", F_OK))
+	ret = ring_begin(&self->ring);
+	if (ret == -EOPNOTSUPP)
 		SKIP(return, "no io_uring: needs CONFIG_IO_URING");
-	ret = ring_open(&self->ring);
 	if (ret == -EPERM)
 		SKIP(return, "io_uring is disabled");
 	ASSERT_EQ(0, ret);
@@ -433,22 +290,6 @@ TEST_F(uring, vectors_and_registered_buffers)
 	EXPECT_EQ(0, self->buf[self->cap + 4]);
 	EXPECT_EQ(0, self->buf[self->cap + 20005]);
 	EXPECT_EQ(0, workers());
-}
-
-static struct io_uring_sqe *prepare_poll(struct ring *ring, int fd, int events,
-					 unsigned int flags, __u64 id)
-{
-	struct io_uring_sqe *sqe = prepare(ring, IORING_OP_POLL_ADD, fd, NULL,
-					   flags, id);
-
-	sqe->off = 0;
-	/* The halves are swapped where bytes are. */
-#if __BYTE_ORDER == __BIG_ENDIAN
-	sqe->poll32_events = events << 16;
-#else
-	sqe->poll32_events = events;
-#endif
-	return sqe;
 }
 
 TEST_F(uring, poll)

@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -123,6 +124,16 @@ static inline bool stream_equal(const void *buf, size_t len, __u64 pos)
 		if (p[i] != stream_byte(pos + i))
 			return false;
 	return true;
+}
+
+/* ---- processors ---- */
+
+/* Runs before everything else on one CPU, where the children have to wait. */
+static inline bool run_alone(bool on)
+{
+	struct sched_param param = { .sched_priority = on ? 10 : 0 };
+
+	return !sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &param);
 }
 
 /* ---- files of the system ---- */
@@ -633,6 +644,75 @@ static inline long switches(pid_t pid)
 	snprintf(dir, sizeof(dir), "/proc/%d", pid);
 	p = strstr(file_text(dir, "status"), "\nvoluntary_ctxt_switches:");
 	return p ? strtol(strchr(p, ':') + 1, NULL, 10) : -1;
+}
+
+/* ---- 32-bit programs ---- */
+
+#ifdef __x86_64__
+/* A system call as a 32-bit program makes it, which needs low addresses. */
+static inline long ioctl32(int fd, unsigned int cmd, void *arg)
+{
+	long ret = 54;
+
+	asm volatile("int $0x80"
+		     : "+a" (ret)
+		     : "b" ((long)fd), "c" ((long)cmd), "d" (arg)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return (int)ret;
+}
+
+/* Whether the kernel has such system calls; otherwise they kill. */
+static inline bool runs_32_bit(void)
+{
+	pid_t pid = child_start(DEADLINE);
+
+	if (!pid) {
+		ioctl32(-1, 0, NULL);
+		_exit(0);
+	}
+	return child_end(pid) != -SIGSEGV;
+}
+#endif
+
+/* ---- descriptors ---- */
+
+/* Passes a descriptor over a socket: 0, or -1. */
+static inline int send_fd(int sock, int fd)
+{
+	char buf[CMSG_SPACE(sizeof(int))] = { 0 }, c = 'f';
+	struct iovec iov = { &c, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = buf, .msg_controllen = sizeof(buf),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+}
+
+/* The descriptor that comes over a socket, or -1. */
+static inline int receive_fd(int sock)
+{
+	char buf[CMSG_SPACE(sizeof(int))] = { 0 }, c;
+	struct iovec iov = { &c, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = buf, .msg_controllen = sizeof(buf),
+	};
+	struct cmsghdr *cmsg;
+	int fd;
+
+	if (recvmsg(sock, &msg, 0) != 1)
+		return -1;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (!cmsg)
+		return -1;
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
+	return fd;
 }
 
 /* ---- main ---- */

@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that is valid, but gone again whenever the device comes to copy: another
+ * thread keeps dropping it. A transfer neither fails nor tries for ever, and EFAULT
+ * still means that the memory is bad.
+ */
+#include <pthread.h>
+
+#include "vfifo_faults.h"
+
+#define MANY_PAGES	17
+#define RUNNING		LONG_MIN
+#define LITTLE		2000	/* bytes of room */
+#define INTRUSIONS	24
+
+/* What becomes of the memory at the fault that was chosen. */
+enum turn { NOTHING, IS_SPOILT, STOPS };
+
+/* Of the process whose memory is dropped; shared with it. */
+struct dropper {
+	char *memory;
+	long page;
+	int uffd;
+	enum turn turn;
+	int turn_at;		/* the number of the fault */
+	int met, drops;		/* faults, and how often a page went again */
+	int intruder, intrusions; /* bytes to write or read there, one a fault */
+	bool intruder_reads;
+	bool turned;
+	bool wrong;		/* bytes that were read */
+	char *present;		/* the page that is there */
+	long ret;
+};
+
+FIXTURE(dropped)
+{
+	struct vfifo dev;
+	int fd;			/* one that blocks */
+	struct dropper *d;
+	pid_t pid;
+};
+
+FIXTURE_VARIANT(dropped)
+{
+	bool out;
+	bool pieces;
+};
+
+FIXTURE_VARIANT_ADD(dropped, write)
+{
+	.out = true,
+};
+
+FIXTURE_VARIANT_ADD(dropped, writev)
+{
+	.out = true,
+	.pieces = true,
+};
+
+FIXTURE_VARIANT_ADD(dropped, read)
+{
+	.out = false,
+};
+
+FIXTURE_VARIANT_ADD(dropped, readv)
+{
+	.pieces = true,
+};
+
+/* From where in the memory, and how much. */
+static const struct {
+	int offset, pages, bytes;	/* @pages and @bytes long */
+} spans[] = {
+	{ -100, 0, 200 },		/* across the end of the first page */
+	{ -1000, 0, PIPE_BUF },
+	{ 0, 0, PIPE_BUF + 1 },
+	{ -1, 2, 1 },
+	{ 0, 5, 0 },
+	{ 10, 16, 0 },
+};
+
+FIXTURE_SETUP(dropped)
+{
+	int uffd, error = 0;
+
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->fd = vfifo_open(O_RDWR);
+	ASSERT_LE(0, self->fd);
+	self->d = shared(sizeof(*self->d));
+	ASSERT_NE(NULL, self->d);
+	self->d->page = self->dev.page;
+	self->d->memory = mmap(NULL, MANY_PAGES * self->dev.page,
+			       PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->d->memory);
+	uffd = missing(self->d->memory, MANY_PAGES * self->dev.page, &error);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd: %s", strerror(error));
+	close(uffd);
+}
+
+FIXTURE_TEARDOWN(dropped)
+{
+	if (self->pid > 0) {
+		kill(self->pid, SIGKILL);
+		waitpid(self->pid, NULL, 0);
+	}
+	munmap(self->d->memory, MANY_PAGES * self->dev.page);
+	munmap(self->d, sizeof(*self->d));
+	close(self->fd);
+	vfifo_teardown(&self->dev);
+}
+
+static long span_start(struct vfifo *dev, int i)
+{
+	return spans[i].offset < 0 ? dev->page + spans[i].offset :
+				     spans[i].offset;
+}
+
+static long span_len(struct vfifo *dev, int i)
+{
+	return spans[i].pages * dev->page + spans[i].bytes;
+}
+
+/*
+ * A thread that gives each page that is touched, and drops the one that it gave
+ * before. So two pages are never there at the same time. Whoever makes sure of some
+ * pages, one after the other, and then accesses them without faulting finds the
+ * first one gone: each time, however fast it is.
+ */
+static void *drop(void *arg)
+{
+	struct dropper *d = arg;
+	char *bytes = malloc(d->page), *at, c = 0;
+	struct uffdio_range range = { .len = d->page };
+	struct uffdio_copy copy = { .len = d->page };
+	struct uffd_msg msg;
+	struct pollfd p = { .fd = d->uffd, .events = POLLIN };
+
+	for (;;) {
+		poll(&p, 1, -1);
+		if (read(d->uffd, &msg, sizeof(msg)) != sizeof(msg))
+			continue;
+		at = (char *)(unsigned long)
+		     (msg.arg.pagefault.address & -d->page);
+		if (++d->met == d->turn_at && d->turn != NOTHING) {
+			if (d->turn == IS_SPOILT)
+				mprotect(at, d->page, PROT_NONE);
+			__atomic_store_n(&d->turned, true, __ATOMIC_SEQ_CST);
+			if (d->turn == STOPS)
+				pause();
+			range.start = (unsigned long)at;
+			ioctl(d->uffd, UFFDIO_WAKE, &range);
+			continue;
+		}
+		if (d->intrusions > 0 &&
+		    transfer(false, !d->intruder_reads, d->intruder, &c, 1) == 1)
+			__atomic_fetch_sub(&d->intrusions, 1, __ATOMIC_SEQ_CST);
+		if (d->present && d->present != at) {
+			madvise(d->present, d->page, MADV_DONTNEED);
+			d->drops++;
+		}
+		stream_fill(bytes, d->page, at - d->memory);
+		copy.dst = (unsigned long)at;
+		copy.src = (unsigned long)bytes;
+		copy.copy = 0;
+		d->present = at;
+		ioctl(d->uffd, UFFDIO_COPY, &copy);
+	}
+	return NULL;
+}
+
+/* Whether the last page of @len bytes, which the queue began with, has its own. */
+static bool last_page_is_right(struct dropper *d, char *buf, long len)
+{
+	char *page = d->memory + (buf + len - 1 - d->memory) / d->page * d->page;
+	char *from = page < buf ? buf : page;
+
+	return d->present == page &&
+	       stream_equal(from, buf + len - from, from - buf);
+}
+
+/* Has a process do one transfer of @len bytes from byte @from of such memory on. */
+static void start(struct __test_metadata *_metadata, struct dropper *d,
+		  pid_t *pid, long from, long len, bool pieces, bool out, int fd)
+{
+	pthread_t thread;
+	int error;
+
+	d->met = 0;
+	d->drops = 0;
+	d->turned = false;
+	d->wrong = false;
+	d->present = NULL;
+	d->ret = RUNNING;
+	*pid = child_start(6 * DEADLINE);
+	ASSERT_LE(0, *pid);
+	if (*pid)
+		return;
+	d->uffd = missing(d->memory, MANY_PAGES * d->page, &error);
+	if (d->uffd < 0 || pthread_create(&thread, NULL, drop, d))
+		_exit(1);
+	d->ret = res(transfer(pieces, out, fd, d->memory + from, len));
+	d->wrong = !out && d->ret > 0 &&
+		   !last_page_is_right(d, d->memory + from, d->ret);
+	_exit(0);
+}
+
+static bool ended(pid_t *pid)
+{
+	if (!eventually(child_state(*pid) == 'Z'))
+		return false;
+	child_end(*pid);
+	*pid = 0;
+	return true;
+}
+
+#define START(i)							\
+	start(_metadata, self->d, &self->pid, span_start(&self->dev, i),	\
+	      span_len(&self->dev, i), variant->pieces, variant->out,	\
+	      self->fd)
+
+/*
+ * Checks that the queue has changed by as much as the call said, which was given
+ * span @i, and nothing else. Empties it.
+ */
+#define EXPECT_ACCOUNTED(i, moved) do {					\
+	long __moved = (moved), __cap = self->dev.capacity;		\
+									\
+	if (variant->out) {						\
+		EXPECT_EQ(__moved, queued(self->fd));			\
+		EXPECT_TRUE(get(&self->dev, __moved,			\
+				span_start(&self->dev, i)));		\
+	} else {							\
+		EXPECT_EQ(__cap - __moved, queued(self->fd));		\
+		EXPECT_TRUE(get(&self->dev, __cap - __moved, __moved));	\
+	}								\
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));			\
+} while (0)
+
+TEST_F_TIMEOUT(dropped, valid_memory_is_no_fault, 200)
+{
+	struct dropper *d = self->d;
+	size_t i;
+	long len;
+
+	d->turn = NOTHING;
+	for (i = 0; i < ARRAY_SIZE(spans); i++) {
+		len = span_len(&self->dev, i);
+		if (!variant->out)
+			ASSERT_TRUE(put(&self->dev, self->dev.capacity, 0));
+		START(i);
+		ASSERT_TRUE(ended(&self->pid)) {
+			TH_LOG("%ld bytes: no end after %d faults", len,
+			       d->met);
+		}
+		EXPECT_TRUE(variant->out ? d->ret == len :
+					   d->ret > 0 && d->ret <= len) {
+			TH_LOG("%ld of %ld bytes after %d drops, %d faults",
+			       d->ret, len, d->drops, d->met);
+		}
+		EXPECT_FALSE(d->wrong);
+		/* It was tried for real. */
+		EXPECT_LT(0, d->drops);
+		EXPECT_ACCOUNTED(i, d->ret < 0 ? 0 : d->ret);
+	}
+}
+
+/*
+ * While a large transfer struggles for its memory, somebody else fills the room that
+ * it found, or takes the bytes, one by one. Nothing is left out, and nothing comes
+ * twice.
+ */
+TEST_F_TIMEOUT(dropped, others_come_first, 60)
+{
+	/* From before the end of a page on, so that each part takes two pages. */
+	const long from = self->dev.page - 100, len = 5 * self->dev.page;
+	long full = self->dev.capacity - (variant->out ? LITTLE : 0);
+	__s64 deadline = now_ms() + 1000LL * DEADLINE;
+	long next = 0, others = 0, i, n;
+	struct dropper *d = self->d;
+	char buf[777];
+
+	d->turn = NOTHING;
+	d->intrusions = INTRUSIONS;
+	d->intruder = self->dev.fd;
+	d->intruder_reads = !variant->out;
+	ASSERT_TRUE(put(&self->dev, full, 0));
+	start(_metadata, d, &self->pid, from, len, variant->pieces,
+	      variant->out, self->fd);
+	if (!variant->out) {
+		ASSERT_TRUE(ended(&self->pid));
+		others = INTRUSIONS - d->intrusions;
+		EXPECT_LT(10, others);
+		EXPECT_LT(0, d->ret);
+		EXPECT_EQ(full - others - d->ret, queued(self->fd));
+		EXPECT_TRUE(get(&self->dev, full - others - d->ret,
+				others + d->ret));
+		return;
+	}
+	ASSERT_TRUE(eventually(!__atomic_load_n(&d->intrusions,
+						__ATOMIC_SEQ_CST)));
+	ASSERT_TRUE(get(&self->dev, full, 0));
+
+	/* Between the zeros of the other one come the bytes of this, in their order. */
+	while (now_ms() < deadline) {
+		n = read(self->dev.fd, buf, sizeof(buf));
+		if (n < 0 && child_state(self->pid) == 'Z' && !queued(self->fd))
+			break;
+		for (i = 0; i < n; i++)
+			if ((__u8)buf[i] == stream_byte(from + next))
+				next++;
+			else
+				others++;
+	}
+	ASSERT_TRUE(ended(&self->pid));
+	EXPECT_EQ(len, d->ret);
+	EXPECT_EQ(len, next);
+	EXPECT_EQ(INTRUSIONS, others);
+}
+
+/* However late memory turns out to be bad: EFAULT, or what was moved before. */
+TEST_F_TIMEOUT(dropped, bad_memory_is_a_fault, 300)
+{
+	struct dropper *d = self->d;
+	long len, turned = 0;
+	size_t i;
+
+	d->turn = IS_SPOILT;
+	for (i = 0; i < ARRAY_SIZE(spans); i++) {
+		len = span_len(&self->dev, i);
+		for (d->turn_at = 1; d->turn_at < 40; d->turn_at++) {
+			if (!variant->out)
+				ASSERT_TRUE(put(&self->dev, self->dev.capacity,
+						0));
+			START(i);
+			ASSERT_TRUE(ended(&self->pid));
+			turned += d->turned;
+			/* The page that is bad is needed for all of it. */
+			EXPECT_TRUE(!d->turned || d->ret == -EFAULT ||
+				    (d->ret > 0 && d->ret < len)) {
+				TH_LOG("%ld of %ld bytes, bad at fault %d",
+				       d->ret, len, d->turn_at);
+			}
+			EXPECT_ACCOUNTED(i, d->ret < 0 ? 0 : d->ret);
+			if (!d->turned)
+				break;
+		}
+	}
+	EXPECT_LT(ARRAY_SIZE(spans), turned);
+}
+
+/* It can be killed all the time, and keeps nobody else meanwhile. */
+TEST_F_TIMEOUT(dropped, can_be_killed, 300)
+{
+	struct dropper *d = self->d;
+	long len, left;
+	size_t i;
+
+	d->turn = STOPS;
+	for (i = 0; i < ARRAY_SIZE(spans); i++) {
+		len = span_len(&self->dev, i);
+		for (d->turn_at = 1; d->turn_at < 40; d->turn_at += 3) {
+			if (!variant->out)
+				ASSERT_TRUE(put(&self->dev, len, 0));
+			START(i);
+			ASSERT_TRUE(eventually(__atomic_load_n(&d->turned,
+							       __ATOMIC_SEQ_CST) ||
+					       child_state(self->pid) == 'Z'));
+			if (!d->turned)
+				break;
+			/* Others: both ends are free. */
+			ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+			EXPECT_TRUE(put(&self->dev, 100, 7));
+			EXPECT_TRUE(get(&self->dev, 100, 7));
+			kill(self->pid, SIGKILL);
+			ASSERT_TRUE(ended(&self->pid)) {
+				TH_LOG("%ld bytes, at fault %d", len,
+				       d->turn_at);
+			}
+			/*
+			 * Its memory was not bad, so an atomic write has left
+			 * nothing. Of others there may be a part.
+			 */
+			left = queued(self->fd);
+			EXPECT_TRUE(left == 0 ||
+				    (variant->out && len > PIPE_BUF)) {
+				TH_LOG("%ld of %ld bytes left, killed at fault %d",
+				       left, len, d->turn_at);
+			}
+			ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+		}
+		if (self->pid)
+			ASSERT_TRUE(ended(&self->pid));
+		ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	}
+}
+
+/* ---- without a userfaultfd: threads that do nothing else than dropping ---- */
+
+#define DROPPERS	2
+
+static struct {
+	char *memory;
+	long len;
+	bool stop;
+} careless;
+
+static void *drop_all(void *arg __always_unused)
+{
+	while (!__atomic_load_n(&careless.stop, __ATOMIC_SEQ_CST))
+		madvise(careless.memory, careless.len, MADV_DONTNEED);
+	return NULL;
+}
+
+/* Where a byte is neither that of the stream, nor of memory that was dropped; or -1. */
+static long wrong_byte(const char *buf, long len, __u64 pos)
+{
+	long i;
+
+	for (i = 0; i < len; i++)
+		if (buf[i] && (__u8)buf[i] != stream_byte(pos + i))
+			return i;
+	return -1;
+}
+
+/*
+ * The same bytes are at the same addresses each time: while a drop is under way, the
+ * processor may still know a page by its old place, and find there what was before.
+ */
+TEST_F_TIMEOUT(dropped, all_the_time, 300)
+{
+	long page = self->dev.page, len, n, rest, times;
+	char *good = malloc(MANY_PAGES * page), *buf;
+	pthread_t threads[DROPPERS];
+	__u64 pos;
+	size_t i;
+	int t;
+
+	careless.memory = self->d->memory;
+	careless.len = MANY_PAGES * page;
+	careless.stop = false;
+	for (t = 0; t < DROPPERS; t++)
+		ASSERT_EQ(0, pthread_create(&threads[t], NULL, drop_all, NULL));
+	for (i = 0; i < ARRAY_SIZE(spans); i++) {
+		len = span_len(&self->dev, i);
+		buf = careless.memory + span_start(&self->dev, i);
+		pos = i << 20;
+		for (times = OFTEN(500); times > 0; times--) {
+			if (variant->out)
+				stream_fill(buf, len, pos);
+			else
+				ASSERT_TRUE(put(&self->dev, len, pos));
+			n = res(transfer(variant->pieces, variant->out,
+					 self->dev.fd, buf, len));
+			EXPECT_TRUE(variant->out ? n == len :
+						   n > 0 && n <= len) {
+				TH_LOG("%ld of %ld bytes", n, len);
+			}
+			if (n < 0)
+				break;
+			if (variant->out) {
+				EXPECT_EQ(n, res(read(self->dev.fd, good,
+						      len)));
+				EXPECT_EQ(-1, wrong_byte(good, n, pos));
+			} else {
+				EXPECT_EQ(-1, wrong_byte(buf, n, pos));
+				rest = queued(self->fd);
+				EXPECT_EQ(len - n, rest);
+				EXPECT_TRUE(get(&self->dev, rest, pos + n));
+			}
+		}
+		if (times)
+			break;
+	}
+	__atomic_store_n(&careless.stop, true, __ATOMIC_SEQ_CST);
+	for (t = 0; t < DROPPERS; t++)
+		pthread_join(threads[t], NULL);
+	free(good);
+}
+
+int main(int argc, char **argv)
+{
+	return vfifo_main(argc, argv);
+}

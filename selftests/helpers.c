@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every argument of the helpers that can be wrong, and what they answer. What they
+ * do with right ones is tested by zerocopy.c and others.
+ */
+#include "vfifo_test.h"
+#include "vfifo_map.h"
+
+#define WAIT_MS		(DEADLINE * 1000)
+
+/* Descriptors that this process has open. */
+static int open_fds(void)
+{
+	int fd, count = 0;
+
+	for (fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* How many bytes a peek shows. */
+static size_t peeked(struct vfifo_consumer *c)
+{
+	size_t len;
+
+	vfifo_peek(c, &len);
+	return len;
+}
+
+/* ---- committing and releasing ---- */
+
+FIXTURE(helpers)
+{
+	struct vfifo dev;
+	size_t cap;
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	__u64 head, tail;	/* as they were at first */
+};
+
+FIXTURE_SETUP(helpers)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->cap = self->dev.capacity;
+	ASSERT_EQ(0, vfifo_producer_open(&self->p, vfifo_path()));
+	ASSERT_EQ(0, vfifo_consumer_open(&self->c, vfifo_path()));
+	self->head = load(self->p.map.own);
+	self->tail = load(self->c.map.own);
+	ASSERT_EQ(self->head, self->tail);
+}
+
+FIXTURE_TEARDOWN(helpers)
+{
+	vfifo_producer_close(&self->p);
+	vfifo_consumer_close(&self->c);
+	vfifo_teardown(&self->dev);
+}
+
+/* How far the two ends have moved: what everybody else sees. */
+#define EXPECT_MOVED(in, out) do {					\
+	size_t __in = (in), __out = (out);				\
+	EXPECT_EQ(__in, load(self->p.map.own) - self->head);		\
+	EXPECT_EQ(__out, load(self->c.map.own) - self->tail);		\
+	EXPECT_EQ((long)(__in - __out), queued(self->dev.fd));		\
+} while (0)
+
+TEST_F(helpers, commit_of_more_than_reserved)
+{
+	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 4000));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 11));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, self->cap));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, self->cap + 1));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, SIZE_MAX));
+	EXPECT_MOVED(0, 0);
+	/* What was refused has taken nothing from what is reserved. */
+	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
+	EXPECT_MOVED(10, 0);
+}
+
+TEST_F(helpers, commit_without_reserve)
+{
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_wait_room(&self->p, 100, 0));
+	EXPECT_EQ(self->cap, vfifo_room(&self->p));
+	/* Waiting and asking for room do not reserve any. */
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
+	EXPECT_MOVED(0, 0);
+}
+
+TEST_F(helpers, commit_twice)
+{
+	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
+	EXPECT_MOVED(10, 0);
+}
+
+TEST_F(helpers, commit_in_parts)
+{
+	char *to = vfifo_reserve(&self->p, 10);
+
+	ASSERT_NE(NULL, to);
+	stream_fill(to, 10, 0);
+	EXPECT_EQ(0, vfifo_commit(&self->p, 4));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 7));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 6));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_MOVED(10, 0);
+	vfifo_consumer_close(&self->c);
+	EXPECT_TRUE(get(&self->dev, 10, 0));
+}
+
+TEST_F(helpers, last_reservation_counts)
+{
+	char *to = vfifo_reserve(&self->p, 10);
+
+	ASSERT_NE(NULL, to);
+	/* One that fails changes nothing. */
+	EXPECT_EQ(NULL, vfifo_reserve(&self->p, self->cap + 1));
+	EXPECT_EQ(NULL, vfifo_reserve(&self->p, SIZE_MAX));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
+	EXPECT_EQ(to + 10, vfifo_reserve(&self->p, 5));
+	EXPECT_EQ(to + 10, vfifo_reserve(&self->p, 20));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 20));
+	EXPECT_NE(NULL, vfifo_reserve(&self->p, 20));
+	EXPECT_NE(NULL, vfifo_reserve(&self->p, 5));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 6));
+	EXPECT_NE(NULL, vfifo_reserve(&self->p, 0));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_MOVED(30, 0);
+}
+
+TEST_F(helpers, reserve_what_does_not_fit)
+{
+	EXPECT_EQ(NULL, vfifo_reserve(&self->p, self->cap + 1));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	ASSERT_NE(NULL, vfifo_reserve(&self->p, self->cap));
+	EXPECT_EQ(0, vfifo_commit(&self->p, self->cap));
+	EXPECT_EQ(0, vfifo_room(&self->p));
+	EXPECT_EQ(NULL, vfifo_reserve(&self->p, 1));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_NE(NULL, vfifo_reserve(&self->p, 0));
+	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
+	EXPECT_MOVED(self->cap, 0);
+}
+
+/* Queues @n bytes, whatever they are. */
+static int fill(struct vfifo_producer *p, size_t n)
+{
+	return vfifo_reserve(p, n) ? vfifo_commit(p, n) : -ENOSPC;
+}
+
+TEST_F(helpers, release_of_more_than_peeked)
+{
+	ASSERT_EQ(0, fill(&self->p, 10));
+	ASSERT_EQ(10, peeked(&self->c));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, self->cap + 1));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, SIZE_MAX));
+	/* More have come, and waiting has seen them, but nobody has peeked. */
+	ASSERT_EQ(0, fill(&self->p, 90));
+	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 100, 0));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 100));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
+	EXPECT_MOVED(100, 0);
+	EXPECT_EQ(0, vfifo_release(&self->c, 10));
+	EXPECT_MOVED(100, 10);
+	EXPECT_EQ(90, peeked(&self->c));
+	EXPECT_EQ(0, vfifo_release(&self->c, 90));
+	EXPECT_MOVED(100, 100);
+}
+
+TEST_F(helpers, release_without_peek)
+{
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 1));
+	ASSERT_EQ(0, fill(&self->p, 10));
+	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 10, 0));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 10));
+	EXPECT_EQ(0, vfifo_release(&self->c, 0));
+	EXPECT_MOVED(10, 0);
+}
+
+TEST_F(helpers, release_twice_and_in_parts)
+{
+	ASSERT_EQ(0, fill(&self->p, 20));
+	ASSERT_EQ(20, peeked(&self->c));
+	EXPECT_EQ(0, vfifo_release(&self->c, 5));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 16));
+	EXPECT_EQ(0, vfifo_release(&self->c, 15));
+	ASSERT_EQ(0, fill(&self->p, 20));
+	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 20, 0));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 15));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 1));
+	EXPECT_MOVED(40, 20);
+}
+
+TEST_F(helpers, peek)
+{
+	size_t len = 1;
+
+	EXPECT_EQ(NULL, vfifo_peek(&self->c, &len));
+	EXPECT_EQ(0, len);
+	EXPECT_EQ(NULL, vfifo_peek(&self->c, NULL));
+	ASSERT_EQ(0, fill(&self->p, 10));
+	EXPECT_NE(NULL, vfifo_peek(&self->c, NULL));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
+	EXPECT_EQ(0, vfifo_release(&self->c, 10));
+}
+
+/* An end that is opened again has nothing reserved, nor peeked at. */
+TEST_F(helpers, new_owner_begins_with_nothing)
+{
+	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
+	vfifo_producer_close(&self->p);
+	ASSERT_EQ(0, vfifo_producer_open(&self->p, vfifo_path()));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 10));
+	ASSERT_EQ(0, fill(&self->p, 10));
+	ASSERT_EQ(10, peeked(&self->c));
+	vfifo_consumer_close(&self->c);
+	ASSERT_EQ(0, vfifo_consumer_open(&self->c, vfifo_path()));
+	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 10));
+	EXPECT_MOVED(10, 0);
+}
+
+/* What cannot wake the other end has nevertheless done the rest. */
+TEST_F(helpers, commit_that_cannot_notify)
+{
+	struct vfifo_producer p;
+	int fd;
+
+	vfifo_producer_close(&self->p);
+	fd = vfifo_open(O_RDWR);
+	ASSERT_EQ(0, vfifo_producer_open_fd(&p, fd));
+	close(fd);
+	self->c.map.own->waiting = 1;
+	ASSERT_NE(NULL, vfifo_reserve(&p, 10));
+	EXPECT_EQ(-EBADF, vfifo_commit(&p, 10));
+	EXPECT_EQ(10, peeked(&self->c));
+	vfifo_producer_close(&p);
+}
+
+/* ---- waiting ---- */
+
+TEST_F(helpers, wait_for_nothing)
+{
+	EXPECT_EQ(0, vfifo_wait_room(&self->p, 0, 0));
+	EXPECT_EQ(0, vfifo_wait_room(&self->p, 0, -1));
+	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 0, 0));
+	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 0, -1));
+}
+
+TEST_F(helpers, wait_for_more_than_the_capacity)
+{
+	const size_t too_many[] = { self->cap + 1, 2 * self->cap, SIZE_MAX };
+	const int timeouts[] = { 0, 1, INT_MAX, -1, INT_MIN };
+	size_t i, j;
+
+	/* At once, also if it may wait for ever. */
+	for (i = 0; i < ARRAY_SIZE(too_many); i++) {
+		for (j = 0; j < ARRAY_SIZE(timeouts); j++) {
+			EXPECT_EQ(-EINVAL, vfifo_wait_room(&self->p, too_many[i],
+							   timeouts[j]));
+			EXPECT_EQ(-EINVAL, vfifo_wait_bytes(&self->c, too_many[i],
+							    timeouts[j]));
+		}
+	}
+	EXPECT_EQ(0, vfifo_wait_room(&self->p, self->cap, 0));
+	ASSERT_EQ(0, fill(&self->p, self->cap));
+	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, self->cap, 0));
+}
+
+TEST_F(helpers, wait_for_some_time)
+{
+	__s64 from = now_ms();
+
+	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 50));
+	EXPECT_LE(50, now_ms() - from);
+	ASSERT_EQ(0, fill(&self->p, self->cap));
+	from = now_ms();
+	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&self->p, 1, 0));
+	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&self->p, 1, 50));
+	EXPECT_LE(50, now_ms() - from);
+}
+
+FIXTURE(timeout)
+{
+	struct vfifo dev;
+};
+
+FIXTURE_VARIANT(timeout)
+{
+	int timeout;
+};
+
+FIXTURE_VARIANT_ADD(timeout, minus_one)
+{
+	.timeout = -1,
+};
+
+FIXTURE_VARIANT_ADD(timeout, least)
+{
+	.timeout = INT_MIN,
+};
+
+FIXTURE_VARIANT_ADD(timeout, most)
+{
+	.timeout = INT_MAX,
+};
+
+FIXTURE_SETUP(timeout)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+}
+
+FIXTURE_TEARDOWN(timeout)
+{
+	vfifo_teardown(&self->dev);
+}
+
+/* They sleep until there is something, and do not come back before. */
+TEST_F(timeout, bytes)
+{
+	struct vfifo_consumer c;
+	pid_t pid;
+
+	pid = child_start(3 * DEADLINE);
+	if (!pid) {
+		if (vfifo_consumer_open(&c, vfifo_path()))
+			_exit(1);
+		_exit(-vfifo_wait_bytes(&c, 1, variant->timeout));
+	}
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_EQ(1, write(self->dev.fd, "x", 1));
+	EXPECT_EQ(0, child_end(pid));
+}
+
+TEST_F(timeout, room)
+{
+	struct vfifo_producer p;
+	pid_t pid;
+
+	ASSERT_TRUE(put(&self->dev, self->dev.capacity, 0));
+	pid = child_start(3 * DEADLINE);
+	if (!pid) {
+		if (vfifo_producer_open(&p, vfifo_path()))
+			_exit(1);
+		_exit(-vfifo_wait_room(&p, 1, variant->timeout));
+	}
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_TRUE(get(&self->dev, 1, 0));
+	EXPECT_EQ(0, child_end(pid));
+}
+
+/* ---- opening, and what is not open ---- */
+
+FIXTURE(opening)
+{
+	struct vfifo dev;
+	int fds;		/* how many are open */
+};
+
+FIXTURE_SETUP(opening)
+{
+	ASSERT_EQ(0, vfifo_setup(&self->dev));
+	self->fds = open_fds();
+}
+
+FIXTURE_TEARDOWN(opening)
+{
+	EXPECT_EQ(self->fds, open_fds());
+	vfifo_teardown(&self->dev);
+}
+
+/* All that can be done with a struct that is no end. */
+static void no_end(struct __test_metadata *_metadata, struct vfifo_producer *p,
+		   struct vfifo_consumer *c)
+{
+	size_t len = 1;
+
+	EXPECT_EQ(NULL, vfifo_reserve(p, 1));
+	EXPECT_EQ(NULL, vfifo_reserve(p, 0));
+	EXPECT_EQ(-EBADF, vfifo_room(p));
+	EXPECT_EQ(-EBADF, vfifo_commit(p, 1));
+	EXPECT_EQ(-EBADF, vfifo_commit(p, 0));
+	EXPECT_EQ(-EBADF, vfifo_wait_room(p, 1, 0));
+	EXPECT_EQ(-EBADF, vfifo_wait_room(p, 0, 0));
+	EXPECT_EQ(-EBADF, vfifo_wait_room(p, 1, -1));
+	EXPECT_EQ(NULL, vfifo_peek(c, &len));
+	EXPECT_EQ(0, len);
+	EXPECT_EQ(NULL, vfifo_peek(c, NULL));
+	EXPECT_EQ(-EBADF, vfifo_release(c, 1));
+	EXPECT_EQ(-EBADF, vfifo_release(c, 0));
+	EXPECT_EQ(-EBADF, vfifo_wait_bytes(c, 1, 0));
+	EXPECT_EQ(-EBADF, vfifo_wait_bytes(c, 0, 0));
+	EXPECT_EQ(-EBADF, vfifo_wait_bytes(c, 1, -1));
+	vfifo_producer_close(p);
+	vfifo_consumer_close(c);
+}
+
+TEST_F(opening, closed)
+{
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+
+	ASSERT_EQ(0, vfifo_producer_open(&p, vfifo_path()));
+	ASSERT_EQ(0, vfifo_consumer_open(&c, vfifo_path()));
+	ASSERT_NE(NULL, vfifo_reserve(&p, 10));
+	vfifo_producer_close(&p);
+	vfifo_consumer_close(&c);
+	no_end(_metadata, &p, &c);
+	no_end(_metadata, &p, &c);
+	EXPECT_EQ(0, queued(self->dev.fd));
+}
+
+TEST_F(opening, failed)
+{
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+
+	EXPECT_EQ(-ENOTTY, vfifo_producer_open(&p, "/dev/null"));
+	EXPECT_EQ(-ENOTTY, vfifo_consumer_open(&c, "/dev/null"));
+	no_end(_metadata, &p, &c);
+}
+
+/* Also where descriptor 0 is somebody's. */
+TEST_F(opening, all_zero)
+{
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+
+	ASSERT_LE(0, fcntl(STDIN_FILENO, F_GETFD)) {
+		TH_LOG("needs a standard input");
+	}
+	memset(&p, 0, sizeof(p));
+	memset(&c, 0, sizeof(c));
+	no_end(_metadata, &p, &c);
+	EXPECT_LE(0, fcntl(STDIN_FILENO, F_GETFD));
+}
+
+TEST_F(opening, bad_paths)
+{
+	static const struct {
+		const char *path;
+		int err;
+	} bad[] = {
+		{ NULL, -EFAULT },
+		{ "", -ENOENT },
+		{ "/nonexistent", -ENOENT },
+		{ "/dev", -EISDIR },
+		{ "/dev/null", -ENOTTY },
+		{ "/dev/null/vfifo0", -ENOTDIR },
+	};
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(&p, 0xff, sizeof(p));
+		memset(&c, 0xff, sizeof(c));
+		EXPECT_EQ(bad[i].err, vfifo_producer_open(&p, bad[i].path));
+		EXPECT_EQ(bad[i].err, vfifo_consumer_open(&c, bad[i].path));
+		no_end(_metadata, &p, &c);
+	}
+}
+
+TEST_F(opening, bad_descriptors)
+{
+	static const struct {
+		int flags;
+		int err;
+	} bad[] = {
+		{ O_RDONLY, -EACCES },
+		{ O_WRONLY, -EACCES },
+		{ O_PATH, -EBADF },
+	};
+	const int closed[] = { -1, -2, INT_MIN, INT_MAX };
+	struct vfifo_producer p;
+	struct vfifo_consumer c;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(closed); i++) {
+		memset(&p, 0xff, sizeof(p));
+		memset(&c, 0xff, sizeof(c));
+		EXPECT_EQ(-EBADF, vfifo_producer_open_fd(&p, closed[i]));
+		EXPECT_EQ(-EBADF, vfifo_consumer_open_fd(&c, closed[i]));
+		no_end(_metadata, &p, &c);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		fd = vfifo_open(bad[i].flags);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(bad[i].err, vfifo_producer_open_fd(&p, fd));
+		EXPECT_EQ(bad[i].err, vfifo_consumer_open_fd(&c, fd));
+		no_end(_metadata, &p, &c);
+		/* It stays the caller's. */
+		EXPECT_EQ(0, close(fd));
+	}
+}
+
+TEST_F(opening, second_owner)
+{
+	struct vfifo_producer p, p2;
+	struct vfifo_consumer c, c2;
+
+	ASSERT_EQ(0, vfifo_producer_open(&p, vfifo_path()));
+	ASSERT_EQ(0, vfifo_consumer_open(&c, vfifo_path()));
+	EXPECT_EQ(-EBUSY, vfifo_producer_open(&p2, vfifo_path()));
+	EXPECT_EQ(-EBUSY, vfifo_consumer_open(&c2, vfifo_path()));
+	EXPECT_EQ(-EBUSY, vfifo_producer_open_fd(&p2, p.map.fd));
+	EXPECT_EQ(-EBUSY, vfifo_consumer_open_fd(&c2, c.map.fd));
+	no_end(_metadata, &p2, &c2);
+	/* The first ones have noticed nothing. */
+	EXPECT_EQ(0, fill(&p, 10));
+	EXPECT_EQ(10, peeked(&c));
+	vfifo_producer_close(&p);
+	vfifo_consumer_close(&c);
+}
+
+int main(int argc, char **argv)
+{
+	return vfifo_main(argc, argv);
+}
