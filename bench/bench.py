@@ -52,6 +52,15 @@ class Results:
     def __init__(self, samples):
         self.summaries = {key: summary(values) for key, values in samples.items()}
 
+    @classmethod
+    def from_json(cls, rows):
+        """As results.json has them."""
+        results = cls({})
+        for row in rows:
+            key = tuple(row[name] for name in ("measure", "way", "parameter", "quantity"))
+            results.summaries[key] = {name: row[name] for name in ("median", "low", "high", "samples")}
+        return results
+
     def median(self, measure, way, parameter, quantity):
         """The median, or None if there are no such samples."""
         found = self.summaries.get((measure, way, parameter, quantity))
@@ -222,61 +231,82 @@ def table(title, head, rows):
         print("  " + "  ".join(cells).rstrip())
 
 
-def grid(results, measure, quantity, title, names):
-    """Ways down, parameters across."""
-    if not results.ways(measure):
-        return
+def cell(found):
+    """A summary in a table."""
+    if not found:
+        return "-"
+    spread = (found["high"] - found["low"]) / 2 / found["median"] if found["median"] else 0
+    return number(found["median"]) + (f" ±{100 * spread:.0f}%" if found["samples"] > 1 else "")
+
+
+def grid_rows(results, measure, quantity, names):
+    """Ways down, parameters across: the head of a table, and its rows."""
     parameters = results.parameters(measure)
-    rows = []
-    for way in results.ways(measure):
-        row = [way]
-        for parameter in parameters:
-            found = results.summaries.get((measure, way, parameter, quantity))
-            if not found:
-                row.append("-")
-                continue
-            spread = (found["high"] - found["low"]) / 2 / found["median"] if found["median"] else 0
-            row.append(number(found["median"]) + (f" ±{100 * spread:.0f}%" if found["samples"] > 1 else ""))
-        rows.append(row)
-    table(title, [""] + [names(parameter) for parameter in parameters], rows)
+    rows = [[way] + [cell(results.summaries.get((measure, way, parameter, quantity))) for parameter in parameters]
+            for way in results.ways(measure)]
+    return [""] + [names(parameter) for parameter in parameters], rows
+
+
+def grid(results, measure, quantity, title, names):
+    head, rows = grid_rows(results, measure, quantity, names)
+    if rows:
+        table(title, head, rows)
+
+
+# Every measure and quantity: what its table is called, and its columns.
+GRIDS = {
+    ("throughput", "MB/s"): ("Throughput, MB/s by block, both ends busy, 64 KiB of buffer", size_name),
+    ("throughput", "cpu-us/MiB"): ("CPU time, µs per MiB, both ends", size_name),
+    ("throughput", "calls/MiB"): ("System calls per MiB, both ends", size_name),
+    ("made", "MB/s"): ("Throughput, MB/s, of data that is made and used: in place, or in buffers of one's own", size_name),
+    ("made", "cpu-us/MiB"): ("CPU time of that, µs per MiB", size_name),
+    ("made", "calls/MiB"): ("System calls of that per MiB", size_name),
+    ("pair", "ns"): ("A write and a read by one thread, ns", size_name),
+    ("wake", "ns"): ("Round trip between two that sleep, ns", lambda cpus: f"{cpus} CPU"),
+    ("wake", "cpu-ns"): ("CPU time of that, ns", lambda cpus: f"{cpus} CPU"),
+    ("capacity", "MB/s"): ("Throughput by capacity, MB/s, 4 KiB blocks", size_name),
+    ("devices", "MB/s"): ("Throughput of many at once, MB/s in all, 4 KiB blocks", lambda n: f"{n} devices"),
+    ("writers", "MB/s"): ("Throughput of many writers, MB/s in all, 512 B blocks", lambda n: f"{n} writers"),
+    ("load", "us"): ("Loading the module, µs", lambda n: f"{n} device"),
+    ("module", "bytes"): ("The module in memory, bytes", lambda n: f"{n} device"),
+    ("instructions", "both"): ("Instructions of a write and a read, -icount", size_name),
+    ("instructions", "in"): ("Instructions of a write", size_name),
+    ("instructions", "out"): ("Instructions of a read", size_name),
+    ("wake-instructions", "trip"): ("Instructions of a round trip, one CPU", size_name),
+    ("native", "MB/s"): ("On the host, with no guest: MB/s by block", size_name),
+}
 
 
 def print_results(results, accelerator):
-    by = f"by {accelerator}; the median, ± half of what the middle half of the samples spans"
-    grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, both ends busy, 64 KiB of buffer, {by}", size_name)
-    grid(results, "throughput", "cpu-us/MiB", "CPU time, µs per MiB, both ends", size_name)
-    grid(results, "throughput", "calls/MiB", "System calls per MiB, both ends", size_name)
-    grid(results, "made", "MB/s", "Throughput, MB/s, of data that is made and used: in place, or in buffers of one's own",
-         size_name)
-    grid(results, "pair", "ns", "A write and a read by one thread, ns", size_name)
-    grid(results, "wake", "ns", "Round trip between two that sleep, ns", lambda cpus: f"{cpus} CPU")
-    grid(results, "capacity", "MB/s", "Throughput by capacity, MB/s, 4 KiB blocks", size_name)
-    grid(results, "devices", "MB/s", "Throughput of many at once, MB/s in all, 4 KiB blocks", lambda n: f"{n} devices")
-    grid(results, "writers", "MB/s", "Throughput of many writers, MB/s, 512 B blocks", lambda n: f"{n} writers")
-    grid(results, "load", "us", "Loading the module, µs", lambda n: f"{n} device")
-    grid(results, "module", "bytes", "The module in memory, bytes", lambda n: f"{n} device")
-    grid(results, "instructions", "both", "Instructions of a write and a read, -icount", size_name)
-    grid(results, "instructions", "in", "Instructions of a write", size_name)
-    grid(results, "instructions", "out", "Instructions of a read", size_name)
-    grid(results, "wake-instructions", "trip", "Instructions of a round trip, one CPU", size_name)
-    grid(results, "native", "MB/s", "On the host, with no guest: MB/s by block", size_name)
+    print(f"\nBy {accelerator}; the median, ± half of what the middle half of the samples spans")
+    for (measure, quantity), (title, names) in GRIDS.items():
+        grid(results, measure, quantity, title, names)
 
 
-def print_bars(rows):
+def bar_rows(rows):
+    """Each bar with the part that does worst: the head of a table, and its rows."""
     lines = []
     for row in rows:
         worst = row["worst"]
         lines.append([row["bar"], row["wanted"], number(worst["value"]) if worst else "-", row["verdict"],
                       worst["of"] if worst else ""])
+    return ["", "wanted", "is", "", "at"], lines
+
+
+def missed_parts(row):
+    return [one for one in row["parts"] if not one["met"]]
+
+
+def print_bars(rows):
+    head, lines = bar_rows(rows)
     width = max(len(line[4]) for line in lines)
-    for line in lines:
+    for line in [head] + lines:
         line[4] = line[4].ljust(width)
-    table("Bars, each with the part that does worst", ["", "wanted", "is", "", "at".ljust(width)], lines)
+    table("Bars, each with the part that does worst", head, lines)
     for row in rows:
-        missed = [one for one in row["parts"] if not one["met"]]
-        if missed and len(row["parts"]) > 1:
+        if missed_parts(row) and len(row["parts"]) > 1:
             print(f"\n  missed: {row['bar']}")
-            for one in missed:
+            for one in missed_parts(row):
                 print(f"    {one['of']}: {number(one['value'])}"
                       f" ({number(one['ours'])} against {number(one['theirs'])} {one['unit']})")
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The arithmetic of the benchmark, on samples whose answers are known."""
+"""The arithmetic of the benchmark, on samples whose answers are known, and what is made from its results."""
 
+import json
 import unittest
 
 import bench
+import tables
 
 
 def results(rows):
@@ -96,6 +98,45 @@ class Profiles(unittest.TestCase):
         symbols = bench.read_symbols(["ffff20 t b\n", "ffff10 T a\n", "ffff30 t c\t[module]\n"])
         counts = ["401000 7", "ffff10 10", "ffff1f 5", "ffff20 8", "ffff34 30"]
         self.assertEqual(bench.by_function(counts, symbols, 10), {"c": 3, "a": 1.5, "b": 0.8, "user space": 0.7})
+
+
+class Tables(unittest.TestCase):
+    """Those that people read are made from results.json."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.content = json.loads(tables.read(tables.RESULTS))
+
+    def test_are_current(self):
+        self.assertEqual(list(tables.outdated()), [], "python3 bench/tables.py write brings them up to date")
+
+    def test_none_is_left_out(self):
+        self.assertEqual(sorted(tables.markers(tables.read("bench/README.md"))), sorted(tables.TABLES))
+        self.assertEqual(tables.markers(tables.read("README.md")), ["bars"])
+
+    def test_every_bar_is_shown(self):
+        text = tables.all_bars(self.content)
+        for row in self.content["bars"]:
+            self.assertIn(f"| {row['bar']} | {row['wanted']} |", text)
+        self.assertEqual(text.count("**missed**"), sum(row["verdict"] == "missed" for row in self.content["bars"]))
+        self.assertEqual(tables.missed(self.content).count("\n") - 2,
+                         sum(not one["met"] for row in self.content["bars"] for one in row["parts"]))
+
+    def test_every_measurement_is_shown(self):
+        text = tables.measured(self.content)
+        for row in self.content["results"]:
+            self.assertIn(bench.cell(row), text)
+        with self.assertRaises(SystemExit):
+            tables.measured({"results": [dict(self.content["results"][0], quantity="apples")]})
+
+    def test_a_changed_figure_is_noticed(self):
+        for path in tables.FILES:
+            text = tables.read(path)
+            for name in tables.markers(text):
+                begin = text.index(f"<!-- begin {name}:")
+                digit = next(found for found in range(text.index("-->", begin), len(text)) if text[found].isdigit())
+                wrong = text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1:]
+                self.assertEqual(tables.current(wrong, self.content), text, f"{path}, {name}")
 
 
 class Words(unittest.TestCase):

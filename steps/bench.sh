@@ -87,6 +87,7 @@ do_bench() {
 		"$NATIVE/release/vfifo-bench" 9 100 "$BENCH/full/samples"
 		cat "$BENCH/instructions/samples" >>"$BENCH/full/samples"
 		bench_py report "$BENCH/full" "$ACCEL" "$ROOT/bench/results.json"
+		python3 "$ROOT/bench/tables.py" write
 		"$PLOTS/bin/python" "$ROOT/bench/plot.py" "$ROOT/bench/results.json" "$ROOT/bench" ;;
 	*) die "bench: unknown argument $what; see --help" ;;
 	esac
