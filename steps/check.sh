@@ -110,6 +110,7 @@ check_series() {
 	check "rustfmt" rust_formatted
 	check "no unsafe in samples-rust-vfifo" no_unsafe
 	check "the external module has all of it" external_complete
+	check "the cover letter says which patch needs which" python3 "$ROOT/steps/graph.py"
 	[ $CHECKS_FAILED -eq 0 ] || die "series: not clean, as shown above; patches/ is written by ./build-kernel.sh series"
 	done_step "series --check" "$from" "$((${#COMMITS[@]} - 1)) patches are current, apply and are clean"
 }
