@@ -215,10 +215,13 @@ static bool ended(pid_t *pid)
 	return true;
 }
 
-#define START(i)							\
-	start(_metadata, self->d, &self->pid, span_start(&self->dev, i),	\
-	      span_len(&self->dev, i), variant->pieces, variant->out,	\
-	      self->fd)
+#define START(i) do {							\
+	int __i = (i);							\
+									\
+	start(_metadata, self->d, &self->pid,				\
+	      span_start(&self->dev, __i), span_len(&self->dev, __i),	\
+	      variant->pieces, variant->out, self->fd);			\
+} while (0)
 
 /*
  * Checks that the queue has changed by as much as the call said, which was given
