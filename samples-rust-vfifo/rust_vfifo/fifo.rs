@@ -523,10 +523,15 @@ impl Fifo {
         self.ring.producer.load_acquire() != self.ring.consumer.load_acquire()
     }
 
-    /// How many of the bytes that are not `queued` may be filled by a writer whose turn it is not,
-    /// or by the owner of the end, for whom there are no turns.
+    /// How many bytes are free beside those that are `queued`.
+    fn free(&self, queued: u64) -> u64 {
+        self.capacity().saturating_sub(queued)
+    }
+
+    /// How many of these may be filled by a writer whose turn it is not, or by the owner of the
+    /// end, for whom there are no turns.
     fn room(&self, queued: u64) -> u64 {
-        let free = self.capacity().saturating_sub(queued);
+        let free = self.free(queued);
         if self.is_claimed(Side::Producer) {
             return free;
         }
@@ -543,9 +548,8 @@ impl Fifo {
 
     /// Whether there is room for `needed` bytes of the writer whose turn it is.
     fn has_free(&self, needed: u64) -> bool {
-        self.queued().map_or(true, |queued| {
-            self.capacity().saturating_sub(queued) >= needed
-        })
+        self.queued()
+            .map_or(true, |queued| self.free(queued) >= needed)
     }
 
     /// The room that those who poll are told of: that of an atomic write. The owner of a claim
@@ -810,12 +814,7 @@ impl Fifo {
                 break Err(error);
             }
             slept = true;
-            let len = to.remaining();
-            step = if len > AT_ONCE {
-                self.read_step(to, slept)
-            } else {
-                self.read_again(to, len)
-            };
+            step = self.read_step(to, slept);
         };
         if slept {
             self.pass_bytes_on();
@@ -1113,8 +1112,8 @@ impl Fifo {
         // After the fence: a consumer that gave room back before saw the turn as taken, and told
         // nobody; this sees that room. If it gives room back later, it tells them itself.
         let held_back = self.queued().map_or(true, |queued| {
-            let free = self.capacity().saturating_sub(queued);
-            limit.held_back(self.ring.producer.load_acquire(), free, PIPE_BUF)
+            let head = self.ring.producer.load_acquire();
+            limit.held_back(head, self.free(queued), PIPE_BUF)
         });
         if held_back {
             self.room_came();
