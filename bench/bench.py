@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the samples of the benchmark say: medians, their spread, ratios, and the bars.
 
-bench.py report FOLDER ACCELERATOR   reads what a run left in FOLDER, prints tables, writes results.json
-bench.py quick FOLDER ACCELERATOR    the same for a short run: one table
-bench.py check FOLDER BASELINE       fails if an instruction ratio is worse than in the baseline
-bench.py baseline FOLDER BASELINE    writes that
-bench.py profile FOLDER              instructions of a write and a read by function
+bench.py report FOLDER ACCELERATOR RESULTS   reads the samples in FOLDER, prints tables, writes RESULTS (JSON)
+bench.py quick FOLDER ACCELERATOR            the same for a short run: prints one table
+bench.py check FOLDER BASELINE               fails if an instruction ratio is worse than in the baseline
+bench.py baseline FOLDER BASELINE            writes the baseline
+bench.py profile FOLDER CXXFILT              instructions of a write and a read by function; CXXFILT demangles
 """
 
 import bisect
@@ -19,6 +19,8 @@ import subprocess
 import sys
 
 PAGE = 4096
+# The plots that plot.py draws, each as SVG and PNG.
+PLOTS = ("throughput", "native", "scaling", "cost")
 SIZES = [1, 64, 512, 4096, 65536, 1048576]
 # How much worse than in the baseline a ratio may be. Instructions are counted, not timed, so all
 # that this lets pass is another compiler.
@@ -312,6 +314,7 @@ def print_bars(rows):
 
 
 def write_json(path, content):
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, ensure_ascii=False)
         file.write("\n")
@@ -403,13 +406,13 @@ def by_function(counts, symbols, times):
     return dict(sorted(totals.items(), key=lambda item: -item[1]))
 
 
-def demangle(names):
-    """What people call them: Rust's paths without their crates and types' parameters."""
-    plain = subprocess.run(["llvm-cxxfilt-19"], input="\n".join(names), capture_output=True, text=True, check=True)
+def demangle(names, tool):
+    """{name: the path as it is written in the source}"""
+    plain = subprocess.run([tool], input="\n".join(names), capture_output=True, text=True, check=True)
     return dict(zip(names, plain.stdout.splitlines()))
 
 
-def profile(folder):
+def profile(folder, cxxfilt):
     with open(os.path.join(folder, "symbols"), encoding="ascii") as file:
         symbols = read_symbols(file)
     runs = {}
@@ -421,7 +424,7 @@ def profile(folder):
     for size, ways in runs.items():
         names = list(dict.fromkeys(name for functions in ways.values() for name in functions))
         names.sort(key=lambda name: -max(functions.get(name, 0) for functions in ways.values()))
-        plain = demangle(names)
+        plain = demangle(names, cxxfilt)
         rows = [["all"] + [number(sum(functions.values())) for functions in ways.values()]]
         for name in names:
             row = [functions.get(name, 0) for functions in ways.values()]
@@ -439,7 +442,7 @@ def main(arguments):
     elif command == "quick" and len(rest) == 2:
         results = load(rest[0])
         grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, 64 KiB of buffer, by {rest[1]}", size_name)
-    elif command == "profile" and len(rest) == 1:
+    elif command == "profile" and len(rest) == 2:
         profile(*rest)
     elif command == "check" and len(rest) == 2:
         return check(*rest)

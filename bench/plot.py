@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""plot.py RESULTS FOLDER: the plots of results.json, as SVG and PNG."""
+"""plot.py RESULTS FOLDER: draws the plots of RESULTS (JSON of bench.py) into FOLDER, as SVG and PNG."""
 
 import io
 import json
@@ -18,7 +18,7 @@ matplotlib.rcParams.update({
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from bench import size_name  # noqa: E402
+from bench import PLOTS, size_name  # noqa: E402
 
 # What a way is called, and how it looks: ours in colour, what it is compared with in grey.
 LOOKS = {
@@ -84,6 +84,7 @@ def stacked(axes, results, measure, parameter, quantity, title, xlabel):
 
 
 def save(figure, folder, name, results, where="guest"):
+    assert name in PLOTS, f"bench.PLOTS lacks {name}"
     by = (f"{results['host']}, guest of {results['guest']} by {results['accelerator']}" if where == "guest"
           else f"{results['host']}")
     figure.text(0.99, 0.005, by, ha="right", va="bottom", fontsize=7, color="0.4")
@@ -108,6 +109,7 @@ def one_plot(results, folder, name, measure, title, where="guest"):
 def main(path, folder):
     with open(path, encoding="utf-8") as file:
         results = json.load(file)
+    os.makedirs(folder, exist_ok=True)
 
     one_plot(results, folder, "throughput", "throughput", "Throughput, both ends busy, 64 KiB of buffer")
     one_plot(results, folder, "native", "native", "ring.rs on the host, with no guest, 64 KiB of buffer", "host")
@@ -128,6 +130,11 @@ def main(path, folder):
     stacked(axes[2], results, "wake", 2, "ns", "Round trip, both asleep", "ns")
     save(figure, folder, "cost", results)
 
+    missing = [name for name in PLOTS if not os.path.exists(os.path.join(folder, f"{name}.svg"))]
+    assert not missing, f"bench.PLOTS names plots that are not drawn: {missing}"
+
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The tables of results.json in the files that show them, between markers.
+"""Tables of the benchmark's results, in Markdown.
 
-tables.py write   brings them up to date
-tables.py check   fails, and says which file, if one is not
+tables.py show RESULTS         prints all tables of RESULTS (JSON of bench.py)
+tables.py save FOLDER [ROOT]   makes the results and plots in FOLDER those of the repository: copies them to
+                               ROOT/bench and writes the tables
+tables.py write [ROOT]         writes the tables of ROOT/bench/results.json into the files that show them, between
+                               markers
+tables.py check [ROOT]         fails, and names the file, if a table differs from the results
 """
 
 import json
 import os
 import re
+import shutil
 import sys
 
 import bench
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = "bench/results.json"
-FILES = ("README.md", "bench/README.md")
+FILES = ("bench/README.md",)
+SAVED = ("results.json",) + tuple(f"{name}.{kind}" for name in bench.PLOTS for kind in ("svg", "png"))
 
 MARKED = re.compile(r"(<!-- begin (?P<name>[a-z]+): bench/tables\.py writes this -->\n)"
                     r".*?(<!-- end (?P=name) -->\n)", re.DOTALL)
@@ -100,28 +106,71 @@ def markers(text):
     return [found["name"] for found in MARKED.finditer(text)]
 
 
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+HEADINGS = {"machine": "Machine", "bars": "Bars", "missed": "Parts that are missed", "ratios": "All parts of all bars",
+            "measured": "Measurements"}
+
+
+def all_tables(content):
+    """Every table, each below a heading."""
+    return "# Figures\n" + "".join(f"\n## {heading}\n\n{TABLES[name](content)}" for name, heading in HEADINGS.items())
+
+
+def read(path, root=ROOT):
+    with open(os.path.join(root, path), encoding="utf-8") as file:
         return file.read()
 
 
-def outdated():
+def outdated(root=ROOT):
     """{path: text} of the files whose tables are not those of the results."""
-    content = json.loads(read(RESULTS))
-    texts = {path: (read(path), current(read(path), content)) for path in FILES}
+    content = json.loads(read(RESULTS, root))
+    texts = {path: (read(path, root), current(read(path, root), content)) for path in FILES}
     return {path: new for path, (old, new) in texts.items() if new != old}
 
 
+def write(root=ROOT):
+    for path, text in outdated(root).items():
+        with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def check(root=ROOT):
+    files = list(outdated(root))
+    for path in files:
+        print(f"the tables of {path} differ from {RESULTS}; to write them: python3 bench/tables.py write", file=sys.stderr)
+    return 1 if files else 0
+
+
+def save(folder, root=ROOT):
+    """Nothing is copied unless all of it is there, and none of the plots is older than the results."""
+    paths = [os.path.join(folder, name) for name in SAVED]
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing:
+        raise SystemExit(f"{missing[0]} does not exist; a full run makes it: ./build-kernel.sh bench")
+    results = os.path.getmtime(paths[0])
+    older = [path for path in paths[1:] if os.path.getmtime(path) < results]
+    if older:
+        raise SystemExit(f"{older[0]} is older than {paths[0]}: the last run did not finish; "
+                         "run it again: ./build-kernel.sh bench")
+    # What does not make tables is refused before anything is replaced.
+    all_tables(json.loads(read(paths[0])))
+    for path in paths:
+        shutil.copyfile(path, os.path.join(root, "bench", os.path.basename(path)))
+    write(root)
+
+
 def main(arguments):
-    if arguments not in (["write"], ["check"]):
+    command, *rest = arguments or [""]
+    if command == "show" and len(rest) == 1:
+        sys.stdout.write(all_tables(json.loads(read(os.path.abspath(rest[0])))))
+    elif command == "save" and len(rest) in (1, 2):
+        save(os.path.abspath(rest[0]), *rest[1:])
+    elif command == "write" and len(rest) <= 1:
+        write(*rest)
+    elif command == "check" and len(rest) <= 1:
+        return check(*rest)
+    else:
         print(__doc__, file=sys.stderr)
         return 2
-    for path, text in outdated().items():
-        if arguments == ["check"]:
-            print(f"the tables of {path} are not those of {RESULTS}: run python3 bench/tables.py write", file=sys.stderr)
-            return 1
-        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as file:
-            file.write(text)
     return 0
 
 

@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The arithmetic of the benchmark, on samples whose answers are known, and what is made from its results."""
 
+import contextlib
+import io
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import unittest
 
 import bench
@@ -112,7 +119,7 @@ class Tables(unittest.TestCase):
 
     def test_none_is_left_out(self):
         self.assertEqual(sorted(tables.markers(tables.read("bench/README.md"))), sorted(tables.TABLES))
-        self.assertEqual(tables.markers(tables.read("README.md")), ["bars"])
+        self.assertEqual(sorted(tables.HEADINGS), sorted(tables.TABLES))
 
     def test_every_bar_is_shown(self):
         text = tables.all_bars(self.content)
@@ -137,6 +144,113 @@ class Tables(unittest.TestCase):
                 digit = next(found for found in range(text.index("-->", begin), len(text)) if text[found].isdigit())
                 wrong = text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1:]
                 self.assertEqual(tables.current(wrong, self.content), text, f"{path}, {name}")
+
+
+def snapshot(folder):
+    """{path: bytes} of everything below."""
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, folder)] = file.read()
+    return found
+
+
+class Outputs(unittest.TestCase):
+    """Results go where they are told to, and into the repository only by "save"."""
+
+    def setUp(self):
+        work = tempfile.TemporaryDirectory()
+        self.addCleanup(work.cleanup)
+        # A clone with the files that "save" writes to, and the folder that a run leaves.
+        self.root = os.path.join(work.name, "clone")
+        self.run = os.path.join(self.root, "build", "bench")
+        os.makedirs(self.run)
+        os.makedirs(os.path.join(self.root, "bench"))
+        for name in tables.FILES + tuple(f"bench/{name}" for name in tables.SAVED):
+            shutil.copyfile(os.path.join(tables.ROOT, name), os.path.join(self.root, name))
+        self.content = json.loads(tables.read(tables.RESULTS))
+        self.content["host"] = "Another Processor"
+
+    def finish_run(self):
+        bench.write_json(os.path.join(self.run, "results.json"), self.content)
+        for name in tables.SAVED[1:]:
+            with open(os.path.join(self.run, name), "w", encoding="utf-8") as file:
+                file.write(f"new {name}\n")
+
+    def refused(self, text):
+        before = snapshot(os.path.join(self.root, "bench"))
+        with self.assertRaisesRegex(SystemExit, text):
+            tables.save(self.run, self.root)
+        self.assertEqual(snapshot(os.path.join(self.root, "bench")), before)
+
+    def test_report_writes_only_its_output(self):
+        samples = os.path.join(self.root, "samples")
+        os.makedirs(samples)
+        for name, text in (("samples", "throughput\tvfifo\t64\tMB/s\t30\nthroughput\tpipe\t64\tMB/s\t20\n"),
+                           ("kernel", "7.3.4\n"),
+                           *((f"slabinfo.rust_vfifo.{n}", f"version\n# name\na {n} {n} 64 64 1\n") for n in (1, 65)),
+                           *((f"vmallocinfo.rust_vfifo.{n}", f"0x0 1 a pages={16 * n} vmalloc\n") for n in (1, 65))):
+            with open(os.path.join(samples, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        before = snapshot(self.root)
+        output = os.path.join(self.root, "build", "deeper", "results.json")
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(bench.main(["report", samples, "tcg", output]), 0)
+        after = snapshot(self.root)
+        written = json.loads(after.pop("build/deeper/results.json"))
+        self.assertEqual(after, before)
+        self.assertEqual(written["memory per device"], {"rust_vfifo": 64.0})
+        self.assertEqual(written["bars"][0]["worst"]["value"], 1.5)
+
+    def test_show_prints_every_table(self):
+        self.finish_run()
+        before = snapshot(self.root)
+        shown = subprocess.run([sys.executable, tables.__file__, "show", "build/bench/results.json"], cwd=self.root,
+                               capture_output=True, text=True, check=True).stdout
+        for table in tables.TABLES.values():
+            self.assertIn(table(self.content), shown)
+        self.assertEqual(snapshot(self.root), before)
+
+    def test_save_takes_over_results_tables_and_plots(self):
+        self.finish_run()
+        self.assertEqual(tables.main(["save", self.run, self.root]), 0)
+        self.assertEqual(json.loads(tables.read(tables.RESULTS, self.root)), self.content)
+        for name in tables.SAVED[1:]:
+            self.assertEqual(tables.read(f"bench/{name}", self.root), f"new {name}\n")
+        self.assertIn("Another Processor; guest", tables.read("bench/README.md", self.root))
+        self.assertEqual(tables.check(self.root), 0)
+
+    def test_save_without_a_full_run(self):
+        self.refused("results.json does not exist; a full run makes it")
+
+    def test_save_of_a_run_that_drew_no_plots(self):
+        self.finish_run()
+        os.unlink(os.path.join(self.run, "cost.png"))
+        self.refused("cost.png does not exist")
+
+    def test_save_of_a_run_that_ended_before_its_plots(self):
+        self.finish_run()
+        os.utime(os.path.join(self.run, "cost.svg"), (1, 1))
+        self.refused("cost.svg is older than")
+
+    def test_save_of_results_that_make_no_tables(self):
+        self.content["results"][0]["quantity"] = "apples"
+        self.finish_run()
+        self.refused("apples")
+
+    def test_check_names_the_file(self):
+        self.finish_run()
+        shutil.copyfile(os.path.join(self.run, "results.json"), os.path.join(self.root, tables.RESULTS))
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            self.assertEqual(tables.check(self.root), 1)
+        self.assertIn("bench/README.md differ", said.getvalue())
+
+    def test_every_plot_is_in_the_repository(self):
+        drawn = sorted(name for name in os.listdir(os.path.join(tables.ROOT, "bench")) if name.endswith((".svg", ".png")))
+        self.assertEqual(drawn, sorted(tables.SAVED[1:]))
 
 
 class Words(unittest.TestCase):

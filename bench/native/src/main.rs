@@ -10,7 +10,10 @@
 #[allow(dead_code)]
 mod ring;
 
-use iceoryx2::prelude::*;
+// Apache-2.0 code comes with it: see Cargo.toml.
+#[cfg(feature = "iceoryx2")]
+mod iceoryx;
+
 use ring::{Cursor, End, Fence, Memory, Ring};
 use std::error::Error;
 use std::fs::OpenOptions;
@@ -241,69 +244,6 @@ fn rtrb_way() -> Way {
     }
 }
 
-/// Samples of a block each, as many as fit in the capacity, made in place as all others copy.
-fn iceoryx2_way(number: u32) -> Way {
-    type Service = iceoryx2::service::port_factory::publish_subscribe::PortFactory<
-        ipc::Service,
-        [u8],
-        (),
-    >;
-
-    fn service(size: usize, number: u32) -> Result<Service, Box<dyn Error>> {
-        let node = NodeBuilder::new().create::<ipc::Service>()?;
-        let name = format!("vfifo-bench/{}/{number}", std::os::unix::process::parent_id());
-        let service = node
-            .service_builder(&name.as_str().try_into()?)
-            .publish_subscribe::<[u8]>()
-            .enable_safe_overflow(false)
-            .history_size(0)
-            .max_publishers(1)
-            .max_subscribers(1)
-            .subscriber_max_buffer_size((CAPACITY / size).max(2))
-            .open_or_create()?;
-        Ok(service)
-    }
-
-    fn produce(shared: &Shared, block: &[u8], number: u32) -> Result<(), Box<dyn Error>> {
-        let publisher = service(block.len(), number)?
-            .publisher_builder()
-            .initial_max_slice_len(block.len())
-            // Else a consumer that is gone would be waited for, too.
-            .backpressure_strategy(BackpressureStrategy::DiscardData)
-            .create()?;
-        let mut spins = 0;
-        while !shared.stopped() {
-            let sample = publisher.loan_slice_uninit(block.len())?;
-            if sample.write_from_slice(block).send()? == 0 {
-                spin(&mut spins);
-            }
-        }
-        Ok(())
-    }
-
-    fn consume(shared: &Shared, block: &mut [u8], number: u32) -> Result<(), Box<dyn Error>> {
-        let subscriber = service(block.len(), number)?.subscriber_builder().create()?;
-        let mut spins = 0;
-        while !shared.stopped() {
-            match subscriber.receive()? {
-                Some(sample) => {
-                    block.copy_from_slice(sample.payload());
-                    shared.count(block.len());
-                }
-                None => spin(&mut spins),
-            }
-        }
-        Ok(())
-    }
-
-    Way {
-        name: "iceoryx2",
-        threads: false,
-        produce: Box::new(move |shared, block| produce(shared, block, number).expect("iceoryx2")),
-        consume: Box::new(move |shared, block| consume(shared, block, number).expect("iceoryx2")),
-    }
-}
-
 /// Whatever is a file.
 fn file_way(
     name: &'static str,
@@ -353,19 +293,15 @@ fn unix_way() -> Way {
     file_way("unix", from, to)
 }
 
-/// Way number `index` of those compared, or [`None`] past the last.
-fn way(index: usize, number: u32) -> Option<Way> {
-    Some(match index {
-        0 => ring_way(),
-        1 => rtrb_way(),
-        2 => iceoryx2_way(number),
-        3 => pipe_way(),
-        4 => unix_way(),
-        _ => return None,
-    })
-}
-
-const WAYS: usize = 5;
+/// The ways that are compared. Each is made from a number that no other way of this run has.
+const WAYS: &[fn(u32) -> Way] = &[
+    |_| ring_way(),
+    |_| rtrb_way(),
+    #[cfg(feature = "iceoryx2")]
+    iceoryx::way,
+    |_| pipe_way(),
+    |_| unix_way(),
+];
 
 fn pin(cpu: usize) {
     // SAFETY: All zero is an empty set; the set is valid during the call.
@@ -459,15 +395,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (rounds, time) = (rounds.parse()?, Duration::from_millis(milliseconds.parse()?));
     let mut samples = OpenOptions::new().append(true).create(true).open(file)?;
-    // It has no file of settings, and need not say so each time.
-    set_log_level(LogLevel::Error);
+    #[cfg(feature = "iceoryx2")]
+    iceoryx::quiet();
     let shared = Shared::new();
     let mut number = 0;
     for round in 0..rounds {
         for size in SIZES {
-            for turn in 0..WAYS {
+            for turn in 0..WAYS.len() {
                 number += 1;
-                let way = way((turn + round) % WAYS, number).expect("there are so many");
+                let way = WAYS[(turn + round) % WAYS.len()](number);
                 let name = way.name;
                 let rate = sample(way, size, shared, time);
                 writeln!(samples, "native\t{name}\t{size}\tMB/s\t{rate:.6}")?;
