@@ -1,170 +1,176 @@
-#!/bin/bash
+#!/bin/bash -p
 # SPDX-License-Identifier: GPL-2.0
-# The one door: everything from an empty machine to a booted kernel with vfifo in it.
+# Takes vfifo from an empty machine to a booted kernel. This file checks its surroundings and its options, and starts one
+# of two programs: steps/devbox/main.sh (the module on this machine: small, often run as root) or steps/kernel/main.sh
+# (the patched kernel, its tests and the patch series).
 set -euo pipefail
 
+# A clean environment: ARCH, MAKEFLAGS, KCFLAGS, CDPATH, GIT_* and so on would reach the build. What is let through
+# says who calls and how to reach the network. Functions of the caller are dropped, too.
+for name in $(compgen -A function); do unset -f "$name"; done
+for name in $(compgen -e); do
+	case $name in
+	BASH* | SHELLOPTS | UID | EUID | PPID | _ | PWD | OLDPWD | SHLVL) ;;
+	PATH | HOME | USER | LOGNAME | SHELL | TERM | COLUMNS | LINES | XDG_CACHE_HOME | SUDO_UID | SUDO_GID | SUDO_USER) ;;
+	VFIFO_CACHE | VFIFO_SCALE | VFIFO_SYSTEM | VFIFO_RESULTS | VFIFO_KMEMLEAK | VFIFO_TREE_TOOLS | VFIFO_DEADLINE | VFIFO_TEST_*) ;;
+	http_proxy | https_proxy | ftp_proxy | all_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | FTP_PROXY | ALL_PROXY | NO_PROXY) ;;
+	PIP_* | *_CA_BUNDLE | CARGO_HTTP_* | CARGO_NET_* | CARGO_REGISTR* | CARGO_SOURCE_* | RUSTUP_HOME | RUSTUP_TOOLCHAIN) ;;
+	RUSTC | CARGO_HOME | SSL_CERT_FILE | SSL_CERT_DIR | TMPDIR)
+		# They have to mean the same in another folder.
+		[[ ${!name} != */* || ${!name} = /* ]] || printf -v "$name" %s "$PWD/${!name}" ;;
+	*) unset "$name" ;;
+	esac
+done
+# The system's own programs come first, and for root there are no others.
+PATH=${VFIFO_TEST_BIN:+$VFIFO_TEST_BIN:}/usr/sbin:/usr/bin:/sbin:/bin$([ "$(/usr/bin/id -u)" -eq 0 ] || echo "${PATH:+:$PATH}")
+export LC_ALL=C.UTF-8 TZ=UTC GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+umask 022
+
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-CACHE=${VFIFO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vfifo}
 JOBS=$(nproc)
 ACCEL=auto
 DEBUG=''
 TREE=''
 
+# shellcheck source=steps/versions.sh
+. "$ROOT/steps/versions.sh"
 # shellcheck source=steps/lib.sh
 . "$ROOT/steps/lib.sh"
-# shellcheck source=steps/deps.sh
-. "$ROOT/steps/deps.sh"
-# shellcheck source=steps/fetch.sh
-. "$ROOT/steps/fetch.sh"
-# shellcheck source=steps/series.sh
-. "$ROOT/steps/series.sh"
-# shellcheck source=steps/build.sh
-. "$ROOT/steps/build.sh"
-# shellcheck source=steps/guest.sh
-. "$ROOT/steps/guest.sh"
-# shellcheck source=steps/plain.sh
-. "$ROOT/steps/plain.sh"
-# shellcheck source=steps/kunit.sh
-. "$ROOT/steps/kunit.sh"
-# shellcheck source=steps/compilers.sh
-. "$ROOT/steps/compilers.sh"
-# shellcheck source=steps/matrix.sh
-. "$ROOT/steps/matrix.sh"
-# shellcheck source=steps/selftest.sh
-. "$ROOT/steps/selftest.sh"
-# shellcheck source=steps/shutdown.sh
-. "$ROOT/steps/shutdown.sh"
-# shellcheck source=steps/check.sh
-. "$ROOT/steps/check.sh"
-# shellcheck source=steps/demo.sh
-. "$ROOT/steps/demo.sh"
-# shellcheck source=steps/bench.sh
-. "$ROOT/steps/bench.sh"
-# shellcheck source=steps/test.sh
-. "$ROOT/steps/test.sh"
-# shellcheck source=steps/kdir.sh
-. "$ROOT/steps/kdir.sh"
-# shellcheck source=steps/devbox.sh
-. "$ROOT/steps/devbox.sh"
-# shellcheck source=steps/devbox_test.sh
-. "$ROOT/steps/devbox_test.sh"
-# shellcheck source=steps/deb.sh
-. "$ROOT/steps/deb.sh"
-# shellcheck source=steps/doctor.sh
-. "$ROOT/steps/doctor.sh"
-# shellcheck source=steps/soak.sh
-. "$ROOT/steps/soak.sh"
-# shellcheck source=steps/mutants.sh
-. "$ROOT/steps/mutants.sh"
+# shellcheck source=steps/system.sh
+. "$ROOT/steps/system.sh"
+CACHE=$(system_cache)
 
-usage() {
+door_usage() {
 	cat <<-TEXT
 	usage: ./build-kernel.sh [OPTION]... [COMMAND [ARGUMENT]...]
 
-	  demo        everything that is missing, then a tour of the driver in the booted kernel (default)
-	  test        KUnit, kselftests in the booted kernel, host tests; one summary line
+	  demo        install and build whatever is needed, then take a tour of the driver in the booted kernel (default)
+	  test        KUnit, kselftests in the booted kernel, host tests; ends with one summary line
 	  soak [MINUTES]
-	              what takes a night: the debug kernel under stress-ng and trinity (10 minutes each by default),
+	              the tests that take a night: the debug kernel under stress-ng and trinity (10 minutes each by default),
 	              long modes of the kselftests, "--kcsan selftest", mutants, shutdown, "series --build", matrix,
-	              "deb --test", "devbox --test"; one summary line
-	              soak MINUTES stress|trinity|long|rounds: that part alone; "rounds" is races in the ordinary
-	              kernel, 1,000 rounds of each a minute given, the others are mostly for --debug
+	              "deb --test", "devbox --test"; ends with one summary line
+	              soak MINUTES stress|trinity|long|rounds: only that part; "rounds" runs races_* in the ordinary kernel,
+	              1,000 rounds of each per minute given; the others are meant for --debug
 
-	  doctor      which of the ways to use this would work here, and what each lacks; changes nothing
+	  doctor      check which ways to use vfifo work here and what each is missing; changes nothing
 
-	  devbox      build the module for the kernel that runs here, or --kernel RELEASE; changes nothing
+	  devbox      build the module for the running kernel, or for --kernel RELEASE; installs nothing
 	              --load: load it and take the tour; --dkms: install it, for later kernels too;
-	              --remove: take it away; --test: all that in a Debian of its own, by emulation
+	              --remove: uninstall it; --test: do all of that in a Debian in an emulator
 
 	  deps        install the packages and tools
 	  fetch       get the kernel source
 	  patch       apply the series to it
 	  build       build the kernel, the module and the kselftests into build/
-	  deb         the kernel and its headers as Debian packages, in build/deb/
-	              --config small|running|distro: whose configuration (default: small, that of build);
-	              --test: also install and boot it in a Debian of its own
-	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built by that rustc and C compiler
-	  matrix      that with each of these compilers, on Linux 7.3 and 7.2; a table at the end
-	  compilers   compile abstractions, driver, doctests and external module by rustc 1.85 and 1.96, for kernels that
-	              have every option they know of and for kernels that have none
+	  deb         build the kernel and its headers as Debian packages into build/deb/
+	              --config small|running|distro: which configuration (default: small, the one of build);
+	              --test: also install and boot it in a Debian in an emulator
+	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built with that rustc and C compiler
+	  matrix      run them with each of these compilers, on Linux 7.3 and 7.2, and print a table
+	  compilers   compile abstractions, driver, doctests and external module with rustc 1.85 and 1.96, for kernels with
+	              every option they depend on and for kernels with none
 	  selftest [PROGRAM]...
-	              run the kselftests in the booted kernel, or those of them
+	              run the kselftests in the booted kernel, or only those named
 	  shutdown    end systems whose devices are busy, in every way there is
 	  mutants [NAME]...
-	              put the bugs of tests/mutants/ in, one at a time: which test catches each, and which survived
-	  bench       measure vfifo against a pipe and others, 4 min on two quiet processors, the first time 7
-	              --quick: a few figures; --check: instructions are no more than in bench/baseline.json;
-	              --baseline: write that; --profile: instructions of a write and a read by function
-	  host        shellcheck, the tests of this program, and what else of "test" boots nothing
-	  shell       a root shell in the booted kernel; "shell COMMAND" runs that and comes back
+	              put the bugs of tests/mutants/ in, one at a time, and check that the tests catch each
+	  bench       measure vfifo against a pipe and others, 4 min on two idle processors, 7 the first time; results,
+	              tables and plots go to build/bench/
+	              --save: replace those in bench/ with the last run's; --quick: a few figures; --check: instruction
+	              counts are no higher than in bench/baseline.json; --baseline: write that file; --profile:
+	              instructions of a write and a read by function
+	  host        shellcheck, the tests of this program, and everything else of "test" that boots nothing
+	  shell       open a root shell in the booted kernel; "shell COMMAND" runs that and returns
 	  series      write patches/ from the sources
 	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone
 	              --save NNNN: keep edits made by hand in the kernel tree as part of that patch
-	              --drop: throw such edits away; --tree: print where the kernel tree is
-	  clean       remove build/; "clean --all" also the cache
+	              --drop: discard such edits; --tree: print where the kernel tree is
+	  clean       remove build/; "clean --all" also removes the cache
 
-	  --tree DIR              use this source of Linux 7.3.y or 7.2.y (it is only read); --tree 7.2: Debian's
+	  --tree DIR|FILE|7.2     use this source of Linux 7.3.y or 7.2.y, a folder (only read) or a tar file; 7.2: Debian's
 	  --jobs N                compile N files at once (default: $JOBS)
-	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm where it really works)
-	  --debug                 a kernel that checks itself: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug"
+	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm if it really works)
+	  --debug                 use a kernel that checks itself: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug"
 	                          runs the kselftests in it
-	  --kcsan                 the same for a kernel with KCSAN, which finds data races
+	  --kcsan                 use a kernel with KCSAN, which finds data races
 	  --help                  this text
 
 	Downloads and objects are kept in $CACHE (VFIFO_CACHE). VFIFO_SCALE=N gives the guest N times as long.
 	TEXT
 }
 
-value() { [ -n "${2-}" ] || die "$1 needs a value; see --help"; }
+door_value() { [ -n "${2-}" ] || die "$1 needs a value; see --help"; }
 
-command=
+# kbuild, QEMU and the patch programs take no others, and some fail only after an hour.
+door_check_name() { # PATH ADVICE
+	[[ $1 =~ ^[A-Za-z0-9/._+@-]+$ ]] ||
+		die "the folder $1 has a character in its name other than letters, digits and . _ + @ -, which the kernel's build does not take; $2"
+}
+
+COMMAND=
 args=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	-h | --help) usage; exit 0 ;;
+	-h | --help) door_usage; exit 0 ;;
 	--tree=* | --jobs=* | --accel=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
 	--tree)
 		# "series --tree" asks; "--tree DIR" tells.
-		if [ "$command" = series ] && [ $# -eq 1 ]; then args+=("$1"); shift; continue; fi
-		value "$@"; TREE=$2; shift ;;
-	--jobs) value "$@"; JOBS=$2; shift ;;
-	--accel) value "$@"; ACCEL=$2; shift ;;
+		if [ "$COMMAND" = series ] && [ $# -eq 1 ]; then args+=("$1"); shift; continue; fi
+		door_value "$@"; TREE=$2; shift ;;
+	--jobs) door_value "$@"; JOBS=$2; shift ;;
+	--accel) door_value "$@"; ACCEL=$2; shift ;;
 	--debug | --kcsan) DEBUG=${1#--} ;;
 	-*)
-		case $command in
+		case $COMMAND in
 		series | clean | devbox | deb | bench) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
 	*)
-		if [ -z "$command" ]; then command=$1; else args+=("$1"); fi
-		if [ "$command" = shell ]; then args+=("${@:2}"); break; fi ;;
+		if [ -z "$COMMAND" ]; then COMMAND=$1; else args+=("$1"); fi
+		if [ "$COMMAND" = shell ]; then args+=("${@:2}"); break; fi ;;
 	esac
 	shift
 done
-command=${command:-demo}
+COMMAND=${COMMAND:-demo}
 
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
-[[ $SCALE =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$SCALE: not a number from 1 to 99"
+[[ ${VFIFO_SCALE:-1} =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$VFIFO_SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
-case $command in
+case $COMMAND in
 deps | fetch | patch | build | compilers | matrix | shutdown | demo | test | host | doctor)
-	[ ${#args[@]} -eq 0 ] || die "$command takes no argument (${args[0]}); see --help" ;;
+	[ ${#args[@]} -eq 0 ] || die "$COMMAND takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
 selftest | shell | series | clean | devbox | deb | soak | mutants | bench) ;;
-*) die "unknown command $command; see --help" ;;
+*) die "unknown command $COMMAND; see --help" ;;
 esac
+door_check_name "$ROOT" "move this repository"
+door_check_name "$CACHE" "set VFIFO_CACHE to another folder"
+if [ -n "$TREE" ] && [[ " $VERSION_SERIES " != *" $TREE "* ]]; then
+	[ -e "$TREE" ] || die "--tree $TREE: there is no such folder or file"
+	TREE=$(realpath "$TREE")
+	door_check_name "$TREE" "move that tree"
+fi
 
 OUT=$ROOT/build${DEBUG:+/$DEBUG}
-[ -z "$DEBUG" ] || slow_guest
 LOGS=$OUT/log
-# What advice begins with.
+# How advice names this program.
 DOOR="./build-kernel.sh${DEBUG:+ --$DEBUG}${TREE:+ --tree $TREE}"
+# Relative names have been resolved, and a .git folder here must not configure the git commands below.
+cd /
 
 # Read whole before it runs, so that this file may change meanwhile.
 {
-	start
-	"do_$command" ${args[@]+"${args[@]}"}
+	case $COMMAND in
+	doctor) program=steps/doctor.sh ;;
+	devbox) if [[ " ${args[*]} " == *" --test "* ]]; then program=steps/kernel/main.sh; else program=steps/devbox/main.sh; fi ;;
+	*) program=steps/kernel/main.sh ;;
+	esac
+	# shellcheck source=steps/kernel/main.sh
+	. "$ROOT/$program"
+	lib_start
+	"do_$COMMAND" ${args[@]+"${args[@]}"}
 	exit
 }

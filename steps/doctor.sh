@@ -1,76 +1,108 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
-# Which of the ways would work here, and what each lacks. Looks, and changes nothing.
+# shellcheck shell=bash disable=SC2153
+# The program behind "build-kernel.sh doctor": which ways to use vfifo work here, and what each is missing. It looks at
+# both other programs' requirements and changes nothing.
 
-# The line that a step would end with, or nothing.
-trouble_of() { ("$@") 2>&1 >/dev/null | sed -n 's/^build-kernel.sh: //p' | head -n 1 || true; }
+# shellcheck source=steps/kernel/main.sh
+. "$ROOT/steps/kernel/main.sh"
+# shellcheck source=steps/devbox/devbox.sh
+. "$ROOT/steps/devbox/devbox.sh"
+# shellcheck source=steps/devbox/install.sh
+. "$ROOT/steps/devbox/install.sh"
 
-# Whether ./build-kernel.sh alone would get there.
-emulator_trouble() {
+# Each check prints "yes" as its last line. A check that ends in any other way has not succeeded.
+
+doctor_architecture() {
+	[ "$(uname -m)" = "$VERSION_ARCH" ] || die "vfifo's kernel and module are only built for $VERSION_ARCH so far, and this is $(uname -m)"
+}
+
+# Whether ./build-kernel.sh would get to the end.
+doctor_emulator() {
 	local missing free
-	if on_debian_12; then
-		mapfile -t missing < <(missing_packages "${PACKAGES[@]}")
+	doctor_architecture
+	if system_is_debian_12; then
+		mapfile -t missing < <(system_missing_packages "${DEPS_PACKAGES[@]}")
 		[ ${#missing[@]} -eq 0 ] || [ "$(id -u)" -eq 0 ] ||
-			die "packages are missing; get them: $(packages_command "${missing[@]}")"
+			die "${#missing[@]} packages are missing: $(system_packages_command "${missing[@]}")"
 	else
-		want_commands
+		deps_want_commands
 	fi
-	if debian_series >/dev/null; then
-		find_tree || debian_archive >/dev/null 2>&1 ||
-			die "apt has no archive of Debian to get the source of Linux $(debian_series) from; take a tree that you have: --tree DIR"
+	tree_wanted_series >/dev/null || [ -e "$TREE" ] || die "--tree $TREE: there is no such folder or file"
+	if tree_wanted_series >/dev/null && ! tree_find; then
+		fetch_archive >/dev/null 2>&1 ||
+			die "none of apt's sources is an archive of Debian, which has the source of Linux $(tree_wanted_series); $(fetch_elsewhere)"
 	fi
-	free=$(free_space "$CACHE")
-	[ "$free" -ge 10000 ] || [ -e "$(built_kernel)" ] || die "it takes 10 GB, and $CACHE has $free MB free"
+	free=$(lib_free_space "$CACHE")
+	[ "$free" -ge 10000 ] || [ -n "$(doctor_built_kernel)" ] || die "10 GB of disk are needed, and $CACHE has $free MB free"
+	echo yes
 }
 
-built_kernel() { printf '%s\n' "$CACHE"/linux-"${PIN%.*}".*/x86/arch/x86/boot/bzImage | tail -n 1; }
+doctor_built_kernel() { find "$CACHE"/linux-"${VERSION_LINUX%.*}".*/x86/arch/x86/boot -maxdepth 1 -name bzImage 2>/dev/null || true; }
 
-devbox_trouble() {
-	local free enforced
-	local folders
-	mapfile -t folders < <(devbox_folders)
+doctor_devbox() {
+	local free enforced folders
+	doctor_architecture
+	mapfile -t folders < <(kdir_folders)
 	kdir_check "$(uname -r)" "${folders[@]}"
-	free=$(free_space "$CACHE")
-	[ -n "$KDIR_READY" ] || [ "$free" -ge 1200 ] || die "it takes 1200 MB, and $CACHE has $free MB free"
-	enforced=$(signatures_enforced)
-	[ -z "$enforced" ] || die "it can be built, but $(unsigned_advice)"
+	free=$(lib_free_space "$CACHE")
+	[ -n "$KDIR_READY" ] || [ "$free" -ge 1200 ] || die "1200 MB of disk are needed, and $CACHE has $free MB free"
+	enforced=$(kdir_signatures)
+	[ -z "$enforced" ] || die "the module can be built, but $(devbox_unsigned_advice)"
+	echo yes
 }
 
-dkms_trouble() {
-	devbox_trouble
-	here dkms
+doctor_dkms() {
+	doctor_devbox >/dev/null
+	# dkms uses only what root has made.
+	kdir_check "$(uname -r)" "$KDIR_SHARED"
+	system_need_command dkms
+	echo yes
 }
 
-packages_trouble() {
-	emulator_trouble
-	# What root gets on Debian 12 is no trouble.
-	{ on_debian_12 && [ "$(id -u)" -eq 0 ]; } || deb_tools
+doctor_packages() {
+	doctor_emulator >/dev/null
+	# On Debian 12, root gets them.
+	{ system_is_debian_12 && [ "$(id -u)" -eq 0 ]; } || deb_tools
+	echo yes
 }
 
-hacker_trouble() {
+doctor_hacker() {
 	local missing
-	emulator_trouble
-	! on_debian_12 || return 0
-	mapfile -t missing < <(missing_commands bats shellcheck mandoc)
-	[ ${#missing[@]} -eq 0 ] || die "the tests also need $(commas "${missing[@]}"); install them"
+	doctor_emulator >/dev/null
+	if ! system_is_debian_12; then
+		mapfile -t missing < <(system_missing_commands bats shellcheck mandoc)
+		[ ${#missing[@]} -eq 0 ] || die "the tests also need $(commas "${missing[@]}"); install them"
+	fi
+	echo yes
 }
 
-declare -A DIAGNOSED
-diagnose() { # WAY COMMAND CHECK
-	local trouble
-	trouble=$(trouble_of "$3")
+declare -A DOCTOR_SAID
+doctor_way() { # WAY COMMAND CHECK
+	local said status trouble=''
+	# Not in a condition, where set -e would not count.
+	set +e
+	said=$(set -e; "$3" 2>&1)
+	status=$?
+	set -e
+	if [ "$status" -ne 0 ] || [ "${said##*$'\n'}" != yes ]; then
+		trouble=${said##*build-kernel.sh: }
+		[[ $said == *"build-kernel.sh: "* ]] || trouble="the check failed: ${said##*$'\n'}"
+		trouble=${trouble%%$'\n'*}
+	fi
 	printf '  %-7s %-26s %s\n' "$([ -z "$trouble" ] && echo works || echo lacks)" "$1" "$2"
 	[ -n "$trouble" ] || return 0
 	# What two ways lack is said once.
-	printf '          %s\n' "${DIAGNOSED[$trouble]:-$trouble}"
-	: "${DIAGNOSED[$trouble]:=as said of: $1}"
+	printf '          %s\n' "${DOCTOR_SAID[$trouble]:-$trouble}"
+	: "${DOCTOR_SAID[$trouble]:=see above: $1}"
 }
 
 do_doctor() {
-	say "here: $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' "$SYSTEM/etc/os-release" 2>/dev/null || echo unknown), kernel $(uname -r), $(nproc) CPUs, $(free_space "$CACHE") MB free for $CACHE"
-	diagnose "try it in an emulator" "./build-kernel.sh" emulator_trouble
-	diagnose "load it on this box" "sudo ./build-kernel.sh devbox --load" devbox_trouble
-	diagnose "... and keep it" "sudo ./build-kernel.sh devbox --dkms" dkms_trouble
-	diagnose "the kernel as packages" "./build-kernel.sh deb" packages_trouble
-	diagnose "hack on it" "./build-kernel.sh test" hacker_trouble
+	local name
+	name=$(system_field PRETTY_NAME)
+	say "here: ${name:-unknown system}, $(uname -m), kernel $(uname -r), $(nproc) CPUs, $(lib_free_space "$CACHE") MB free for $CACHE"
+	doctor_way "try it in an emulator" "./build-kernel.sh" doctor_emulator
+	doctor_way "load it on this box" "sudo ./build-kernel.sh devbox --load" doctor_devbox
+	doctor_way "... and keep it" "sudo ./build-kernel.sh devbox --dkms" doctor_dkms
+	doctor_way "the kernel as packages" "./build-kernel.sh deb" doctor_packages
+	doctor_way "hack on it" "./build-kernel.sh test" doctor_hacker
 }

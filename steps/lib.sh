@@ -1,91 +1,216 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What every step uses: one-line failures, logged commands that show progress, the lock.
+# What every script behind build-kernel.sh uses: messages, commands with a log, the end of a run, the cache and its lock.
+#
+# Rules for all files in steps/:
+#   - A function is named after its file: guest_boot is in guest.sh. Functions that a file shares with all others, like
+#     those below, may go without a prefix; tests/door.bats has the list. A command NAME of build-kernel.sh is do_NAME.
+#   - Variables of a file are in capitals and begin with its name too. Those of the door are ROOT, CACHE, OUT, LOGS,
+#     JOBS, ACCEL, DEBUG, TREE, DOOR, COMMAND. Everything else is local.
+#   - A function prints its result. The few that set a variable say so in the comment above them.
+#   - An error is one line: die "STEP: what failed; what to do".
+#   - Whatever is removed or overwritten outside build/ must carry our mark; see lib_check_cache.
 
-CHILD=''
-SCRATCH=()
-# A later command of a sourced script must not see the caller's repository or its configuration.
-unset "${!GIT_@}"
-export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C.UTF-8 TZ=UTC
-# A rustup toolchain has no library source for the kernel; the distribution's does.
-TOOLPATH=$CACHE/tools/bin:/usr/bin:/usr/sbin:/bin:/sbin:$CACHE/venv/bin
+LIB_CHILD=''
+# Whether the child may be killed when this run is interrupted. A package manager may not.
+LIB_CHILD_FINISHES=''
+# Whether the child is another run of this program.
+LIB_CHILD_IS_RUN=''
+LIB_USERS_CACHE=''
+LIB_SCRATCH=()
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'build-kernel.sh: %s\n' "$*" >&2; exit 1; }
 span() { if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi; }
 commas() { local IFS=,; sed 's/,/, /g' <<<"$*"; }
-# done_step STEP START TEXT: the one line that every step leaves.
+# done_step STEP START TEXT: the line that every step ends with.
 done_step() { say "$1: $3 ($(span $((SECONDS - $2))))"; }
 
-end_child() {
-	[ -n "$CHILD" ] || return 0
-	kill -TERM -- "-$CHILD" 2>/dev/null || true
+lib_child_runs() { kill -0 -- "-$LIB_CHILD" 2>/dev/null; }
+
+lib_end_child() {
+	[ -n "$LIB_CHILD" ] || return 0
+	if [ -n "$LIB_CHILD_FINISHES" ] && lib_child_runs; then
+		printf 'build-kernel.sh: waiting for %s to finish, since stopping it would leave packages half installed\n' \
+			"$LIB_CHILD_FINISHES" >&2
+		while lib_child_runs; do sleep 0.2; done
+	fi
+	kill -TERM -- "-$LIB_CHILD" 2>/dev/null || true
+	# Another run of this program ends its own children, and may have to wait for one.
+	while [ -n "$LIB_CHILD_IS_RUN" ] && lib_child_runs; do sleep 0.2; done
 	for _ in {1..30}; do
-		kill -0 -- "-$CHILD" 2>/dev/null || break
+		lib_child_runs || break
 		sleep 0.1
 	done
-	kill -KILL -- "-$CHILD" 2>/dev/null || true
-	CHILD=
+	kill -KILL -- "-$LIB_CHILD" 2>/dev/null || true
+	LIB_CHILD=
 }
 
-on_exit() {
-	end_child
-	[ ${#SCRATCH[@]} -eq 0 ] || rm -rf -- "${SCRATCH[@]}"
+lib_on_exit() {
+	lib_end_child
+	[ ${#LIB_SCRATCH[@]} -eq 0 ] || rm -rf -- "${LIB_SCRATCH[@]}"
+	lib_hand_back
 }
 
-on_signal() {
+lib_on_signal() {
 	trap '' INT TERM HUP
-	printf '\nbuild-kernel.sh: interrupted; run it again to go on from here\n' >&2
+	printf '\nbuild-kernel.sh: interrupted; run it again to continue\n' >&2
 	exit $((128 + $1))
 }
 
-# start: one run at a time in a cache, and nothing left behind when it is interrupted.
-start() {
-	export PATH=$TOOLPATH PYTHONDONTWRITEBYTECODE=1
-	# Said here, since it would be after all was fetched.
-	local folder cache=$CACHE
-	[[ $cache = /* ]] || cache=$PWD/$cache
-	for folder in "$ROOT" "$cache"; do
-		case $folder in *[[:space:]:]*)
-			die "kbuild takes no folder with a space or a colon in its name: $folder; $([ "$folder" = "$ROOT" ] && echo move this repository || echo set VFIFO_CACHE to another)" ;;
-		esac
-	done
-	# Who only looks leaves nothing behind, and may do so while another run works.
-	[ "$command" != doctor ] || return 0
-	trap on_exit EXIT
-	trap 'on_signal 2' INT
-	trap 'on_signal 15' TERM
-	trap 'on_signal 1' HUP
-	mkdir -p "$CACHE" "$LOGS" 2>/dev/null ||
-		die "cannot write to $CACHE or $LOGS; set VFIFO_CACHE to a folder that you may write"
-	CACHE=$(cd "$CACHE" && pwd -P)
-	[ "$CACHE" != "$KDIR_SHARED" ] ||
-		die "VFIFO_CACHE=$CACHE is where devbox --dkms keeps what it makes, and --remove deletes it; set another folder"
-	not_ours
-	[ -z "${VFIFO_LOCKED:-}" ] || return 0
-	exec 9>>"$CACHE/lock"
-	flock -n 9 || die "another run is using $CACHE ($(tail -n 1 "$CACHE/lock")); wait for it, or set VFIFO_CACHE in another clone, since build/ is in use as well"
-	echo "process $$, $command" >"$CACHE/lock"
-	# The test step runs the others as children under its own lock.
-	export VFIFO_LOCKED=1
+# After sudo, what this run has made in the user's clone and cache becomes the user's. The Debian in the cache, which root
+# made for the emulator, stays root's.
+lib_hand_back() {
+	local folder folders=()
+	[ "$(id -u)" -eq 0 ] && [ -n "${SUDO_UID-}" ] && [ "$SUDO_UID" != 0 ] || return 0
+	if [ "$(stat -c %u "$ROOT")" = "$SUDO_UID" ]; then
+		for folder in build patches series bench; do [ ! -d "$ROOT/$folder" ] || folders+=("$ROOT/$folder"); done
+	fi
+	[ -z "$LIB_USERS_CACHE" ] || folders+=("$LIB_USERS_CACHE")
+	[ ${#folders[@]} -eq 0 ] ||
+		find "${folders[@]}" -xdev \( -name 'devbox-b*' -prune \) -o \
+			-user 0 -execdir chown -h --from=0 "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" {} + 2>/dev/null || true
 }
 
-# After sudo, what this user is to write may be root's.
-not_ours() {
+# lib_make_cache: sets LIB_USERS_CACHE to what becomes the user's after sudo: the first folder that has to be made, or the
+# cache itself, if it is in a place of theirs.
+lib_make_cache() {
+	local new=$CACHE
+	while [ ! -e "$(dirname "$new")" ]; do new=$(dirname "$new"); done
+	if [ "$(stat -c %u "$(dirname "$new")")" = "${SUDO_UID-}" ] || [ "$(stat -c %u "$CACHE" 2>/dev/null)" = "${SUDO_UID-}" ]; then
+		LIB_USERS_CACHE=$new
+	fi
+	mkdir -p "$CACHE" 2>/dev/null || die "cannot write to $CACHE; set VFIFO_CACHE to a folder that you may write to"
+}
+
+# lib_start: one run at a time in a cache and in a build folder, and nothing left behind when it is interrupted. Until the
+# owner of the cache has been checked, no program of it is run.
+lib_start() {
+	export PYTHONDONTWRITEBYTECODE=1
+	# doctor only looks: it leaves nothing behind, and may run beside another run.
+	if [ "$COMMAND" = doctor ]; then
+		[ ! -e "$CACHE" ] || lib_check_owner
+		export PATH=$LIB_PATH
+		return
+	fi
+	trap lib_on_exit EXIT
+	trap 'lib_on_signal 2' INT
+	trap 'lib_on_signal 15' TERM
+	trap 'lib_on_signal 1' HUP
+	[ ! -L "$ROOT/build" ] && [ ! -L "$LOGS" ] || die "$LOGS is a link; remove it"
+	lib_make_cache
+	lib_check_owner
+	export PATH=$LIB_PATH
+	mkdir -p "$LOGS" 2>/dev/null || die "cannot write to $LOGS; use a clone that you may write to"
+	case $CACHE/ in "$KDIR_SHARED"/*)
+		die "VFIFO_CACHE=$CACHE is where devbox --dkms keeps what it makes, and --remove deletes it; set another folder" ;;
+	esac
+	lib_check_writable
+	lib_check_cache
+	lib_lock 9 "$CACHE/lock" "$CACHE" "wait for it, or set VFIFO_CACHE and use another clone"
+	lib_lock 8 "$ROOT/build/lock" "$ROOT/build" "wait for it, or use another clone"
+	lib_mark "$CACHE"
+	lib_mark "$ROOT/build"
+}
+
+# lib_lock FD FILE FOLDER ADVICE: takes that lock, or uses the one that the run which started this one has taken with the
+# same descriptor.
+lib_lock() {
+	local status=0 inherited=1
+	[ ! -L "$2" ] || die "$2 is a link; remove it"
+	[ "/proc/$$/fd/$1" -ef "$2" ] || { inherited=''; eval "exec $1>>\"\$2\""; }
+	flock -n "$1" || status=$?
+	case $status in
+	0) ;;
+	1) die "another run is using $3 ($(tail -n 1 "$2")); $4" ;;
+	*) die "cannot lock $2; use a folder on a filesystem with locks" ;;
+	esac
+	[ -z "$inherited" ] || return 0
+	echo "process $$, $COMMAND" >"$2"
+	[ "$1" -ne 9 ] || lib_prune
+}
+
+# Removes the scratch folders of runs that were killed.
+lib_prune() {
+	local old
+	old=$(find "$CACHE" -mindepth 1 -maxdepth 1 -name 'tmp.*' | wc -l)
+	[ "$old" -gt 0 ] || return 0
+	find "$CACHE" -mindepth 1 -maxdepth 1 -name 'tmp.*' -exec rm -rf {} +
+	say "cache: removed $old temporary folders of runs that were killed" >&2
+}
+
+# As root, no program is run that somebody else could have put there: neither from their cache, nor from one below a folder
+# that they can rename or write to.
+lib_check_owner() {
+	local path=$CACHE others=(! -user 0 ! -user "${SUDO_UID:-0}")
+	[ "$(id -u)" -eq 0 ] || return 0
+	lib_refuse_writable "$path"
+	while [ "$path" != / ]; do
+		[ -z "$(find "$path" -maxdepth 0 "${others[@]}")" ] ||
+			die "$path belongs to user $(stat -c %U "$path"), and root would run programs from it; set VFIFO_CACHE to a folder of root's"
+		path=$(dirname "$path")
+		# In a folder like /tmp, others cannot rename what is root's.
+		[ -k "$path" ] || lib_refuse_writable "$path"
+	done
+	for path in "$CACHE"/tools{,/bin,/rust-*} "$CACHE"/venv{,/bin} ${VFIFO_TEST_BIN:+"$VFIFO_TEST_BIN"}; do
+		[ -e "$path" ] || continue
+		path=$(find "$path" -maxdepth 1 \( \( "${others[@]}" \) -o \( ! -type l -perm /022 \) \) -print -quit)
+		[ -z "$path" ] ||
+			die "somebody else may have put $path there, and root would run it; remove $CACHE"
+	done
+}
+
+lib_refuse_writable() { # FOLDER
+	[ -z "$(find "$1" -maxdepth 0 -perm /022)" ] ||
+		die "others may write to $1, and root would run programs from it; set VFIFO_CACHE to another folder"
+}
+
+# Files that this user has to write may be root's after a run with sudo, or the disk may be read-only.
+lib_check_writable() {
 	local found
 	found=$(find "$CACHE/lock" "$OUT" -type d,f ! -writable -print -quit 2>/dev/null || true)
-	[ -z "$found" ] || die "cannot write to $found, which is of user $(stat -c %U "$found"); take it over: sudo chown -R $(id -un): $CACHE $OUT"
+	[ -n "$found" ] || return 0
+	[ "$(id -u)" -ne 0 ] || die "cannot write to $found; is the disk mounted read-only?"
+	die "cannot write to $found, which belongs to user $(stat -c %U "$found"); take it over: sudo chown -R $(id -un): $CACHE $OUT"
 }
 
-scratch() { # VAR: a folder that is gone when this run ends
+# The mark of a folder that these scripts have made and may remove. Backup programs know its name and first line.
+LIB_MARK=CACHEDIR.TAG
+LIB_MARK_TEXT='Signature: 8a477f597d28d172789f06886806bc55
+# Made by build-kernel.sh of vfifo, which can make it again.'
+
+lib_is_ours() { [ "$(cat "$1/$LIB_MARK" 2>/dev/null)" = "$LIB_MARK_TEXT" ]; } # FOLDER
+
+lib_mark() { # FOLDER
+	lib_is_ours "$1" || { printf '%s\n' "$LIB_MARK_TEXT" >"$1/$LIB_MARK.new" && mv "$1/$LIB_MARK.new" "$1/$LIB_MARK"; } 2>/dev/null ||
+		die "cannot write to $1; is the disk full?"
+}
+
+# The first thing in the cache that these scripts did not put there, or nothing.
+lib_stranger() {
+	find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-[0-9]*' ! -name 'tree-*' ! -name 'tmp.*' ! -name tools ! -name cargo \
+		! -name 'venv*' ! -name host ! -name home ! -name 'clients-rust*' ! -name bench-native ! -name lock ! -name 'kvm-*' \
+		! -name devbox ! -name devbox-base ! -name 'devbox-b*.new' ! -name devbox-box ! -name 'devbox-box.*' ! -name "$LIB_MARK*" \
+		-print -quit
+}
+
+# Refuses a cache that holds anything which is not ours. Earlier versions left no mark, but a lock with their line in it. A
+# run that was killed at its very beginning may have left a lock and half a mark.
+lib_check_cache() {
+	lib_is_ours "$CACHE" || [ -z "$(find "$CACHE" -mindepth 1 ! -name lock ! -name home ! -name "$LIB_MARK*" -print -quit)" ] ||
+		{ [ -z "$(lib_stranger)" ] && grep -qE '^process [0-9]+, [a-z]+$' "$CACHE/lock" 2>/dev/null; } ||
+		die "$CACHE is not empty and was not made by this program, which removes files from its cache; set VFIFO_CACHE to an empty folder"
+}
+
+scratch() { # VAR: sets it to a folder that is removed when this run ends
 	local _dir
 	_dir=$(mktemp -d "$CACHE/tmp.XXXXXX") || die "cannot write to $CACHE"
-	SCRATCH+=("$_dir")
+	LIB_SCRATCH+=("$_dir")
 	printf -v "$1" %s "$_dir"
 }
 
-# FOLDER: in MB, also where it is yet to be made
-free_space() {
+# FOLDER, which need not exist yet: free space in MB
+lib_free_space() {
 	local dir=$1
 	until [ -e "$dir" ]; do dir=$(dirname "$dir"); done
 	df -Pm "$dir" | awk 'NR == 2 { print $4 }'
@@ -94,73 +219,91 @@ free_space() {
 # need_space MB WHAT
 need_space() {
 	local free
-	free=$(free_space "$CACHE")
+	free=$(lib_free_space "$CACHE")
 	[ "$free" -ge "$1" ] ||
-		die "disk full: $2 needs $1 MB and $CACHE has $free MB free; make room or set VFIFO_CACHE to another disk"
+		die "disk full: $2 needs $1 MB and $CACHE has $free MB free; free some space or set VFIFO_CACHE to another disk"
 }
 
-# Starts a command in a process group of its own, so that all of it can be ended; sets CHILD.
-launch() {
+# Starts a command in a process group of its own, so that all of it can be ended. Sets LIB_CHILD.
+lib_launch() { # LOG COMMAND...
 	local log=$1
 	shift
 	set -m
 	"$@" </dev/null >"$log" 2>&1 &
-	CHILD=$!
+	LIB_CHILD=$!
 	set +m
 }
 
-# in_group COMMAND...: the same, but waits for it, and leaves the output alone.
+# in_group COMMAND...: another run of this program, in a group of its own, with its output as it is.
 in_group() {
 	local status=0
+	LIB_CHILD_IS_RUN=1
 	set -m
-	"$@" </dev/null &
-	CHILD=$!
+	bash "$@" </dev/null &
+	LIB_CHILD=$!
 	set +m
-	wait "$CHILD" || status=$?
-	CHILD=
+	wait "$LIB_CHILD" || status=$?
+	LIB_CHILD='' LIB_CHILD_IS_RUN=''
 	return "$status"
 }
 
-progress() { # LABEL LOG ELAPSED
-	printf '%s: %s%s' "$1" "$(${PROGRESS:-steps_made} "$2" 2>/dev/null || true)" "$(span "$3")"
+lib_progress() { # LABEL LOG ELAPSED
+	printf '%s: %s%s' "$1" "$(${PROGRESS:-lib_steps_made} "$2" "$3" 2>/dev/null || true)" "$(span "$3")"
 }
 
-steps_made() { # LOG
-	local steps
-	steps=$(grep -cE '^ +[A-Z][A-Z0-9]* ' "$1" || true)
-	[ "${steps:-0}" -eq 0 ] || printf '%s steps, ' "$steps"
+# Counts the lines by which make and apt show what they do. How many there will be is known from the last time.
+lib_steps_made() { # LOG ELAPSED
+	local steps total
+	steps=$(grep -cE '^( +[A-Z][A-Z0-9]* |Get:|Unpacking |Setting up )' "$1" || true)
+	[ "${steps:-0}" -gt 0 ] || return 0
+	total=$(cat "$1.steps" 2>/dev/null || echo 0)
+	if [ "$steps" -lt "$total" ]; then printf '%s of about %s steps, ' "$steps" "$total"; else printf '%s steps, ' "$steps"; fi
 }
 
 # logged LABEL LOG COMMAND...: returns the command's status.
 logged() {
-	local label=$1 log=$LOGS/$2 from=$SECONDS next=30 rc=0 tty=
+	local label=$1 log=$LOGS/$2 from=$SECONDS next=30 rc=0 tty='' steps
 	shift 2
 	[ -t 1 ] && tty=1
-	launch "$log" "$@"
-	while kill -0 "$CHILD" 2>/dev/null; do
+	lib_launch "$log" "$@"
+	while kill -0 "$LIB_CHILD" 2>/dev/null; do
 		if [ $((SECONDS - from)) -lt 3 ]; then sleep 0.1; continue; fi
 		sleep 1
 		if [ -n "$tty" ]; then
-			printf '\r\033[K%s' "$(progress "$label" "$log" $((SECONDS - from)))"
+			printf '\r\033[K%s' "$(lib_progress "$label" "$log" $((SECONDS - from)))"
 		elif [ $((SECONDS - from)) -ge "$next" ]; then
-			say "$(progress "$label" "$log" $((SECONDS - from)))"
+			say "$(lib_progress "$label" "$log" $((SECONDS - from)))"
 			next=$((next + 30))
 		fi
 	done
-	wait "$CHILD" || rc=$?
-	CHILD=
+	wait "$LIB_CHILD" || rc=$?
+	LIB_CHILD=
 	[ -z "$tty" ] || printf '\r\033[K'
+	steps=$(grep -cE '^ +[A-Z][A-Z0-9]* ' "$log" || true)
+	if [ "$rc" -eq 0 ] && [ "${steps:-0}" -gt 100 ]; then echo "$steps" >"$log.steps"; fi
 	return "$rc"
 }
 
-# must LABEL LOG WHAT-TO-DO COMMAND...: like logged, and a failure ends this run with one line.
+# must LABEL LOG WHAT-TO-DO COMMAND...: like logged, and a failure ends this run with one line. WHAT-TO-DO may be
+# "network": then the log decides.
 must() {
 	local label=$1 log=$2 advice=$3
 	shift 3
 	logged "$label" "$log" "$@" || {
-		if grep -qaE 'No space left on device|ENOSPC' "$LOGS/$log"; then
-			die "$label failed: the disk is full; make room and run it again (log: $LOGS/$log)"
+		if [ "$advice" = network ] || grep -qaE 'No space left on device|ENOSPC' "$LOGS/$log"; then
+			advice=$(system_why "$LOGS/$log")
 		fi
-		die "$label failed; $advice (log: $LOGS/$log)"
+		die "$label failed: $advice (log: $LOGS/$log)"
 	}
+}
+
+# must_install STEP PACKAGE...: as root, installs them. An interrupt waits until the package manager is done.
+must_install() {
+	local step=$1 log=${1// /-}-apt.log
+	shift
+	need_space 3000 "installing the packages"
+	must "$step: downloading $# packages" "$log" network system_download "$@"
+	LIB_CHILD_FINISHES=apt-get
+	must "$step: installing $# packages" "$log" network system_install "$@"
+	LIB_CHILD_FINISHES=
 }

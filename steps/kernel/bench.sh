@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The benchmark: one boot in which time is measured, one in which instructions are counted, and what
+# runs on the host. See bench/bench.py for what becomes of the samples.
+
+BENCH_DIR=
+
+# QEMU has "rep movsb" move a byte a step, where a processor moves a cache line or two. Without ERMS
+# the kernel and the C library copy by words and vectors.
+EMULATED='-cpu max,-erms'
+
+bench_build() { # all|quick|profile: the programs in $BENCH_DIR
+	mkdir -p "$BENCH_DIR" && "$(build_tool clang)" -O2 -Wall -Wextra -Werror -static "-I$ROOT/clients" -isystem "$BUILD_DIR/usr/include" \
+		-o "$BENCH_DIR/bench" "$ROOT/bench/bench.c" || return
+	[ "$1" != profile ] || "$(build_tool clang)" -O2 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden \
+		-o "$BENCH_DIR/profile.so" "$ROOT/bench/profile.c" || return
+	[ "$1" = quick ] || build_make "M=$ROOT/bench/twin" "MO=$BENCH_DIR/twin" modules
+}
+
+# Samples are in $BENCH_DIR/WHAT afterwards.
+bench_guest() { # SECONDS full|quick|instructions
+	guest_must bench "$1" "bash '$ROOT/bench/guest.sh' $2 '$BUILD_DIR/samples/rust/rust_vfifo.ko' '$BENCH_DIR'"
+	rm -rf "${BENCH_DIR:?}/$2"
+	cp -r "$GUEST_DIR" "$BENCH_DIR/$2"
+}
+
+# A clock that ticks once an instruction, and so is the same each time.
+bench_instructions() {
+	local ACCEL=tcg GUEST_OPTIONS=(--cpus 1 "--qemu-opts=$EMULATED -icount shift=0")
+	bench_guest 300 instructions
+}
+
+# By a plugin of QEMU's; so this is emulated, too.
+bench_profile() {
+	local ACCEL=tcg GUEST_OPTIONS=(--cpus 1 "--qemu-opts=$EMULATED -plugin $BENCH_DIR/profile.so,counts=$BENCH_DIR/counts")
+	rm -f "$BENCH_DIR"/counts.*
+	bench_guest 300 profile
+	mv "$BENCH_DIR"/counts.* "$BENCH_DIR/profile/"
+	bench_py profile "$BENCH_DIR/profile" "$(build_tool llvm-cxxfilt)"
+}
+
+bench_time() { # SECONDS full|quick
+	local GUEST_OPTIONS=()
+	guest_choose_accel
+	[ "$ACCEL" = kvm ] || GUEST_OPTIONS=("--qemu-opts=$EMULATED")
+	bench_guest "$@"
+}
+
+bench_py() { python3 "$ROOT/bench/bench.py" "$@"; }
+
+bench_check() {
+	local verdicts
+	verdicts=$(bench_py check "$BENCH_DIR/instructions" "$ROOT/bench/baseline.json" || true)
+	say "$verdicts"
+	count_result "$(grep -c '^  ok ' <<<"$verdicts")" "$(grep -c '^  FAILED ' <<<"$verdicts")" 0
+	! grep -qv '^  ok ' <<<"$verdicts" ||
+		die "bench: vfifo takes more instructions than it did; if that is intended: ./build-kernel.sh bench --baseline"
+}
+
+# Takes the results of the last full run from build/ over into bench/.
+bench_save() {
+	local from=$SECONDS problem
+	problem=$(python3 "$ROOT/bench/tables.py" save "$OUT/bench" 2>&1) || die "bench --save: $(tail -n 1 <<<"$problem")"
+	done_step bench "$from" "bench/ has the results, tables and plots of $OUT/bench; commit them"
+}
+
+do_bench() {
+	if [ "${1-}" = --save ]; then bench_save; return; fi
+	tree_need
+	build_use_objects
+	BENCH_DIR=$BUILD_DIR/bench
+	[ -z "$DEBUG" ] || die "bench: a kernel with --debug says nothing about the other"
+	local from=$SECONDS what=${1:-full} kind=all PLOTS=$CACHE/venv-plots NATIVE=$CACHE/bench-native
+	[ "$what" != --quick ] || kind=quick
+	[ "$what" != --profile ] || kind=profile
+	must "bench: compiling" bench-build.log "see the log" bench_build $kind
+	# What is counted is emulated.
+	case $what in --check | --baseline | --profile) ACCEL=tcg ;; esac
+	case $what in
+	--quick)
+		bench_time 120 quick
+		bench_py quick "$BENCH_DIR/quick" "$ACCEL" ;;
+	--check) bench_instructions && bench_check ;;
+	--profile) bench_profile ;;
+	--baseline) bench_instructions && bench_py baseline "$BENCH_DIR/instructions" "$ROOT/bench/baseline.json" ;;
+	full)
+		if ! cmp -s "$ROOT/bench/requirements.txt" "$PLOTS/requirements.txt"; then
+			must "bench: matplotlib" bench-venv.log network deps_venv "$PLOTS" "$ROOT/bench/requirements.txt"
+		fi
+		must "bench: what runs on the host" bench-native.log network deps_cargo build --release \
+			--locked --features iceoryx2 --color never --manifest-path "$ROOT/bench/native/Cargo.toml" --target-dir "$NATIVE"
+		bench_time 1800 full
+		bench_instructions
+		say "  on the host"
+		"$NATIVE/release/vfifo-bench" 9 100 "$BENCH_DIR/full/samples"
+		cat "$BENCH_DIR/instructions/samples" >>"$BENCH_DIR/full/samples"
+		bench_py report "$BENCH_DIR/full" "$ACCEL" "$OUT/bench/results.json"
+		python3 "$ROOT/bench/tables.py" show "$OUT/bench/results.json" >"$OUT/bench/tables.md"
+		"$PLOTS/bin/python" "$ROOT/bench/plot.py" "$OUT/bench/results.json" "$OUT/bench"
+		say "bench: results, tables and plots are in $OUT/bench; to make them those of bench/: $DOOR bench --save" ;;
+	*) die "bench: unknown argument $what; see --help" ;;
+	esac
+	done_step bench "$from" "done, by $ACCEL"
+}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The x86-64 kernel, the module and the installed kselftests.
+
+# Where the objects are. Set by build_use_objects and by the steps that have objects of their own.
+BUILD_DIR=
+# make's arguments that name the rustc. compilers_find_rust sets another one.
+BUILD_RUST=(RUSTC=/usr/bin/rustc)
+
+# What make's LLVM= is to be: tools with the version in their names as Debian has them, or those without if they are of
+# rustc's own LLVM.
+build_llvm() {
+	local clang rustc
+	if ! command -v "clang-$VERSION_LLVM" >/dev/null && command -v clang >/dev/null; then
+		clang=$(clang --version 2>/dev/null | sed -nE 's/.*version ([0-9]+)\..*/\1/p' | head -n 1)
+		rustc=$(rustc --version --verbose 2>/dev/null | sed -nE 's/^LLVM version: ([0-9]+)\..*/\1/p')
+		if [ -n "$clang" ] && [ "$clang" = "$rustc" ]; then echo 1; return; fi
+	fi
+	echo "-$VERSION_LLVM"
+}
+
+# build_tool NAME: that LLVM tool as it is called here.
+build_tool() { local suffix; suffix=$(build_llvm); echo "$1${suffix#1}"; }
+
+# Fixed names keep the objects of two machines identical.
+build_make() {
+	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
+		make -C "$TREE_SRC" "O=$BUILD_DIR" "LLVM=$(build_llvm)" "${BUILD_RUST[@]}" -j "$JOBS" "$@"
+}
+
+build_use_objects() { BUILD_DIR=$TREE_DIR/x86${DEBUG:+-$DEBUG}; }
+
+build_configure() { build_configure_as build olddefconfig "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/kernel/$DEBUG.config"}; }
+
+# build_configure_as STEP TARGET FILE...: makes $BUILD_DIR/.config from these files by olddefconfig or allnoconfig unless it is up to date.
+build_configure_as() {
+	local step=$1 target=$2 wanted=$BUILD_DIR/.vfifo-defconfig lost
+	shift 2
+	mkdir -p "$BUILD_DIR"
+	cat "$@" >"$wanted.new"
+	if [ -e "$BUILD_DIR/.config" ] && cmp -s "$wanted.new" "$wanted" && [ -z "$(build_unmet "$wanted")" ]; then rm "$wanted.new"; return; fi
+	cp "$wanted.new" "$BUILD_DIR/.config"
+	must "$step: configuration" "$step-config.log" "see the log" build_make KCONFIG_ALLCONFIG="$wanted.new" "$target"
+	# Otherwise a line that Kconfig dropped would only be noticed much later.
+	lost=$(build_unmet "$wanted.new")
+	[ -z "$lost" ] || die "$step: $lost cannot be met in this tree; see ${*: -1}"
+	mv "$wanted.new" "$wanted"
+}
+
+# The first option of FILE that $BUILD_DIR/.config lacks. Of two lines for an option the last counts.
+build_unmet() { # FILE
+	{ grep -E '^CONFIG_[A-Z0-9_]+=' "$1" | tac | awk -F = '!seen[$1]++' | grep -vxFf "$BUILD_DIR/.config" || true; } | head -n 1
+}
+
+# FILE: writes that configuration plus what vfifo needs to $BUILD_DIR/.config; says which option is not met.
+build_merge_fragment() {
+	local option
+	(cd "$TREE_SRC" && scripts/kconfig/merge_config.sh -m -O "$BUILD_DIR" "$1" "$ROOT/Kconfig.fragment") &&
+		build_make -s olddefconfig || return
+	while read -r option; do
+		grep -qxF "$option" "$BUILD_DIR/.config" || { echo "$option is not met in this configuration"; return 1; }
+	done < <(grep '^CONFIG_' "$ROOT/Kconfig.fragment")
+}
+
+build_install_selftests() {
+	# A program that was removed would still be run.
+	rm -rf "$BUILD_DIR/kselftest-installed"
+	build_make -s headers_install &&
+		build_make -C "$TREE_SRC/tools/testing/selftests" TARGETS=vfifo "KSFT_INSTALL_PATH=$BUILD_DIR/kselftest-installed" FORCE_TARGETS=1 install
+}
+
+do_build() {
+	tree_need
+	build_use_objects
+	local from=$SECONDS module=$BUILD_DIR/samples/rust/rust_vfifo.ko
+	series_run recover
+	[ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] || need_space 1500 "the objects of the kernel"
+	build_configure
+	must "build: kernel and module" build.log "the first error is in the log" build_make
+	[ -e "$module" ] || die "build: the configuration made no rust_vfifo.ko (log: $LOGS/build.log)"
+	must "build: kselftests" build-kselftest.log "the first error is in the log" build_install_selftests
+	ln -sfn "$BUILD_DIR/arch/x86/boot/bzImage" "$OUT/bzImage"
+	ln -sfn "$module" "$OUT/rust_vfifo.ko"
+	ln -sfn "$BUILD_DIR/kselftest-installed" "$OUT/kselftest"
+	done_step build "$from" "build/${DEBUG:+$DEBUG/}bzImage, rust_vfifo.ko and kselftest/"
+}
+
+# Removes only what carries our mark, and nothing at all if something else is in there; see lib_check_cache.
+do_clean() {
+	local stranger
+	case ${1-} in
+	'') rm -rf "$ROOT/build"; say "clean: build/ is removed" ;;
+	--all)
+		stranger=$(lib_stranger)
+		[ -z "$stranger" ] || die "clean: $stranger was not made by this program; move it away, or remove $CACHE by hand"
+		lib_is_ours "$CACHE" || die "clean: $CACHE was not made by this program; remove it by hand"
+		rm -rf "$ROOT/build"
+		# The folder itself may be a disk of its own.
+		find "$CACHE" -xdev -mindepth 1 -delete && { rmdir "$CACHE" 2>/dev/null || true; }
+		say "clean: build/ and $CACHE are removed" ;;
+	*) die "clean takes --all or nothing" ;;
+	esac
+}

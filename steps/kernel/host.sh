@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring and the Rust crate.
+
+do_host() {
+	local from=$SECONDS work
+	scratch work
+	check "shellcheck" host_shellcheck
+	check "tests/mutants/ apply" mutants_apply
+	check "mandoc" host_mandoc
+	check "the benchmark's arithmetic" python3 "$ROOT/bench/test_bench.py"
+	check "the series' program" python3 "$ROOT/tests/test_series.py"
+	check "licences" python3 "$ROOT/steps/kernel/licences.py"
+	check "the check of licences" python3 "$ROOT/tests/test_licences.py"
+	check "links of the documents, sizes of files" python3 "$ROOT/steps/kernel/documents.py"
+	check "the check of documents" python3 "$ROOT/tests/test_documents.py"
+	check "pictures" python3 "$ROOT/pictures/draw.py" --check
+	check "the check of pictures" python3 "$ROOT/tests/test_pictures.py"
+	if tree_find; then
+		check "Kconfig.fragment merges and every option is met" host_fragment_merges "$work"
+	else
+		host_skip "Kconfig.fragment merges: there is no kernel tree; run $DOOR fetch"
+	fi
+	build_use_objects
+	if [ -e "$BUILD_DIR/rust/libkernel.rmeta" ]; then
+		check "the external module builds" host_external_builds "$work"
+	else
+		host_skip "the external module builds: there is no kernel; run $DOOR build"
+	fi
+	if [ -n "$TREE_SRC" ]; then
+		VFIFO_TREE_TOOLS=$TREE_SRC logged "host: build-kernel.sh" bats.log bats --tap "$ROOT/tests" || true
+		count_tap build-kernel.sh "$LOGS/bats.log" || COUNT_FAILED=1
+	else
+		host_skip "the tests of build-kernel.sh: their results are read by a program of the kernel tree; run $DOOR fetch"
+	fi
+	host_cargo host
+	host_cargo clients/rust
+	[ "$COUNT_FAILED" -eq 0 ] || die "host: not every test passed (logs: $LOGS)"
+	done_step host "$from" "done"
+}
+
+host_skip() { # WHAT-AND-WHY
+	say "  skipped  $1"
+	count_result 0 0 1
+}
+
+# host_crate FOLDER COMMAND...: cargo in that folder; its objects are in the cache.
+host_crate() {
+	deps_cargo "$2" --locked --color never --manifest-path "$ROOT/$1/Cargo.toml" --target-dir "$CACHE/${1//\//-}" "${@:3}"
+}
+
+host_cargo() { # FOLDER
+	local status=0 log=cargo-${1//\//-}.log
+	logged "host: cargo test in $1" "$log" host_crate "$1" test || status=$?
+	count_libtest "cargo, $1" "$status" "$LOGS/$log" || COUNT_FAILED=1
+}
+
+host_shellcheck() {
+	cd "$ROOT" && shellcheck -x build-kernel.sh steps/doctor.sh steps/container.sh steps/devbox/{dkms,make}.sh steps/tour/tour.sh steps/kernel/{audit,fire}.sh \
+		bench/guest.sh .ci/run tests/*.bash tests/*.bats selftests/*.sh
+}
+
+host_mandoc() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
+
+# With the abstractions in it, although this kernel has them: they must compile outside, too.
+host_external_builds() { # WORK
+	mkdir "$1/external" && build_make KRUSTFLAGS=-Dwarnings VFIFO_EXTERNAL=1 \
+		M="$ROOT/samples-rust-vfifo" MO="$1/external" modules && [ -e "$1/external/rust_vfifo.ko" ]
+}
+
+# The fragment must hold in a configuration that is not ours.
+host_fragment_merges() { # WORK
+	local BUILD_DIR=$1/config
+	build_make -s x86_64_defconfig && build_merge_fragment "$BUILD_DIR/.config"
+}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The installed kselftests, by the tree's own runner, in the booted kernel; then the Rust crate's.
+
+do_selftest() { # [PROGRAM]...
+	tree_need
+	build_use_objects
+	local from=$SECONDS list=$BUILD_DIR/kselftest-installed/kselftest-list.txt test crate failed=0 which='-S vfifo:suspend'
+	[ -s "$list" ] || die "selftest: none are installed; run $DOOR build"
+	if [ $# -gt 0 ]; then
+		which=
+		for test; do
+			grep -qxF "vfifo:$test" "$list" || die "selftest: there is no $test in $list"
+			which+=" -t vfifo:$test"
+		done
+	fi
+	rm -rf "$LOGS/kselftest"
+	crate=true
+	if [ $# -eq 0 ]; then
+		selftest_build_crate
+		crate=$(selftest_crate)
+		[ -x "$crate" ] || die "selftest: cargo did not say where the crate's test is (log: $LOGS/crate-build.log)"
+	fi
+	guest_run_logged selftest selftest.log "$((1800 * GUEST_SCALE))" "
+		export VFIFO_MODULE=$BUILD_DIR/samples/rust/rust_vfifo.ko VFIFO_SCALE=$GUEST_SCALE
+		$([ -n "$DEBUG" ] || echo "export KSELFTEST_LIMITS_ARGS='-F memory'")
+		$(selftest_audited "insmod \$VFIFO_MODULE && $BUILD_DIR/kselftest-installed/run_kselftest.sh$(selftest_override) $which -p \$PWD/programs
+			VFIFO_DEVICE=/dev/vfifo0 timeout $((180 * GUEST_SCALE)) $crate >programs/crate 2>&1
+			echo \$? >crate.status")
+	"
+	mkdir -p "$LOGS/kselftest"
+	cp -r "$GUEST_DIR/programs/." "$LOGS/kselftest/" 2>/dev/null || true
+	while IFS=: read -r _ test; do
+		[[ " $* " == *" $test "* ]] || { [ $# -eq 0 ] && [ "$test" != suspend ]; } || continue
+		selftest_program "$test" || failed=1
+	done <"$list"
+	selftest_audit_result selftest || failed=1
+	if [ $# -eq 0 ]; then
+		touch "$LOGS/kselftest/crate"
+		count_libtest "selftest crate" "$(cat "$GUEST_DIR/crate.status" 2>/dev/null || echo 1)" "$LOGS/kselftest/crate" || failed=1
+		selftest_plain || failed=1
+	fi
+	[ $failed -eq 0 ] || die "selftest: not every test passed (log: $LOGS/selftest.log, $LOGS/kselftest/)"
+	done_step selftest "$from" "guest time $GUEST_SECONDS s by $ACCEL"
+}
+
+# The limit in the tests' own settings is for kernels that are not slowed down.
+selftest_override() { [ "$GUEST_SCALE" -eq 1 ] || echo " -o $((300 * GUEST_SCALE))"; }
+
+# What the audit must be able to check in this kernel.
+selftest_audit_checks() {
+	[ "$DEBUG" = debug ] || return 0
+	echo "lockdep objects$(! guest_kmemleak || echo " kmemleak")"
+}
+
+# COMMAND: that command between the two halves of the audit, for the guest.
+selftest_audited() {
+	local checks
+	checks=$(selftest_audit_checks)
+	cat <<-END
+		bash '$ROOT/steps/kernel/audit.sh' before audit
+		$1
+		status=\$?
+		echo '# selftests: vfifo: audit'
+		bash '$ROOT/steps/kernel/audit.sh' after audit $checks >audit/tap
+		(exit \$status)
+	END
+}
+
+# selftest_audit_result STEP: counts that, and what else the guest had to say.
+selftest_audit_result() {
+	local status=0
+	if [ "$GUEST_END" = exit ]; then
+		cp "$GUEST_DIR/audit/tap" "$LOGS/$1-audit.log" 2>/dev/null || : >"$LOGS/$1-audit.log"
+		count_tap "$1 audit" "$LOGS/$1-audit.log" || status=1
+	fi
+	selftest_trouble "$1" || status=1
+	return $status
+}
+
+# Compiles the Rust crate's tests that need a device, since the guest is slow.
+selftest_build_crate() {
+	must "selftest: the Rust crate's tests" crate-build.log "the first error is in the log" \
+		host_crate clients/rust test --test device --no-run
+}
+
+# Prints the program that this has made. cargo prints its path relative to the current folder.
+selftest_crate() {
+	local program
+	program=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/crate-build.log")
+	realpath -e "$ROOT/$program" "$program" 2>/dev/null | head -n 1
+}
+
+# What the last guest had to complain about, which is shown and counted.
+selftest_trouble() { # STEP
+	local trouble
+	trouble=$(guest_trouble)
+	[ -n "$trouble" ] || return 0
+	say "  FAILED   $1: $trouble"
+	guest_complaints | head -n 120 | sed 's/^/           /'
+	count_result 0 1 0
+	return 1
+}
+
+# What needs a machine that can be suspended, or that has more memory than a buffer takes.
+selftest_plain() {
+	local GUEST_CONSOLE=console-plain.log log=$LOGS/selftest-plain.log failed=0 seconds=$GUEST_SECONDS from=$SECONDS
+	local programs=(suspend "system -r memory.the_largest_capacity") program missing=''
+	# Without a memory cgroup all memory has to be used up, and then a guest whose programs come by 9P crawls.
+	[ -n "$DEBUG" ] || programs+=("limits -f memory")
+	if [ "$DEBUG" = kcsan ]; then
+		say "  skipped  selftest suspend (2 GiB): suspend.memory (a kernel of --kcsan does not suspend to RAM, with vfifo or without)"
+		count_result 0 0 1
+		programs[0]="suspend -V memory"
+	fi
+	plain_guest "$((300 * GUEST_SCALE))" "${programs[@]}"
+	tr -d '\r' <"$GUEST_DIR/output" >"$log"
+	awk -v folder="$LOGS/kselftest" '/^== / { file = folder "/plain-" $2; printf "" > file; next } file { print > file }' "$log"
+	for program in "${programs[@]%% *}"; do
+		if [ -e "$LOGS/kselftest/plain-$program" ]; then
+			count_tap "selftest $program (2 GiB)" "$LOGS/kselftest/plain-$program" || failed=1
+		else
+			missing+=" $program"
+		fi
+	done
+	if ! selftest_trouble "selftest, plain"; then
+		failed=1
+	elif [ -n "$missing" ]; then
+		count_result 0 1 0
+		failed=1
+	fi
+	[ -z "$missing" ] || say "  FAILED   selftest, plain: never ran:$missing"
+	GUEST_SECONDS=$((seconds + SECONDS - from))
+	return $failed
+}
+
+# The runner's verdict on a program comes from its exit status; what ran inside it, from its TAP.
+selftest_program() { # NAME
+	local log=$LOGS/kselftest/$1 verdict name="selftest $1"
+	verdict=$(grep -aE "^(not )?ok [0-9]+ selftests: [^ ]+: $1( |\$)" "$LOGS/selftest.log" | head -n 1 || true)
+	# A program that has nothing to do here says so instead of a plan.
+	if [[ $verdict == ok*'# SKIP'* ]] && grep -qaE '^(# )?1\.\.0 # SKIP' "$log"; then
+		say "  skipped  $name: $(sed -nE 's/^(# )?1\.\.0 # SKIP //p' "$log" | head -n 1)"
+		count_result 0 0 1
+		return 0
+	fi
+	if grep -qaE '^(# )?(TAP version|KTAP version|1\.\.[0-9])' "$log" 2>/dev/null; then
+		if ! count_tap "$name" "$log"; then return 1; fi
+		case $verdict in
+		ok*) return 0 ;;
+		'') say "  FAILED   $name: it never ended" ;;
+		*) say "  FAILED   $name: ${verdict#not }" ;;
+		esac
+		count_result 0 1 0
+		return 1
+	fi
+	case $verdict in
+	ok*'# SKIP'*) say "  skipped  $name"; count_result 0 0 1 ;;
+	ok*) count_result 1 0 0; say "$name: passed" ;;
+	'') say "  FAILED   $name: it never ran"; count_result 0 1 0; return 1 ;;
+	*) say "  FAILED   $name: ${verdict#not }"; count_result 0 1 0; return 1 ;;
+	esac
+}

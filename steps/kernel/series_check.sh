@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# "series --check" and "series --build".
+
+series_patches_current() { diff -r -u --exclude='.*' --exclude='linux-*' "$(series_folder)" "$1"; }
+
+# In a repository of its own that borrows the objects, with only the touched files checked out.
+series_patches_apply() { # WORK BASE LAST: the commits of the unpatched kernel and of the last patch
+	local tree=$1/am
+	tree_git diff-tree -r --name-only --no-renames "$2" "$3" >"$1/touched" || return
+	git init -q "$tree" && echo "$TREE_GIT/objects" >"$tree/.git/objects/info/alternates" || return
+	(
+		cd "$tree" || exit
+		git config user.name vfifo
+		git config user.email vfifo@localhost
+		git config core.fsync none
+		git config gc.auto 0
+		git update-ref HEAD "$2" &&
+			sed 's,^,/,' "$1/touched" | git sparse-checkout set --no-cone --stdin &&
+			git read-tree -m -u HEAD && { tree_is_pinned || git am -q "$(series_folder)"/*.patch; } &&
+			git am -q $(tree_is_pinned || echo -C1) "$ROOT"/patches/*.patch &&
+			[ "$(git rev-parse 'HEAD^{tree}')" = "$(git rev-parse "$3^{tree}")" ]
+	) || { echo "git am patches/*.patch on the kernel's own tree does not give the tree that is built"; return 1; }
+}
+
+# Where there is no repository: what checkpatch asks one, the next check asks better.
+series_checkpatch() { # WORK
+	cd "$1" || return
+	# Entries in MAINTAINERS are checked for all patches together, by maintained.py.
+	printf '%s\0' "$(series_folder)"/*.patch |
+		xargs -0 -P "$JOBS" -n 1 perl "$TREE_SRC/scripts/checkpatch.pl" "--root=$TREE_SRC" --strict --no-summary --terse --ignore FILE_PATH_CHANGES
+}
+
+series_spdx() { # WORK
+	cd "$1/am" && xargs -d '\n' python3 "$TREE_SRC/scripts/spdxcheck.py" <"$1/touched"
+}
+
+series_rustfmt() {
+	local files
+	files=$(series_run list-files | cut -f 2 | grep '\.rs$') || return
+	cd "$ROOT" && xargs -d '\n' rustfmt --check --config-path "$TREE_SRC/.rustfmt.toml" <<<"$files"$'\n'rust-kernel/external.rs
+}
+
+series_no_unsafe() { python3 "$ROOT/steps/kernel/no_unsafe.py" "$ROOT"/samples-rust-vfifo; }
+
+# external.rs must have every abstraction, constant and helper that the series adds to the kernel.
+series_external_complete() {
+	local file name outer status=0
+	cd "$ROOT" || return
+	# Files that other files declare are not looked at: without them, nothing compiles.
+	for file in rust-kernel/*.rs rust-kernel/*/*.rs; do
+		name=$(basename "$file" .rs) outer=$(dirname "$file")
+		[ "$name" != external ] || continue
+		[ ! -e "$outer.rs" ] || continue
+		case $outer in
+		rust-kernel) grep -q "^pub mod $name;" rust-kernel/external.rs ;;
+		*) sed -n "/^pub mod ${outer##*/} {/,/^}/p" rust-kernel/external.rs | grep -q "^    pub mod $name;" ;;
+		esac || { echo "rust-kernel/external.rs does not have the module of $file"; status=1; }
+	done
+	while read -r name; do
+		grep -q "pub const $name:" rust-kernel/external.rs && grep -q "static_assert($name ==" rust-kernel/external.c ||
+			{ echo "rust-kernel/external.rs and external.c do not have the constant $name"; status=1; }
+	done < <(sed -n 's/^+.* RUST_CONST_HELPER_\([A-Z0-9_]*\) = .*/\1/p' series/*/edits.diff)
+	while read -r name; do
+		grep -q "link_name = \"$name\"" rust-kernel/external.rs && grep -q "^[a-z].* $name(.*)$" rust-kernel/external.c ||
+			{ echo "rust-kernel/external.rs and external.c do not have the helper $name"; status=1; }
+	done < <(sed -n 's/^+__rust_helper .*\<\(rust_helper_[a-z0-9_]*\)(.*/\1/p' series/*/edits.diff)
+	return $status
+}
+
+series_check() {
+	local from=$SECONDS work commits
+	commits=$(series_run make)
+	scratch work
+	series_run format "$work/patches" >/dev/null
+	check "patches/ is what the sources give" series_patches_current "$work/patches"
+	check "git am patches/*.patch gives the tree that is built" series_patches_apply "$work" "$(head -n 1 <<<"$commits")" "$(tail -n 1 <<<"$commits")"
+	check "checkpatch --strict" series_checkpatch "$work"
+	check "every added file is in MAINTAINERS" python3 "$ROOT/steps/kernel/maintained.py" "$ROOT"/patches/*.patch
+	check "SPDX lines" series_spdx "$work"
+	check "rustfmt" series_rustfmt
+	check "no unsafe in samples-rust-vfifo" series_no_unsafe
+	check "the external module has all of it" series_external_complete
+	check "the cover letter says which patch needs which" python3 "$ROOT/steps/kernel/graph.py"
+	[ $COUNT_FAILED -eq 0 ] || die "series: not clean, as shown above; patches/ is written by ./build-kernel.sh series"
+	done_step "series --check" "$from" "$(($(wc -l <<<"$commits") - 1)) patches are current, apply and are clean"
+}
+
+series_build_selftests() {
+	build_make -s headers_install && build_make -C "$TREE_SRC/tools/testing/selftests" TARGETS=vfifo FORCE_TARGETS=1
+}
+
+# Slow: every commit of the series in an object directory of its own.
+series_build() {
+	local i commits subject from=$SECONDS
+	series_run recover
+	commits=$(series_run make)
+	mapfile -t commits <<<"$commits"
+	series_run refuse-edits
+	BUILD_DIR=$TREE_DIR/x86-each
+	need_space 1500 "a second set of objects"
+	# Most objects are the same for every patch.
+	if [ -e "$TREE_DIR/x86/vmlinux" ] && [ ! -e "$BUILD_DIR" ]; then cp -a "$TREE_DIR/x86" "$BUILD_DIR.new" && mv "$BUILD_DIR.new" "$BUILD_DIR"; fi
+	trap 'series_run recover; lib_on_exit' EXIT
+	for ((i = 1; i < ${#commits[@]}; i++)); do
+		subject=$(tree_git log -1 --format=%s "${commits[i]}")
+		series_run visit "${commits[i]}" "${commits[-1]}"
+		mkdir -p "$BUILD_DIR"
+		cp "$ROOT/defconfig" "$BUILD_DIR/.config"
+		must "series --build: configuration" series-build.log "see the log" build_make olddefconfig
+		[ ! -e "$TREE_SRC/tools/testing/selftests/vfifo" ] ||
+			must "series --build: $i, selftests" series-build.log "the first error is in the log" series_build_selftests
+		# What a patch can break: the kernel crate, which "prepare" compiles, and what is built on it.
+		must "series --build: $i $subject" series-build.log "the first error is in the log" \
+			build_make KRUSTFLAGS=-Dwarnings prepare samples/rust/
+		say "  ok       $i/$((${#commits[@]} - 1)) $subject"
+		count_result 1 0 0
+	done
+	done_step "series --build" "$from" "every patch builds"
+}

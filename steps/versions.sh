@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+# Every version, suite, hash and architecture that the scripts depend on. Change one here and nowhere else.
+
+# The kernel that patches/ is for, and the suite of Debian that has its source.
+VERSION_LINUX=7.3.4
+VERSION_LINUX_SUITE=trixie-backports
+# The kernels that the series applies to (with patches/linux-X.Y in front for an older one).
+VERSION_SERIES='7.2 7.3'
+# The kernels that the external module is for.
+VERSION_DEVBOX='7.3'
+# The only architecture so far, as uname -m, Debian, kbuild and QEMU call it.
+VERSION_ARCH=x86_64 VERSION_ARCH_DEBIAN=amd64 VERSION_ARCH_KBUILD=x86
+# The system whose packages deps installs.
+VERSION_DEBIAN=12 VERSION_DEBIAN_NAME=bookworm
+# The Debian that devbox --test and deb --test make for themselves.
+VERSION_BOX=trixie VERSION_BOX_BACKPORTS=trixie-backports
+
+# LLVM: that of rustc-web, so that kbuild can inline the small functions of C into Rust (RUST_INLINE_HELPERS).
+VERSION_LLVM=22
+# The other one that matrix uses.
+VERSION_LLVM_OTHER=19
+# The kernel's minimum (scripts/min-tool-version.sh), and the newest in any suite of Debian 12.
+VERSION_RUSTC='1.85 1.96'
+VERSION_BINDGEN=0.72.1
+# The versions and hashes of Python packages are in requirements.txt files, those of crates in Cargo.lock files.
+
+version_series() { sed -n 's/^\([0-9]*\.[0-9]*\).*/\1/p' <<<"$1"; } # 7.3.4-anything: 7.3
