@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! Device classes, and devices that exist only as members of one.
 //!
-//! A [`Class`] is a directory in `/sys/class`. A [`Device`] of it is made together with its
-//! attributes, and stays unknown to user space until [`Device::announce`]: so whoever hears of a
-//! device finds its attributes there, and can open it if it has a number. The registration of a
-//! character device announces its devices by itself.
+//! A [`Class`] is a directory in `/sys/class`. A [`Device`] of it is created together with its
+//! attributes, but user space gets no event for it until [`Device::announce`]. So a program that
+//! hears of a device finds its attributes, and can open it if it has a number. The registration of
+//! a character device announces its devices itself.
 //!
-//! Not supported: parents, classes with their own attributes or device node names.
+//! Not supported: parent devices, and classes with attributes or with node names of their own.
 //!
-//! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
+//! C headers: [`include/linux/device.h`](srctree/include/linux/device.h),
+//! [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 //!
 //! # Examples
 //!
@@ -94,22 +96,23 @@ use core::{
 };
 use kernel::{
     bindings,
+    container_of,
     device,
-    error::from_err_ptr,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     fmt,
     prelude::*,
     sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Release, //
-        },
-        Arc, //
+        Arc,
+        Completion, //
     },
-    sysfs, //
+    sysfs,
+    types::Opaque, //
 };
 
-/// A device number: a major number of 12 bits and a minor number of 20.
+/// A device number: a major number of 12 bits and a minor number of 20 bits.
 ///
 /// C header: [`include/linux/kdev_t.h`](srctree/include/linux/kdev_t.h)
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,22 +120,24 @@ pub struct DeviceNumber(pub(crate) bindings::dev_t);
 
 /// A class of devices.
 ///
-/// Dropping it, in process context, may sleep. Its devices keep it alive.
+/// Must be dropped in process context, and may sleep then. Its devices keep it alive.
+///
+/// C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 ///
 /// # Invariants
 ///
-/// `class` is a class made by `class_create()`, to which nothing has been done but adding devices.
+/// `class` was created by `class_create()`, and is used only to add devices to.
 pub struct Class {
     class: NonNull<bindings::class>,
 }
 
-// SAFETY: A class may be used by any task.
+// SAFETY: A class is not tied to a task.
 unsafe impl Send for Class {}
-// SAFETY: The driver core has locks of its own.
+// SAFETY: The driver core has its own locks.
 unsafe impl Sync for Class {}
 
 impl Class {
-    /// Makes the class `/sys/class/NAME`.
+    /// Creates the class `/sys/class/NAME`.
     ///
     /// # Context
     ///
@@ -140,14 +145,12 @@ impl Class {
     ///
     /// # Errors
     ///
-    /// [`EEXIST`] if there is one of that name; [`ENOMEM`].
+    /// - [`EEXIST`] if there is a class of that name.
+    /// - [`ENOMEM`] if memory could not be allocated.
     pub fn new(name: &'static CStr) -> Result<Arc<Self>> {
-        // SAFETY: `name` is a string that outlives the class.
+        // SAFETY: `name` is a C string that outlives the class.
         let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
-        // SAFETY: It is new, so nobody has it yet, and `uevent` is what the callback should be for
-        // devices which `Device::new()` is the only one to make.
-        unsafe { (*class).dev_uevent = Some(uevent) };
-        // INVARIANT: Just made.
+        // INVARIANT: Just created.
         let class = Self {
             class: NonNull::new(class).ok_or(ENOMEM)?,
         };
@@ -157,80 +160,115 @@ impl Class {
 
 impl Drop for Class {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants. It has no devices: each holds a reference to `self`.
+        // SAFETY: By the type invariants. The class has no devices left: each holds a reference to
+        // `self`.
         unsafe { bindings::class_destroy(self.class.as_ptr()) };
     }
 }
 
-/// What the driver data of a device points at.
+/// A `struct device`.
 ///
-/// Its first part has the same layout for every `T`, since the class does not know `T`.
-#[repr(C)]
-struct DriverData<T> {
-    announced: Atomic<bool>,
-    data: Arc<T>,
+/// Dropping it waits until the last reference to it is gone: only then may the memory be freed, and
+/// the code of `release()` be unloaded. `mod_kobject_put()` does the same in C.
+///
+/// # Invariants
+///
+/// `raw` was initialised by `device_initialize()`, with `release` set to [`RawDevice::release`].
+#[pin_data(PinnedDrop)]
+struct RawDevice {
+    #[pin]
+    raw: Opaque<bindings::device>,
+    #[pin]
+    released: Completion,
 }
 
-/// Keeps events about a device from user space until the device is announced.
-///
-/// `dev_set_uevent_suppress()` would do it if there was a moment between making the device and
-/// adding it. `device_create_with_groups()` leaves none, but it is the function whose devices are
-/// released by code that can't be in a module which has gone by then.
-///
-/// # Safety
-///
-/// To be called by the driver core, for a device made by [`Device::new`] and not yet dropped.
-unsafe extern "C" fn uevent(
-    device: *const bindings::device,
-    _env: *mut bindings::kobj_uevent_env,
-) -> c_int {
-    // SAFETY: The driver data is a `DriverData` of some kind, of which only the part that is common
-    // to all is looked at.
-    let announced = unsafe { &(*(*device).driver_data.cast::<DriverData<()>>()).announced };
-    if announced.load(Acquire) {
-        0
-    } else {
-        // Drops the event.
-        ENODEV.to_errno()
+impl RawDevice {
+    // Not generic and not inlined, so that `release()` is the one in this crate, and not a copy in
+    // the crate of the driver.
+    #[inline(never)]
+    fn new() -> Result<Pin<KBox<Self>>> {
+        // INVARIANT: As required.
+        KBox::pin_init(
+            pin_init!(Self {
+                raw <- Opaque::ffi_init(|slot: *mut bindings::device| {
+                    // SAFETY: `slot` is valid for writes, and `device_initialize()` expects a
+                    // zeroed device.
+                    unsafe {
+                        slot.write(pin_init::zeroed());
+                        bindings::device_initialize(slot);
+                        (*slot).release = Some(Self::release);
+                    }
+                }),
+                released <- Completion::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// # Safety
+    ///
+    /// Must only be called by the driver core, with the device of a live `RawDevice`.
+    unsafe extern "C" fn release(raw: *mut bindings::device) {
+        // SAFETY: As the caller promises. `drop()` waits for the completion below, so the
+        // `RawDevice` is still there.
+        let this = unsafe { &*container_of!(Opaque::cast_from(raw), Self, raw) };
+        this.released.complete_all();
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for RawDevice {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants, the device is initialised. This drops the reference that
+        // it was initialised with.
+        unsafe { bindings::put_device(self.raw.get()) };
+        self.released.wait_for_completion();
     }
 }
 
 /// A device that is a member of a [`Class`], with a `T` that its driver keeps for it.
 ///
-/// Dropping it, in process context, takes it, its node and its attributes away. That sleeps until
-/// attributes that are just being shown or stored are done.
+/// Must be dropped in process context. Dropping it removes the device, its node and its attributes.
+/// It sleeps until the attributes that are being shown or stored are finished, and until the last
+/// reference to the device is gone. So a task that drops it must not itself keep such a reference,
+/// as an [`ARef`] of its [`device::Device`].
+///
+/// C header: [`include/linux/device.h`](srctree/include/linux/device.h)
 ///
 /// # Invariants
 ///
-/// `device` is a registered device, whose driver data points at `driver_data`.
+/// `device` has been added, and its driver data points at the `T` in `data`.
+///
+/// [`ARef`]: kernel::sync::aref::ARef
 pub struct Device<T: Send + Sync + 'static> {
-    device: NonNull<bindings::device>,
-    driver_data: KBox<DriverData<T>>,
+    // Fields are dropped in this order: until the device is gone, the data and the class must stay.
+    device: Pin<KBox<RawDevice>>,
+    data: Arc<T>,
     _class: Arc<Class>,
 }
 
-// SAFETY: A device may be used by any task, and so may `T`.
+// SAFETY: A device is not tied to a task, and neither is `T`.
 unsafe impl<T: Send + Sync + 'static> Send for Device<T> {}
-// SAFETY: The driver core has locks of its own, and `T` may be shared.
+// SAFETY: The driver core has its own locks, and `T` may be shared.
 unsafe impl<T: Send + Sync + 'static> Sync for Device<T> {}
 
-// SAFETY: The driver data is set before the attributes are registered, and dropped after they are
-// unregistered, which waits for those in use.
+// SAFETY: The driver data is set before the attributes are registered. It is dropped after they are
+// unregistered, which waits until none is in use.
 unsafe impl<T: Send + Sync + 'static> sysfs::Host for Device<T> {
     type Data = T;
 
     unsafe fn data<'a>(device: *mut bindings::device) -> &'a T {
-        // SAFETY: The caller promises that `device` was made by `Device::<T>::new()`, and that its
-        // attributes are registered for `'a`.
-        unsafe { &(*(*device).driver_data.cast::<DriverData<T>>()).data }
+        // SAFETY: The caller promises that `device` was created by `Device::<T>::new()`, and that
+        // its attributes are registered for `'a`.
+        unsafe { &*bindings::dev_get_drvdata(device).cast::<T>() }
     }
 }
 
 impl<T: Send + Sync + 'static> Device<T> {
-    /// Adds the device `/sys/class/CLASS/NAME`, with all attributes of `groups`. With a `number`,
-    /// devtmpfs makes the node `/dev/NAME` for it, with mode 0600.
+    /// Adds the device `/sys/class/CLASS/NAME`, with all attributes of `groups`. If it has a
+    /// `number`, devtmpfs creates the node `/dev/NAME` for it, with mode 0600.
     ///
-    /// Until [`Device::announce`] user space gets no event, and the file `uevent` is empty.
+    /// User space gets no events for the device until [`Device::announce`].
     ///
     /// # Context
     ///
@@ -238,7 +276,8 @@ impl<T: Send + Sync + 'static> Device<T> {
     ///
     /// # Errors
     ///
-    /// [`EEXIST`] if the name is taken; [`ENOMEM`].
+    /// - [`EEXIST`] if the name is in use.
+    /// - [`ENOMEM`] if memory could not be allocated.
     pub fn new(
         class: &Arc<Class>,
         number: Option<DeviceNumber>,
@@ -246,35 +285,34 @@ impl<T: Send + Sync + 'static> Device<T> {
         data: Arc<T>,
         groups: &'static sysfs::Groups<Self>,
     ) -> Result<Self> {
-        let driver_data = KBox::new(
-            DriverData {
-                announced: Atomic::new(false),
-                data,
-            },
-            GFP_KERNEL,
-        )?;
-        // SAFETY: The class is valid; the driver data and the groups outlive the registration;
-        // `%pA` takes a pointer to `fmt::Arguments`.
-        let device = from_err_ptr(unsafe {
-            bindings::device_create_with_groups(
-                class.class.as_ptr(),
-                ptr::null_mut(),
-                number.map_or(0, |number| number.0),
-                ptr::from_ref(&*driver_data).cast_mut().cast::<c_void>(),
-                groups.as_raw(),
+        let device = RawDevice::new()?;
+        let raw = device.raw.get();
+        // SAFETY: The device is initialised, and nothing else has access to it before it is added.
+        // The class, the driver data and the groups outlive it. `%pA` takes a pointer to
+        // `fmt::Arguments`.
+        unsafe {
+            (*raw).class = class.class.as_ptr();
+            (*raw).devt = number.map_or(0, |number| number.0);
+            (*raw).groups = groups.as_raw();
+            bindings::dev_set_drvdata(raw, ptr::from_ref(&*data).cast_mut().cast::<c_void>());
+            to_result(bindings::dev_set_name(
+                raw,
                 c"%pA".as_char_ptr(),
                 ptr::from_ref(&name).cast::<c_void>(),
-            )
-        })?;
-        // INVARIANT: Just registered, with that driver data.
+            ))?;
+            // As for a disk, see `__add_disk()`: no events until it can be used.
+            bindings::dev_set_uevent_suppress(raw, 1);
+            to_result(bindings::device_add(raw))?;
+        }
+        // INVARIANT: Just added, with that driver data.
         Ok(Self {
-            device: NonNull::new(device).ok_or(ENOMEM)?,
-            driver_data,
+            device,
+            data,
             _class: class.clone(),
         })
     }
 
-    /// Tells user space of the device, by a uevent. To be called once, when it can be used.
+    /// Tells user space of the device, by a uevent. Call this once, when the device can be used.
     ///
     /// # Context
     ///
@@ -283,49 +321,57 @@ impl<T: Send + Sync + 'static> Device<T> {
         Self::announce_all(iter::once(self));
     }
 
-    /// As [`Device::announce`], for several. Whoever hears of the first can use the others already.
+    /// Like [`Device::announce`], for several devices. All of them can already be used when user
+    /// space is told of the first.
     ///
     /// # Context
     ///
     /// Process context. May sleep.
     pub fn announce_all<'a>(devices: impl Iterator<Item = &'a Self> + Clone) {
-        // All before the first event: until then, the file `uevent` is empty.
+        // For all devices before the first event, so that a program that hears of one can have the
+        // events of the others repeated.
         for device in devices.clone() {
-            device.driver_data.announced.store(true, Release);
+            // SAFETY: The device is initialised.
+            unsafe { bindings::dev_set_uevent_suppress(device.as_raw(), 0) };
         }
         for device in devices {
-            // SAFETY: The device is registered. The event is advice: if there is no memory for it,
-            // user space finds the device when it looks.
+            // SAFETY: The device has been added. A lost event is not an error: if there is no
+            // memory for it, user space finds the device when it looks.
             unsafe {
                 bindings::kobject_uevent(
-                    &raw mut (*device.device.as_ptr()).kobj,
+                    &raw mut (*device.as_raw()).kobj,
                     bindings::kobject_action_KOBJ_ADD,
                 )
             };
         }
     }
 
-    /// What the driver keeps for the device.
+    /// Returns what the driver keeps for the device.
     ///
     /// # Context
     ///
-    /// Any.
+    /// Any context.
     pub fn data(&self) -> &Arc<T> {
-        &self.driver_data.data
+        &self.data
+    }
+
+    fn as_raw(&self) -> *mut bindings::device {
+        self.device.raw.get()
     }
 }
 
 impl<T: Send + Sync + 'static> AsRef<device::Device> for Device<T> {
     fn as_ref(&self) -> &device::Device {
-        // SAFETY: It is registered, and so counted, for as long as `self` lives.
-        unsafe { device::Device::from_raw(self.device.as_ptr()) }
+        // SAFETY: The device is valid, and has a reference, for as long as `self` lives.
+        unsafe { device::Device::from_raw(self.as_raw()) }
     }
 }
 
 impl<T: Send + Sync + 'static> Drop for Device<T> {
     fn drop(&mut self) {
-        // SAFETY: It is registered. This waits for callbacks, so that `driver_data` can go. Others
-        // may still have references to the device, but then not to its data.
-        unsafe { bindings::device_unregister(self.device.as_ptr()) };
+        // SAFETY: By the type invariants, the device has been added. This waits for the attributes
+        // that are in use, so that `data` can be dropped. Other references to the device do not
+        // give access to the data.
+        unsafe { bindings::device_del(self.as_raw()) };
     }
 }

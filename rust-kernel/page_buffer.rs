@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Buffers made of pages, to be shared with user space.
+//! Buffers of pages that are shared with user space.
 //!
-//! Memory that user space maps may change at any instant, by the hand of a CPU that knows nothing
-//! of Rust's references. So a [`PageBuffer`] never hands out a `&[u8]` or `&mut [u8]` to its bytes:
+//! Memory that user space maps may change at any time, written by a CPU that knows nothing of
+//! Rust's references. So a [`PageBuffer`] never gives out a `&[u8]` or `&mut [u8]` to its bytes:
 //! they are copied in and out, or accessed as atomics.
 //!
-//! The copies are made by the kernel's iterator and user copy functions. To the compiler these are
-//! calls it knows nothing about, so it can neither merge two of them, nor split or repeat one.
-//! `memcpy()`, `memmove()` and `memset()` would not do: the compiler knows what they mean, and may
-//! replace a call by loads and stores of its own, as often and in such pieces as it likes. That
-//! also holds where this file is compiled into the same crate as its users.
+//! The copies are made by the kernel's iterator and user copy functions. The compiler knows nothing
+//! about these functions, so it cannot merge, split or repeat their calls. `memcpy()`, `memmove()`
+//! and `memset()` would not do: the compiler knows what they mean, and may replace a call with any
+//! number of loads and stores of its own. All this also holds if this file is compiled into the
+//! same crate as its users.
 //!
-//! Not supported: architectures whose caches alias (the kernel and user addresses of a page may
-//! have another colour there), and sub-page or huge-page mappings.
+//! Not supported: architectures with aliasing caches, where the kernel's and user space's addresses
+//! of a page may have different colours, and mappings of huge pages or of parts of a page.
 //!
-//! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
+//! C headers: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h),
+//! [`include/linux/uio.h`](srctree/include/linux/uio.h)
 //!
 //! # Examples
 //!
@@ -35,18 +37,17 @@
 //! assert_eq!(buffer.read(2 * PAGE_SIZE - 4, &mut out), 4);
 //! assert_eq!(&out, b"\0vfi");
 //!
-//! // That atomics are aligned and within the first page is checked by the compiler.
+//! // The compiler checks that atomics are aligned and within the first page.
 //! buffer.atomic_u64::<8>().store(7, Relaxed);
 //! assert_eq!(buffer.atomic_u64::<8>().load(Relaxed), 7);
 //! assert!(buffer.page(2).is_none());
 //!
-//! // Nothing of the size of the address space can be had, and asking is no crime.
+//! // A buffer of the size of the address space cannot be allocated, and asking for it is no bug.
 //! assert!(PageBuffer::new(usize::MAX).is_err());
 //! # Ok::<(), Error>(())
 //! ```
 
 use core::{
-    marker::PhantomData,
     mem::MaybeUninit,
     ptr::{
         self,
@@ -65,186 +66,57 @@ use kernel::{
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::atomic::Atomic,
-    uaccess::UserPtr, //
+    sync::atomic::Atomic, //
 };
 
-/// Where bytes can be copied to: several pieces of memory, or one of user memory.
-pub trait Dest {
-    /// How many bytes there is space for.
-    fn remaining(&self) -> usize;
+mod copy;
 
-    /// Copies up to `count` bytes from byte `offset` of `buffer` on, as
-    /// [`PageBuffer::copy_to_iter`].
-    fn copy_from_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize;
-}
+pub use copy::{
+    Dest,
+    FromUser,
+    Source,
+    ToUser,
+    UserDest,
+    UserPiece,
+    UserSource, //
+};
 
-impl Dest for IovIterDest<'_> {
-    #[inline]
-    fn remaining(&self) -> usize {
-        self.len()
-    }
-
-    #[inline]
-    fn copy_from_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
-        buffer.copy_to_iter(offset, count, self)
-    }
-}
-
-/// What bytes can be copied from: several pieces of memory, or one of user memory.
-pub trait Source {
-    /// How many bytes there are.
-    fn remaining(&self) -> usize;
-
-    /// Copies up to `count` bytes to byte `offset` of `buffer` on, as
-    /// [`PageBuffer::copy_from_iter`].
-    fn copy_to_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize;
-}
-
-impl Source for IovIterSource<'_> {
-    #[inline]
-    fn remaining(&self) -> usize {
-        self.len()
-    }
-
-    #[inline]
-    fn copy_to_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
-        buffer.copy_from_iter(offset, count, self)
-    }
-}
-
-/// One piece of user memory, as a plain read(2) or write(2) has: what an iterator is to several.
-///
-/// Whether it is there at all is found out by copying.
-#[derive(Clone)]
-pub struct UserPiece<Direction> {
-    start: UserPtr,
-    len: usize,
-    _direction: PhantomData<Direction>,
-}
-
-/// The direction of a [`UserPiece`] that bytes are copied to.
-#[derive(Clone)]
-pub struct ToUser;
-
-/// The direction of a [`UserPiece`] that bytes are copied from.
-#[derive(Clone)]
-pub struct FromUser;
-
-/// User memory that bytes are copied to.
-pub type UserDest = UserPiece<ToUser>;
-
-/// User memory that bytes are copied from.
-pub type UserSource = UserPiece<FromUser>;
-
-impl<Direction> UserPiece<Direction> {
-    /// The `len` bytes from `start` on.
-    #[inline]
-    pub fn new(start: UserPtr, len: usize) -> Self {
-        Self {
-            start,
-            len,
-            _direction: PhantomData,
-        }
-    }
-
-    /// The address of the first byte that is left.
-    #[inline]
-    pub fn start(&self) -> UserPtr {
-        self.start
-    }
-
-    /// Leaves the first `count` bytes behind, of which there are as many.
-    #[inline]
-    fn advance(&mut self, count: usize) {
-        self.start = self.start.wrapping_byte_add(count);
-        self.len = self.len.wrapping_sub(count);
-    }
-}
-
-impl Dest for UserDest {
-    #[inline]
-    fn remaining(&self) -> usize {
-        self.len
-    }
-
-    #[inline]
-    fn copy_from_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
-        let (start, count) = buffer.span(offset, count.min(self.len));
-        // SAFETY: `start` is valid for reading `count` bytes by the type invariants of the buffer;
-        // the memory is not behind a reference. User addresses are checked by the C function.
-        let left = unsafe {
-            bindings::_copy_to_user(
-                self.start.as_mut_ptr(),
-                start.cast_const().cast(),
-                count as c_ulong,
-            )
-        };
-        // Never more is left than was to be copied.
-        let copied = count.wrapping_sub(left as usize);
-        self.advance(copied);
-        copied
-    }
-}
-
-impl Source for UserSource {
-    #[inline]
-    fn remaining(&self) -> usize {
-        self.len
-    }
-
-    /// Zeroes what could not be copied.
-    #[inline]
-    fn copy_to_buffer(&mut self, buffer: &PageBuffer, offset: usize, count: usize) -> usize {
-        let (start, count) = buffer.span(offset, count.min(self.len));
-        // SAFETY: `start` is valid for writing `count` bytes by the type invariants of the buffer;
-        // the memory is not behind a reference. User addresses are checked by the C function.
-        let left = unsafe {
-            bindings::_copy_from_user(start.cast(), self.start.as_const_ptr(), count as c_ulong)
-        };
-        // Never more is left than was to be copied.
-        let copied = count.wrapping_sub(left as usize);
-        self.advance(copied);
-        copied
-    }
-}
-
-/// Asserts that an atomic `T` may be at byte `offset` of a page: atomics are aligned to their size,
-/// which on machines of 32 bits can be more than what `T` is aligned to.
+/// Asserts that byte `offset` of a page is a place for an atomic `T`. An atomic is aligned to its
+/// size, which on 32-bit machines can be more than the alignment of `T`.
 const fn assert_fits<T>(offset: usize) {
     assert!(offset % size_of::<T>() == 0 && offset <= PAGE_SIZE - size_of::<T>());
 }
 
-/// A page's worth of memory. vmalloc aligns it as a page, this says the least that a page can be.
+/// A page of memory. vmalloc aligns it to the size of a page, of which this is the smallest.
 #[repr(C, align(4096))]
 struct RawPage([u8; PAGE_SIZE]);
 
-/// A zeroed buffer of whole pages, contiguous in the kernel's address space, that user space may
-/// map (see `kernel::mmap`).
+/// A buffer of whole pages, contiguous in the kernel's address space, that user space may map (see
+/// `kernel::mm::mmap`). It is zeroed at first.
 ///
 /// # Invariants
 ///
-/// - `base` points at `len` bytes of zeroed-at-first vmalloc memory, owned by `_pages`, a multiple
-///   of `PAGE_SIZE`.
-/// - No Rust reference to those bytes exists, other than to [`Atomic`]s.
+/// - `base` points at `len` bytes of initialised vmalloc memory, which `_pages` owns. `len` is a
+///   multiple of `PAGE_SIZE`.
+/// - There are no Rust references to those bytes, except to [`Atomic`]s.
 pub struct PageBuffer {
     base: NonNull<u8>,
     len: usize,
-    // Owns the memory. Never has an element, so that no reference to one can be had.
+    // Owns the memory. Has no elements, so there can be no reference to one.
     _pages: VVec<MaybeUninit<RawPage>>,
 }
 
 // SAFETY: The memory is not tied to a task or CPU.
 unsafe impl Send for PageBuffer {}
-// SAFETY: The methods use atomics, or have C functions copy whose body the compiler does not see
-// and whose name it does not know, so that no access to the bytes is its own to change. Copies of
-// the same bytes at the same time may leave or give a mix of them.
+// SAFETY: The methods access the bytes with atomics, or with C functions whose body the compiler
+// does not see and whose name means nothing to it. So the compiler itself makes no access that it
+// could change. Concurrent copies of the same bytes may store, or return, a mix of them.
 unsafe impl Sync for PageBuffer {}
 
-/// Calls `copy` with an iterator over `count` bytes of kernel memory from `start` on.
+/// Calls `copy` with an iterator over `count` bytes of kernel memory, starting at `start`.
 ///
-/// `direction` is `ITER_SOURCE` if bytes are copied from there, `ITER_DEST` if they are copied
-/// there. This function only passes the address on.
+/// `direction` is `ITER_SOURCE` to copy from that memory, and `ITER_DEST` to copy to it. This
+/// function itself only passes the address on.
 fn with_iter<R>(
     direction: u32,
     start: *mut u8,
@@ -256,7 +128,7 @@ fn with_iter<R>(
         iov_len: count,
     };
     let mut iter = bindings::iov_iter::default();
-    // SAFETY: Both are valid, and outlive the use of the iterator by `copy`.
+    // SAFETY: Both are valid, and `copy` uses the iterator only while they exist.
     unsafe { bindings::iov_iter_kvec(&mut iter, direction, &segment, 1, count) };
     copy(&mut iter)
 }
@@ -264,9 +136,9 @@ fn with_iter<R>(
 impl PageBuffer {
     /// Allocates `pages` zeroed pages.
     ///
-    /// They are charged to the memory cgroup of the calling task. How many may be up to a user, so
-    /// this does not try as hard as it could: where there are not enough it fails, and does not
-    /// have processes killed for their memory.
+    /// They are charged to the memory cgroup of the calling task. Since a user may choose how many
+    /// pages there are, this does not try as hard as it could: if there is not enough memory, it
+    /// fails, and no process is killed for it.
     ///
     /// # Context
     ///
@@ -274,8 +146,8 @@ impl PageBuffer {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`] if there is not enough memory, the memory cgroup has reached its limit, or
-    /// `pages` is zero or absurd. The log stays quiet: the caller knows whose fault that is.
+    /// Returns [`ENOMEM`] if there is not enough memory, if the memory cgroup has reached its
+    /// limit, or if `pages` is zero or exceeds the address space. Nothing is logged.
     pub fn new(pages: usize) -> Result<Self> {
         const FLAGS: bindings::gfp_t = bindings::GFP_KERNEL_ACCOUNT
             | bindings::__GFP_ZERO
@@ -286,14 +158,15 @@ impl PageBuffer {
             return Err(ENOMEM);
         }
         let len = pages.checked_mul(PAGE_SIZE).ok_or(ENOMEM)?;
-        // An estimate. Without it the last page of the system would be had before this fails, and
-        // somebody else's allocation meanwhile would have processes killed.
-        // SAFETY: It only looks.
+        // An estimate. Without this check, the allocation would take the last free page before it
+        // fails, and an allocation by another task would meanwhile have a process killed.
+        //
+        // SAFETY: This only reads counters.
         let available = unsafe { bindings::si_mem_available() };
         if usize::try_from(available).map_or(true, |available| pages > available) {
             return Err(ENOMEM);
         }
-        // SAFETY: Null asks for new memory. The alignment is a power of two.
+        // SAFETY: With a null pointer, this allocates new memory. The alignment is a power of two.
         let base = unsafe {
             bindings::vrealloc_node_align(
                 ptr::null(),
@@ -304,11 +177,11 @@ impl PageBuffer {
             )
         };
         let base = NonNull::new(base.cast::<u8>()).ok_or(ENOMEM)?;
-        // SAFETY: This is how `Vmalloc` allocates, too, and this is the layout of `pages` elements,
-        // none of which is initialised as far as the vector is concerned.
+        // SAFETY: `Vmalloc` allocates with the same function. The memory has the layout of `pages`
+        // elements, and the vector regards none of them as initialised.
         let pages = unsafe { VVec::from_raw_parts(base.as_ptr().cast(), 0, pages) };
 
-        // INVARIANT: The vector has space for that many elements, which the allocator zeroed.
+        // INVARIANT: The vector has space for that many pages, and the allocator has zeroed them.
         Ok(Self {
             base,
             len,
@@ -316,28 +189,34 @@ impl PageBuffer {
         })
     }
 
-    /// The size, in bytes: a multiple of the page size, and not zero.
+    /// Returns the size, in bytes: a multiple of the page size, and not zero.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns the address of byte `offset` and how many of `count` bytes there are from it on.
+    /// Returns the address of byte `offset`, and how many of the `count` bytes that start there are
+    /// in the buffer.
     #[inline]
     fn span(&self, offset: usize, count: usize) -> (*mut u8, usize) {
         let offset = offset.min(self.len);
-        // SAFETY: `offset` is within the allocation, or one past its end.
+        // SAFETY: `offset` is within the allocation, or just past its end.
         let start = unsafe { self.base.as_ptr().add(offset) };
         (start, count.min(self.len - offset))
     }
 
-    /// Copies up to `count` bytes from `source` to byte `offset` on. Returns how many were copied:
-    /// fewer at the end of the buffer, the end of `source`, and at a fault in user memory.
+    /// Copies up to `count` bytes from `source` to the buffer, starting at byte `offset`. Returns
+    /// the number of bytes copied. It is smaller at the end of the buffer, at the end of `source`,
+    /// and at a fault in user memory.
     ///
     /// # Context
     ///
-    /// Process context. May sleep, on a page fault: see `kernel::nofault`.
+    /// Process context. May sleep in a page fault; see `kernel::uaccess::nofault`.
     #[inline]
     pub fn copy_from_iter(
         &self,
@@ -346,46 +225,48 @@ impl PageBuffer {
         source: &mut IovIterSource<'_>,
     ) -> usize {
         let (start, count) = self.span(offset, count);
-        // SAFETY: `start` is valid for writing `count` bytes by the type invariants; the memory is
-        // not behind a reference. `as_raw()` gives a valid iterator of the right direction.
+        // SAFETY: By the type invariants, `start` is valid for writing `count` bytes, and there is
+        // no reference to them. `as_raw()` returns a valid iterator of this direction.
         unsafe { bindings::_copy_from_iter(start.cast(), count, source.as_raw()) }
     }
 
-    /// Copies up to `count` bytes from byte `offset` on to `dest`. Returns how many were copied:
-    /// fewer at the end of the buffer, the end of `dest`, and at a fault in user memory.
+    /// Copies up to `count` bytes from the buffer to `dest`, starting at byte `offset`. Returns the
+    /// number of bytes copied. It is smaller at the end of the buffer, at the end of `dest`, and at
+    /// a fault in user memory.
     ///
     /// # Context
     ///
-    /// Process context. May sleep, on a page fault: see `kernel::nofault`.
+    /// Process context. May sleep in a page fault; see `kernel::uaccess::nofault`.
     #[inline]
     pub fn copy_to_iter(&self, offset: usize, count: usize, dest: &mut IovIterDest<'_>) -> usize {
         let (start, count) = self.span(offset, count);
-        // SAFETY: `start` is valid for reading `count` bytes by the type invariants; the memory is
-        // not behind a reference. `as_raw()` gives a valid iterator of the right direction.
+        // SAFETY: By the type invariants, `start` is valid for reading `count` bytes, and there is
+        // no reference to them. `as_raw()` returns a valid iterator of this direction.
         unsafe { bindings::_copy_to_iter(start.cast(), count, dest.as_raw()) }
     }
 
-    /// Copies `bytes` to byte `offset` on. Returns how many were copied, fewer at the buffer's end.
+    /// Copies `bytes` to the buffer, starting at byte `offset`. Returns the number of bytes copied,
+    /// which is smaller at the end of the buffer.
     ///
     /// # Context
     ///
-    /// Any.
+    /// Any context.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> usize {
         let (start, count) = self.span(offset, bytes.len());
         let from = bytes.as_ptr().cast_mut();
-        // SAFETY: `start` is valid for writing `count` bytes, and `bytes`, which is only read, is
-        // at least as long.
+        // SAFETY: `start` is valid for writing `count` bytes. `bytes` is at least as long, and only
+        // read.
         with_iter(bindings::ITER_SOURCE, from, count, |from| unsafe {
             bindings::_copy_from_iter(start.cast(), count, from)
         })
     }
 
-    /// Sets `count` bytes from byte `offset` on to zero. Returns how many that were, fewer at the
-    /// buffer's end.
+    /// Sets `count` bytes to zero, starting at byte `offset`. Returns the number of bytes set,
+    /// which is smaller at the end of the buffer.
     ///
     /// # Context
     ///
-    /// Any.
+    /// Any context.
     pub fn zero(&self, offset: usize, count: usize) -> usize {
         let (start, count) = self.span(offset, count);
         // SAFETY: `start` is valid for writing `count` bytes.
@@ -394,15 +275,15 @@ impl PageBuffer {
         })
     }
 
-    /// Copies to `bytes` from byte `offset` on. Returns how many were copied, fewer at the buffer's
-    /// end.
+    /// Copies from the buffer to `bytes`, starting at byte `offset`. Returns the number of bytes
+    /// copied, which is smaller at the end of the buffer.
     ///
     /// # Context
     ///
-    /// Any.
+    /// Any context.
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> usize {
         let (start, count) = self.span(offset, bytes.len());
-        // SAFETY: `start` is valid for reading `count` bytes, and `bytes` is at least as long.
+        // SAFETY: `start` is valid for reading `count` bytes. `bytes` is at least as long.
         with_iter(
             bindings::ITER_DEST,
             bytes.as_mut_ptr(),
@@ -411,12 +292,13 @@ impl PageBuffer {
         )
     }
 
-    /// Copies up to `count` bytes from byte `offset` on to byte `dest_offset` of `dest` on, which
-    /// is another buffer. Returns how many were copied, fewer at either end.
+    /// Copies up to `count` bytes to another buffer: from byte `offset` of this one, to byte
+    /// `dest_offset` of `dest`. Returns the number of bytes copied, which is smaller at the end of
+    /// either buffer.
     ///
     /// # Context
     ///
-    /// Any.
+    /// Any context.
     pub fn copy_to(
         &self,
         offset: usize,
@@ -426,26 +308,34 @@ impl PageBuffer {
     ) -> usize {
         let (to, count) = dest.span(dest_offset, count);
         let (from, count) = self.span(offset, count);
-        // SAFETY: Both are valid for `count` bytes.
+        // SAFETY: Both addresses are valid for `count` bytes.
         with_iter(bindings::ITER_SOURCE, from, count, |from| unsafe {
             bindings::_copy_from_iter(to.cast(), count, from)
         })
     }
 
-    /// The `u64` at byte `OFFSET` of the first page, which must be aligned.
+    /// Returns the `u64` at byte `OFFSET` of the first page. `OFFSET` must be aligned.
     ///
-    /// A copy of the same bytes at the same time may see half of a store. So may user space, on
-    /// machines of 32 bits.
+    /// A concurrent copy of the same bytes may see half of a store. So may user space on 32-bit
+    /// machines.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     pub fn atomic_u64<const OFFSET: usize>(&self) -> &Atomic<u64> {
         const { assert_fits::<u64>(OFFSET) };
-        // SAFETY: There is a first page, it is page aligned, and it lives as long as `self`; all of
-        // the atomic is within it, and aligned. Every other access to these bytes is by atomics, or
-        // by user space and C.
+        // SAFETY: There is a first page, it is page aligned, and it lives as long as `self`. The
+        // atomic is aligned, and all of it is within that page. All other accesses to these bytes
+        // are made by atomics, by C functions, or by user space.
         unsafe { Atomic::from_ptr(self.base.as_ptr().add(OFFSET).cast()) }
     }
 
-    /// The `u32` at byte `OFFSET` of the first page, which must be aligned.
+    /// Returns the `u32` at byte `OFFSET` of the first page. `OFFSET` must be aligned.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     pub fn atomic_u32<const OFFSET: usize>(&self) -> &Atomic<u32> {
         const { assert_fits::<u32>(OFFSET) };
@@ -453,22 +343,30 @@ impl PageBuffer {
         unsafe { Atomic::from_ptr(self.base.as_ptr().add(OFFSET).cast()) }
     }
 
-    /// The page number `index`, or [`None`] past the end.
+    /// Returns page number `index`, or [`None`] past the end.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     pub fn page(&self, index: usize) -> Option<BorrowedPage<'_>> {
         let (start, count) = self.span(index.checked_mul(PAGE_SIZE)?, PAGE_SIZE);
         if count == 0 {
             return None;
         }
-        // SAFETY: `start` is an address within a vmalloc allocation, which lives as long as `self`.
+        // SAFETY: `start` is an address in a vmalloc allocation, which lives as long as `self`.
         Some(unsafe { Vmalloc::to_page(NonNull::new(start)?) })
     }
 
-    /// The number of the page frame of page number `index`, or [`None`] past the end. It is that
-    /// page's for as long as `self` lives.
+    /// Returns the frame number of page number `index`, or [`None`] past the end. The page has this
+    /// frame for as long as `self` lives.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub fn frame(&self, index: usize) -> Option<usize> {
         let (start, count) = self.span(index.checked_mul(PAGE_SIZE)?, PAGE_SIZE);
-        // SAFETY: `start` is an address within a vmalloc allocation.
+        // SAFETY: `start` is an address in a vmalloc allocation.
         (count > 0).then(|| unsafe { bindings::vmalloc_to_pfn(start.cast()) })
     }
 }

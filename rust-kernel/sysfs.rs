@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! Attributes of devices in sysfs, in static tables.
 //!
-//! An [`Attribute`] is a type: it has a name, and says how to show and to store a value of the data
-//! that the driver keeps for a device. [`sysfs_groups!`] makes a static table of such types, which
-//! is registered together with the device, so that the attributes are there when user space hears
-//! of it. The mode follows from what is implemented: 0444, 0644, or 0200. An attribute that
-//! implements neither does not compile.
+//! An [`Attribute`] is a type. It has a name, and methods that show and store a value of the data
+//! that a driver keeps for a device. [`sysfs_groups!`] makes a static table of such types, which is
+//! registered together with the device, so the attributes exist when user space hears of the
+//! device. The mode follows from the methods: 0444, 0644 or 0200. An attribute with neither method
+//! does not compile.
 //!
-//! What the driver's data is, and where to find it, is the business of the [`Host`], the kind of
-//! device that carries the table. A table for another kind, or of attributes of other data, does
-//! not compile.
+//! A [`Host`] is a kind of device that has such a table. It defines the type of the driver's data,
+//! and how to find the data of a device. A table for another kind of device, or with attributes for
+//! other data, does not compile.
 //!
-//! Not supported: binary attributes, visibility that depends on the device, other modes.
+//! Without `CONFIG_SYSFS` the tables still exist, but are not used.
+//!
+//! See `kernel::class` for a kind of device that has attributes, with an example.
+//!
+//! Not supported: binary attributes, visibility that depends on the device, and other modes.
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 //!
 //! Reference: <https://www.kernel.org/doc/html/latest/filesystems/sysfs.html>
-//!
-//! Without sysfs (`CONFIG_SYSFS`), a table is there all the same, and nobody reads it.
-//!
-//! See `kernel::class` for a device that carries attributes.
 
 use core::{
     cell::UnsafeCell,
@@ -34,55 +35,60 @@ use kernel::{
     str::BStr, //
 };
 
-/// A kind of device that attributes can belong to.
+/// A kind of device that can have attributes.
 ///
 /// # Safety
 ///
-/// While a table of attributes of a device of this kind is registered, [`Host::data`] must be safe
-/// to call with that device, and what it returns valid.
+/// While a table of attributes is registered for a device of this kind, [`Host::data`] must be safe
+/// to call with that device, and must return a valid reference.
 pub unsafe trait Host {
     /// What the driver keeps for a device.
     type Data: Send + Sync + 'static;
 
-    /// The data of `device`.
+    /// Returns the data of `device`.
+    ///
+    /// # Context
+    ///
+    /// Process context.
     ///
     /// # Safety
     ///
-    /// `device` must be of this kind and have a table of attributes registered, which stays so for
-    /// `'a`.
+    /// `device` must be of this kind. It must have a table of attributes, which must stay
+    /// registered for `'a`.
     unsafe fn data<'a>(device: *mut bindings::device) -> &'a Self::Data;
 }
 
-/// An attribute of a device whose driver keeps a `T` for it.
+/// An attribute of a device for which its driver keeps a `T`.
 ///
 /// # Context
 ///
-/// Both methods run in process context and may sleep. They may run at the same time as each other
-/// and themselves. The device is not gone before they return.
+/// Both methods are called in process context, and may sleep. They may run concurrently with each
+/// other and with themselves. The device is not removed before they return.
 #[vtable]
 pub trait Attribute<T> {
-    /// The name of the file, of which there is one in its directory.
+    /// The name of the file. It must be unique in its directory.
     const NAME: &'static CStr;
 
-    /// What is shown: a text of less than a page. The rest of a longer one is cut off.
+    /// The type of the value that is shown. Its text must be shorter than a page; the rest of a
+    /// longer text is cut off.
     type Value: fmt::Display;
 
     /// Called when the file is read. The value is shown as a line of text.
     ///
     /// # Errors
     ///
-    /// An error is what the system call fails with.
+    /// The system call fails with the returned error.
     fn show(_data: &T) -> Result<Self::Value> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
-    /// Called when the file is written, with the text up to the first NUL byte, which is where a
-    /// string in C ends, and without the newline that ends that, if any. It is no longer than a
-    /// page, and may have any other bytes in it. All of what was written is taken, or none.
+    /// Called when the file is written, with the text up to the first NUL byte, and without a
+    /// newline at its end. The text is not longer than a page, and may contain any other bytes. A
+    /// write is accepted as a whole, or fails.
     ///
     /// # Errors
     ///
-    /// An error is what the system call fails with. It must have changed nothing.
+    /// The system call fails with the returned error. In this case, nothing must have changed.
     fn store(_data: &T, _text: &BStr) -> Result {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
@@ -93,11 +99,11 @@ pub trait Attribute<T> {
 #[repr(transparent)]
 pub struct RawAttribute(UnsafeCell<bindings::device_attribute>);
 
-// SAFETY: sysfs never writes to an attribute, but for lockdep, which has locks of its own.
+// SAFETY: sysfs does not write to an attribute, except for lockdep, which has its own locks.
 unsafe impl Sync for RawAttribute {}
 
 impl RawAttribute {
-    /// The C attribute that calls `A`'s methods.
+    /// Returns the C attribute that calls `A`'s methods.
     pub const fn new<H: Host, A: Attribute<H::Data>>() -> Self {
         const { assert!(A::HAS_SHOW || A::HAS_STORE, "neither show() nor store()") };
         let mut raw: bindings::device_attribute = pin_init::zeroed();
@@ -114,16 +120,17 @@ impl RawAttribute {
     }
 }
 
-/// Writes `text` to `page`, as `show()` in C does, and returns its length.
+/// Writes `text` to `page`, as `show()` does in C, and returns the length.
 ///
-/// An argument, because rustc before 1.89 does not let a variable hold what [`fmt!`] makes.
+/// `text` is an argument, because before rustc 1.89 the result of [`fmt!`] cannot be stored in a
+/// variable.
 ///
 /// # Safety
 ///
-/// `page` must be the page that sysfs has passed to `show()`.
+/// `page` must be the page that sysfs passed to `show()`.
 #[cfg(CONFIG_SYSFS)]
 unsafe fn emit(page: *mut c_char, text: fmt::Arguments<'_>) -> isize {
-    // SAFETY: `page` is a page, and `%pA` takes a pointer to `fmt::Arguments`.
+    // SAFETY: `page` is a page from sysfs, and `%pA` takes a pointer to `fmt::Arguments`.
     let len = unsafe {
         bindings::sysfs_emit(
             page,
@@ -134,7 +141,7 @@ unsafe fn emit(page: *mut c_char, text: fmt::Arguments<'_>) -> isize {
     len as isize
 }
 
-/// Without sysfs nobody calls `show()`, and the C function is inline, which bindgen leaves out.
+/// Without sysfs, `show()` is never called, and bindgen has no `sysfs_emit()`, since it is inline.
 #[cfg(not(CONFIG_SYSFS))]
 unsafe fn emit(_page: *mut c_char, _text: fmt::Arguments<'_>) -> isize {
     0
@@ -142,16 +149,16 @@ unsafe fn emit(_page: *mut c_char, _text: fmt::Arguments<'_>) -> isize {
 
 /// # Safety
 ///
-/// To be called by sysfs: `device` is of kind `H`, and `page` a page to write to.
+/// Must only be called by sysfs, with a device of kind `H` and a `page` to write to.
 unsafe extern "C" fn show<H: Host, A: Attribute<H::Data>>(
     device: *mut bindings::device,
     _attribute: *mut bindings::device_attribute,
     page: *mut c_char,
 ) -> isize {
-    // SAFETY: sysfs keeps the table registered until this returns.
+    // SAFETY: The device is of kind `H`, and its table stays registered until this returns.
     let data = unsafe { H::data(device) };
     match A::show(data) {
-        // SAFETY: `page` is a page.
+        // SAFETY: `page` is the page that sysfs passed.
         Ok(value) => unsafe { emit(page, fmt!("{}\n", value)) },
         Err(error) => error.to_errno() as isize,
     }
@@ -159,18 +166,18 @@ unsafe extern "C" fn show<H: Host, A: Attribute<H::Data>>(
 
 /// # Safety
 ///
-/// To be called by sysfs: `device` is of kind `H`, and `text` points at `count` bytes.
+/// Must only be called by sysfs, with a device of kind `H` and a `text` of `count` bytes.
 unsafe extern "C" fn store<H: Host, A: Attribute<H::Data>>(
     device: *mut bindings::device,
     _attribute: *mut bindings::device_attribute,
     text: *const c_char,
     count: usize,
 ) -> isize {
-    // SAFETY: sysfs keeps the table registered until this returns.
+    // SAFETY: The device is of kind `H`, and its table stays registered until this returns.
     let data = unsafe { H::data(device) };
-    // SAFETY: `text` points at `count` bytes, which nobody else has.
+    // SAFETY: `text` points at `count` bytes, which nothing else accesses during the call.
     let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), count) };
-    // That is where kstrtoint() and sysfs_streq() stop, too.
+    // `kstrtoint()` and `sysfs_streq()` stop there as well.
     let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     match A::store(data, BStr::from_bytes(text)) {
@@ -184,17 +191,17 @@ unsafe extern "C" fn store<H: Host, A: Attribute<H::Data>>(
 #[repr(transparent)]
 pub struct List<const N: usize>(UnsafeCell<[*mut bindings::attribute; N]>);
 
-// SAFETY: Never written to.
+// SAFETY: It is never written to.
 unsafe impl<const N: usize> Sync for List<N> {}
 
 impl<const N: usize> List<N> {
-    /// A list of all of `attributes`, of which there must be `N - 1`.
+    /// Returns the list of all `attributes`. There must be `N - 1` of them.
     pub const fn new<const COUNT: usize>(attributes: &'static [RawAttribute; COUNT]) -> Self {
         assert!(N == COUNT + 1);
         let mut list = [ptr::null_mut(); N];
         let mut i = 0;
         while i < COUNT {
-            // `attr` is the first field.
+            // The attribute is the first field.
             list[i] = attributes[i].0.get().cast::<bindings::attribute>();
             i += 1;
         }
@@ -209,11 +216,12 @@ const _: () = assert!(core::mem::offset_of!(bindings::device_attribute, attr) ==
 #[repr(transparent)]
 pub struct Group(bindings::attribute_group);
 
-// SAFETY: Never written to.
+// SAFETY: It is never written to.
 unsafe impl Sync for Group {}
 
 impl Group {
-    /// The group of the attributes of `list`, in a directory called `name` if there is a name.
+    /// Returns the group of the attributes in `list`. If it has a `name`, they are in a directory
+    /// of that name.
     pub const fn new<const N: usize>(name: Option<&'static CStr>, list: &'static List<N>) -> Self {
         let mut raw: bindings::attribute_group = pin_init::zeroed();
         if let Some(name) = name {
@@ -229,11 +237,11 @@ impl Group {
 #[repr(transparent)]
 pub struct GroupList<const N: usize>(UnsafeCell<[*const bindings::attribute_group; N]>);
 
-// SAFETY: Never written to.
+// SAFETY: It is never written to.
 unsafe impl<const N: usize> Sync for GroupList<N> {}
 
 impl<const N: usize> GroupList<N> {
-    /// A list of all of `groups`, of which there must be `N - 1`.
+    /// Returns the list of all `groups`. There must be `N - 1` of them.
     pub const fn new<const COUNT: usize>(groups: [&'static Group; COUNT]) -> Self {
         assert!(N == COUNT + 1);
         let mut list = [ptr::null(); N];
@@ -246,7 +254,7 @@ impl<const N: usize> GroupList<N> {
     }
 }
 
-/// A static table of attributes, for devices of kind `H`. Made by [`sysfs_groups!`].
+/// A static table of attributes for devices of kind `H`. Created by [`sysfs_groups!`].
 ///
 /// # Invariants
 ///
@@ -257,36 +265,40 @@ pub struct Groups<H: Host> {
     _host: PhantomData<fn(H)>,
 }
 
-// SAFETY: What it points at is static and never written to.
+// SAFETY: The table that it points at is static, and never written to.
 unsafe impl<H: Host> Send for Groups<H> {}
 // SAFETY: As above.
 unsafe impl<H: Host> Sync for Groups<H> {}
 
 impl<H: Host> Groups<H> {
-    /// Makes a table of `list`. Used by [`sysfs_groups!`], not to be called.
+    /// Creates a table of `list`. Only for [`sysfs_groups!`].
     ///
     /// # Safety
     ///
-    /// The attributes in `list` must have been made for devices of kind `H`.
+    /// The attributes in `list` must have been created for devices of kind `H`.
     #[doc(hidden)]
     pub const unsafe fn new<const N: usize>(list: &'static GroupList<N>) -> Self {
-        // INVARIANT: `GroupList` is null-terminated; the rest is what the caller promises.
+        // INVARIANT: A `GroupList` is null-terminated. The rest is as the caller promises.
         Self {
             list: list.0.get().cast::<*const bindings::attribute_group>(),
             _host: PhantomData,
         }
     }
 
-    /// What C calls `groups`: for [`Host`]s, to register together with a device of kind `H`.
+    /// Returns the table for the `groups` of a C device, which must be of kind `H`. For [`Host`]s.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub fn as_raw(&self) -> *mut *const bindings::attribute_group {
         self.list
     }
 }
 
-/// Makes a static table of attributes.
+/// Creates a static table of attributes.
 ///
-/// The groups are in brackets: first, if anywhere, those whose files are in the directory of the
-/// device itself, then those with a directory of their own.
+/// Each pair of braces is a group. The files of a group with a name are in a directory of that
+/// name. Those of a group without one are in the directory of the device; such a group comes first.
 ///
 /// ```text
 /// sysfs_groups! {
@@ -298,7 +310,7 @@ impl<H: Host> Groups<H> {
 /// }
 /// ```
 ///
-/// See `kernel::class` for the whole of it.
+/// See `kernel::class` for a complete example.
 #[macro_export]
 macro_rules! sysfs_groups {
     (
@@ -326,7 +338,7 @@ macro_rules! sysfs_groups {
                 static GROUP: $crate::sysfs::Group = $crate::sysfs::Group::new(NAME, &POINTERS);
                 &GROUP
             }),+]);
-            // SAFETY: Every attribute of `LIST` was made for `$host`, just above.
+            // SAFETY: All attributes in `LIST` are created for `$host`, just above.
             unsafe { $crate::sysfs::Groups::new(&LIST) }
         };
     };

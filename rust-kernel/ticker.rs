@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Periodic work: a timer that, each time it fires, queues a work item.
+//! Periodic work: a timer that queues a work item each time it expires.
 //!
-//! The timer's callback runs in interrupt context (soft interrupts on PREEMPT_RT) and does nothing
-//! but queue; what is to be done runs later in process context, where it may sleep. A period that
-//! ends while the work for the one before is still waiting to run is skipped; the timer keeps to
-//! its beat in any case.
+//! The timer's callback runs in interrupt context (soft interrupt context on PREEMPT_RT), and only
+//! queues the work. The work itself runs in process context, where it may sleep. If a period ends
+//! while the work of the previous period has not begun, that period is skipped; the timer keeps to
+//! its schedule.
 //!
-//! [`HrTimer`] and [`Work`] do the same separately, but a work item that owns a reference to what
-//! it works on cannot be waited for, and a module must not go while one may run. A [`Ticker`] owns
-//! both, and has stopped both by the time it is dropped.
+//! [`HrTimer`] and [`Work`] do the same separately. But a pending work item owns a reference to its
+//! data and cannot be waited for, and a module must not be unloaded while it may run. A [`Ticker`]
+//! owns both; dropping it cancels both, and waits for them.
 //!
 //! C headers: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h),
 //! [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
@@ -55,7 +56,7 @@
 //! ticker.start(Delta::from_millis(1));
 //! ticker.three.wait_for_completion();
 //!
-//! // After this, nothing ticks.
+//! // After this, there are no more ticks.
 //! ticker.stop();
 //! let ticks = ticker.ticks.load(Relaxed);
 //! assert!(ticks >= 3);
@@ -101,50 +102,62 @@ pub use new_ticker;
 /// The shortest period.
 const MIN_PERIOD: Delta = Delta::from_micros(10);
 
-/// Something that is done periodically.
+/// Work that is done periodically.
 pub trait Tick: Send + Sync + 'static {
-    /// Called once a period, in process context. May sleep. Never runs twice at a time.
+    /// Called once per period. Is never run concurrently with itself.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
     fn tick(&self);
 }
 
-/// A `T` whose [`Tick::tick`] is called once a period, while started.
+/// A `T` whose [`Tick::tick`] is called once per period while the ticker is started.
 ///
-/// Starting and stopping may be done by anyone. Where they race, the one that is last decides.
-/// Dropping it stops it, with the same conditions as [`Ticker::stop`].
+/// Any task may start and stop it; the last call wins. Dropping a ticker stops it, under the
+/// conditions of [`Ticker::stop`].
+///
+/// C headers: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h),
+/// [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 ///
 /// # Invariants
 ///
-/// `timer` and `work` are initialised, with callbacks that expect to be within a `Ticker<T>`.
+/// `timer` and `work` are initialised, with callbacks that take them to be fields of a `Ticker<T>`.
 #[pin_data(PinnedDrop)]
 pub struct Ticker<T: Tick> {
-    // Excludes those who start and stop. A timer must not be started while its callback runs, which
-    // forwards it.
+    // Serializes starting and stopping. A timer must not be started while its callback runs,
+    // because the callback forwards it.
     #[pin]
     control: Mutex<()>,
     #[pin]
     timer: Opaque<bindings::hrtimer>,
     #[pin]
     work: Opaque<bindings::work_struct>,
-    // Nanoseconds, positive.
+    // In nanoseconds. Positive.
     period: Atomic<i64>,
     #[pin]
     inner: T,
 }
 
-// SAFETY: Timers and work items have locks of their own, and are not tied to a task.
+// SAFETY: Timers and work items are not tied to a task, and neither is `T`.
 unsafe impl<T: Tick> Send for Ticker<T> {}
-// SAFETY: As above; `T` may be shared.
+// SAFETY: Timers and work items have their own locks, and `T` may be shared.
 unsafe impl<T: Tick> Sync for Ticker<T> {}
 
 impl<T: Tick> Ticker<T> {
-    /// Returns an initialiser for a ticker that is stopped. [`new_ticker!`] supplies the name and
-    /// the two classes: that of the lock which excludes those who start and stop, and that of the
-    /// work, which is waited for with that lock held. So what is done in a [`Tick::tick`] may start
-    /// and stop a ticker that was made at another place.
+    /// Returns an initialiser for a stopped ticker. Use [`new_ticker!`], which supplies the name
+    /// and the two lock classes: that of the lock that serializes starting and stopping, and that
+    /// of the work, which is waited for with that lock held. They are specific to the place where a
+    /// ticker is created, so a [`Tick::tick`] may start and stop tickers that were created
+    /// elsewhere.
+    ///
+    /// # Context
+    ///
+    /// That of `inner`.
     ///
     /// # Errors
     ///
-    /// Those of `inner`.
+    /// Returns the errors of `inner`.
     pub fn new<E>(
         name: &'static CStr,
         control_key: Pin<&'static LockClassKey>,
@@ -156,8 +169,7 @@ impl<T: Tick> Ticker<T> {
     {
         try_pin_init!(Self {
             control <- Mutex::new((), name, control_key),
-            // SAFETY: `slot` is valid, and stays in its place until the timer is cancelled in
-            // `drop()`.
+            // SAFETY: `slot` is valid, and is not moved until `drop()` has cancelled the timer.
             timer <- Opaque::ffi_init(|slot| unsafe {
                 bindings::hrtimer_setup(
                     slot,
@@ -166,8 +178,8 @@ impl<T: Tick> Ticker<T> {
                     bindings::hrtimer_mode_HRTIMER_MODE_REL,
                 )
             }),
-            // SAFETY: `slot` is valid, and stays in its place until the work is cancelled in
-            // `drop()`; `name` and `work_key` are static.
+            // SAFETY: `slot` is valid, and is not moved until `drop()` has cancelled the work.
+            // `name` and `work_key` have static lifetimes.
             work <- Opaque::ffi_init(|slot| unsafe {
                 bindings::init_work_with_key(
                     slot,
@@ -182,21 +194,21 @@ impl<T: Tick> Ticker<T> {
         })
     }
 
-    /// Starts ticking, the first time one `period` from now. If it ticks already, it goes on with
-    /// the new period. A period shorter than 10 µs, or negative, is taken as that: the timer's
-    /// interrupts must leave time for something else.
+    /// Starts the ticker; the first tick is one `period` from now. A ticker that is started already
+    /// continues with the new period. A period below 10 microseconds is raised to that, so that the
+    /// timer's interrupts leave time for other things.
     ///
     /// # Context
     ///
-    /// Process context. May sleep. Not from within [`Tick::tick`].
+    /// Process context. May sleep. Must not be called by the [`Tick::tick`] of this ticker.
     pub fn start(&self, period: Delta) {
         let period = period.as_nanos().max(MIN_PERIOD.as_nanos());
         let _control = self.control.lock();
-        // SAFETY: The timer is initialised. After this its callback does not run, and will not
-        // before it is started, which nobody else does now.
+        // SAFETY: The timer is initialised. After this, its callback does not run until it is
+        // started, and `control` keeps others from doing that.
         unsafe { bindings::hrtimer_cancel(self.timer.get()) };
         self.period.store(period, Relaxed);
-        // SAFETY: As above.
+        // SAFETY: The timer is initialised, and its callback does not run.
         unsafe {
             bindings::hrtimer_start_range_ns(
                 self.timer.get(),
@@ -207,29 +219,31 @@ impl<T: Tick> Ticker<T> {
         };
     }
 
-    /// Stops ticking. When this returns, [`Tick::tick`] does not run and will not, unless somebody
-    /// else has started it again.
+    /// Stops the ticker. When this returns, [`Tick::tick`] does not run, and will not run unless
+    /// the ticker has been started again.
     ///
     /// # Context
     ///
-    /// Process context. May sleep. Not from within [`Tick::tick`], nor with a lock held that it
-    /// takes: this waits for it.
+    /// Process context. May sleep. Must not be called by the [`Tick::tick`] of this ticker, nor
+    /// with a lock held that it takes, because this waits for it to return.
     pub fn stop(&self) {
         let _control = self.control.lock();
-        // SAFETY: The timer is initialised. This waits for its callback.
+        // SAFETY: The timer is initialised. This waits for a running callback.
         unsafe { bindings::hrtimer_cancel(self.timer.get()) };
-        // SAFETY: The work item is initialised. This waits for it to end.
+        // SAFETY: The work is initialised. This waits until it has finished.
         unsafe { bindings::cancel_work_sync(self.work.get()) };
     }
 
     /// # Safety
     ///
-    /// To be called by the timer core, with the timer of a live `Ticker<T>`.
+    /// Must only be called by the timer core, with the timer of a live `Ticker<T>`.
     unsafe extern "C" fn expired(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
-        // SAFETY: By the caller; the `Ticker` lives until the timer is cancelled.
+        // SAFETY: As the caller promises. The `Ticker` lives until the timer is cancelled.
         let this = unsafe { &*container_of!(Opaque::cast_from(timer), Self, timer) };
-        // SAFETY: The queue is one of the system's, the work is initialised. If it is queued
-        // already, that is enough. Freezable, so that nothing ticks while the system suspends.
+        // A freezable queue, so that there are no ticks while the system suspends. If the work is
+        // queued already, this does nothing.
+        //
+        // SAFETY: The queue is one of the system's, and the work is initialised.
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -237,7 +251,7 @@ impl<T: Tick> Ticker<T> {
                 this.work.get(),
             )
         };
-        // SAFETY: This is the callback of the timer, where it may be forwarded.
+        // SAFETY: This is the timer's callback, which may forward it.
         unsafe {
             bindings::hrtimer_forward(timer, bindings::ktime_get(), this.period.load(Relaxed))
         };
@@ -246,9 +260,9 @@ impl<T: Tick> Ticker<T> {
 
     /// # Safety
     ///
-    /// To be called by the workqueue, with the work item of a live `Ticker<T>`.
+    /// Must only be called by the workqueue core, with the work of a live `Ticker<T>`.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
-        // SAFETY: By the caller; the `Ticker` lives until the work is cancelled.
+        // SAFETY: As the caller promises. The `Ticker` lives until the work is cancelled.
         let this = unsafe { &*container_of!(Opaque::cast_from(work), Self, work) };
         this.inner.tick();
     }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Copying to and from user memory without taking a page fault.
+//! Copying to and from user memory without page faults.
 //!
-//! A page fault may take long: it waits for the `mmap_lock` of the process, for a disk, or for a
-//! `userfaultfd` monitor that answers when it likes. Who copies with a lock held has everyone else
-//! who wants that lock wait as long, and may not take it with the `mmap_lock` held. The way out is
-//! that of `generic_perform_write()`: copy [without page faults](without_page_faults); if that
-//! falls short, drop the lock, [fault in](FaultIn::fault_in) what was missing, and start again.
-//! [`FaultIn::attempt`] puts the iterator back for that.
+//! A page fault may take a long time: it waits for the `mmap_lock` of the process, for a disk, or
+//! for a `userfaultfd` monitor, which answers when it likes. A task that copies with a lock held
+//! makes everyone else wait for that lock as long, and may not take the lock with the `mmap_lock`
+//! held.
+//!
+//! The solution is that of `generic_perform_write()`: copy [without page
+//! faults](without_page_faults). If not everything could be copied, drop the lock, [fault
+//! in](FaultIn::fault_in) the missing pages, and retry. [`FaultIn::attempt`] resets the iterator
+//! for the retry.
 //!
 //! C headers: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h),
 //! [`include/linux/uio.h`](srctree/include/linux/uio.h)
@@ -17,14 +21,14 @@
 //! ```
 //! use kernel::{
 //!     iov::IovIterDest,
-//!     nofault::{
+//!     sync::Mutex,
+//!     uaccess::nofault::{
 //!         without_page_faults,
 //!         FaultIn, //
-//!     },
-//!     sync::Mutex, //
+//!     }, //
 //! };
 //!
-//! /// Copies all of what is there, with the lock held just for that.
+//! /// Copies all data, with the lock held only while copying.
 //! fn read(data: &Mutex<[u8; 64]>, to: &mut IovIterDest<'_>) -> Result<usize> {
 //!     loop {
 //!         let guard = data.lock();
@@ -64,19 +68,28 @@ use kernel::{
     }, //
 };
 
-/// Calls `copy` with page faults disabled for this task: an access to user memory that would take
-/// one fails, as one to a bad address does.
+/// Calls `copy` with page faults disabled for this task: an access to user memory that would need
+/// one fails like an access to a bad address.
 ///
-/// Nothing else changes: `copy` may sleep if its caller may. Calls can be nested.
+/// Calls can be nested.
+///
+/// This is `pagefault_disable()` and `pagefault_enable()`, which are inline in C. They are not
+/// called through helpers, because each read and write of a driver may come here, and without
+/// `CONFIG_RUST_INLINE_HELPERS` a helper is a function call.
+///
+/// C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
+///
+/// # Context
+///
+/// Process context. Sleeps only if `copy` does; disabling page faults does not forbid that.
 #[inline]
 pub fn without_page_faults<R>(copy: impl FnOnce() -> R) -> R {
-    // Not helpers for `pagefault_disable()` and `pagefault_enable()`: each read and write comes
-    // here, and they would be calls where helpers are not inlined.
     let task = current!().as_ptr();
-    // SAFETY: The task is the current one, and the field its own. Interrupts disable page faults,
-    // too, but leave it as they found it, so that none can come in between.
+    // SAFETY: The task is the current one, and only the task itself uses the field. Interrupt
+    // handlers that run in between may change it too, but restore the value, so no update is lost.
     unsafe { (*task).pagefault_disabled = (*task).pagefault_disabled.wrapping_add(1) };
-    // As in `pagefault_disable()`: what `copy` accesses must not move out of here.
+    // As in `pagefault_disable()`: keeps the compiler from moving the accesses of `copy` out of the
+    // region.
     compiler_fence(Ordering::SeqCst);
     let result = copy();
     compiler_fence(Ordering::SeqCst);
@@ -85,78 +98,87 @@ pub fn without_page_faults<R>(copy: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What an iterator over memory can do for who copies without page faults.
+/// An iterator over memory that can be copied to or from without page faults.
+///
+/// C header: [`include/linux/uio.h`](srctree/include/linux/uio.h)
 pub trait FaultIn {
-    /// Has the first `count` bytes be there. Returns how many of the last ones could not be had.
+    /// Makes the first `count` bytes resident. Returns how many of the last bytes could not be
+    /// faulted in.
     ///
-    /// They may be gone again at any time. For memory that is not user memory there is nothing to
-    /// do.
+    /// The pages may be evicted again at any time. For memory that is not user memory, this does
+    /// nothing.
     ///
     /// # Context
     ///
-    /// Process context, no lock held that is taken with the `mmap_lock` held. May sleep, as long as
-    /// user space likes.
+    /// Process context. May sleep, for as long as user space likes. No lock may be held that is
+    /// ever taken with the `mmap_lock` held.
     fn fault_in(&mut self, count: usize) -> usize;
 
-    /// Calls `copy`, and if that returns [`None`] puts the iterator back to where it was before.
+    /// Calls `copy`. If that returns [`None`], resets the iterator to its state before the call.
+    ///
+    /// # Context
+    ///
+    /// That of `copy`.
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R>;
 }
 
-/// [`FaultIn::attempt`] of iterators.
+/// [`FaultIn::attempt`] for `struct iov_iter`.
 ///
 /// # Safety
 ///
-/// `as_raw` returns a pointer to a valid iterator.
+/// `as_raw` must return a pointer to a valid iterator.
 #[inline(always)]
 unsafe fn attempt_iter<T, R>(
     iter: &mut T,
     as_raw: impl Fn(&mut T) -> *mut bindings::iov_iter,
     copy: impl FnOnce(&mut T) -> Option<R>,
 ) -> Option<R> {
-    // SAFETY: It is valid, as the caller promises, and owns nothing, so that there may be a copy.
+    // SAFETY: The iterator is valid, as the caller promises. It owns nothing, so it may be copied.
     let before = unsafe { ptr::read(as_raw(iter)) };
     let result = copy(iter);
     if result.is_none() {
-        // SAFETY: A state that it was in, whose memory is there for as long as its type says,
-        // whatever `copy` has done to it.
+        // SAFETY: The iterator was in this state before. The memory that it refers to is valid for
+        // the lifetime in its type, whatever `copy` has done to the iterator.
         unsafe { ptr::write(as_raw(iter), before) };
     }
     result
 }
 
-/// Whether this task has user memory: kernel threads have none, and the C functions that fault in
-/// take it for granted.
+/// Returns whether this task has user memory. Kernel threads have none, and the C functions that
+/// fault in pages rely on there being some.
 fn has_user_memory() -> bool {
     let task = current!().as_ptr();
-    // SAFETY: The task is the current one, and nobody else changes its `mm`.
+    // SAFETY: The task is the current one, and no other task changes its `mm`.
     !unsafe { (*task).mm }.is_null()
 }
 
-/// Whether this task is being killed. Then nothing can be faulted in any more, whether or not the
-/// memory is bad. As `fatal_signal_pending()` in C, which is inline.
+/// Returns whether this task is being killed. If so, no page can be faulted in any more, whether or
+/// not the memory is bad.
+///
+/// C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
 ///
 /// # Context
 ///
 /// Process context.
 pub fn is_being_killed() -> bool {
-    let task = current!();
-    // SAFETY: The task is the current one. Others may set the bit at any time, so it is read once.
-    let pending = unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).pending.signal.sig[0]) };
-    task.signal_pending() && pending & (1 << (bindings::SIGKILL - 1)) != 0
+    let task = current!().as_ptr();
+    // SAFETY: The task is the current one.
+    unsafe { bindings::fatal_signal_pending(task) != 0 }
 }
 
-/// Whether `iter` is over user memory, and this task has none.
+/// Returns whether `iter` is over user memory while this task has none.
 ///
 /// # Safety
 ///
-/// `iter` must be a valid iterator.
+/// `iter` must point at a valid iterator.
 unsafe fn is_out_of_reach(iter: *const bindings::iov_iter) -> bool {
-    // SAFETY: As the caller promises. Those are the types of `user_backed_iter()`.
+    // SAFETY: The iterator is valid, as the caller promises. The types are those for which
+    // `user_backed_iter()` returns true.
     let user = unsafe { (*iter).iter_type } <= bindings::iter_type_ITER_IOVEC as u8;
     user && !has_user_memory()
 }
 
-/// [`FaultIn::attempt`] of user memory in one piece.
+/// [`FaultIn::attempt`] for a single range of user memory.
 #[inline(always)]
 fn attempt_piece<Direction: Clone, R>(
     piece: &mut UserPiece<Direction>,
@@ -176,9 +198,9 @@ impl FaultIn for IovIterDest<'_> {
         if unsafe { is_out_of_reach(self.as_raw()) } {
             return count;
         }
-        // SAFETY: The iterator is valid.
+        // SAFETY: The iterator is valid, and this task has the memory, if it is user memory.
         unsafe {
-            // See `UserDest`.
+            // See `UserDest` for the first call.
             bindings::fault_in_iov_iter_readable(self.as_raw(), count.min(1));
             bindings::fault_in_iov_iter_writeable(self.as_raw(), count)
         }
@@ -186,7 +208,7 @@ impl FaultIn for IovIterDest<'_> {
 
     #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        // SAFETY: The iterator is valid as long as there is a reference to it.
+        // SAFETY: The iterator is valid for as long as there is a reference to it.
         unsafe { attempt_iter(self, Self::as_raw, copy) }
     }
 }
@@ -197,13 +219,13 @@ impl FaultIn for IovIterSource<'_> {
         if unsafe { is_out_of_reach(self.as_raw()) } {
             return count;
         }
-        // SAFETY: The iterator is valid.
+        // SAFETY: The iterator is valid, and this task has the memory, if it is user memory.
         unsafe { bindings::fault_in_iov_iter_readable(self.as_raw(), count) }
     }
 
     #[inline(always)]
     fn attempt<R>(&mut self, copy: impl FnOnce(&mut Self) -> Option<R>) -> Option<R> {
-        // SAFETY: The iterator is valid as long as there is a reference to it.
+        // SAFETY: The iterator is valid for as long as there is a reference to it.
         unsafe { attempt_iter(self, Self::as_raw, copy) }
     }
 }
@@ -214,11 +236,11 @@ impl FaultIn for UserDest {
             return count;
         }
         let start = self.start().as_const_ptr();
-        // SAFETY: Both check the address, and change nothing that is there.
+        // SAFETY: Both functions check the address, and neither changes the memory.
         unsafe {
-            // A stack grows by what a task touches, as a copy would, and not by what is done to its
-            // pages from elsewhere, as the other does it. All that is above the first byte is in
-            // the same area then.
+            // A stack grows if the task touches it, as a copy would, but not if its pages are
+            // faulted in from outside, as the second function does. So touch the first byte; the
+            // bytes above it are in the same area then.
             bindings::fault_in_readable(start.cast(), count.min(1));
             bindings::fault_in_safe_writeable(start.cast(), count)
         }
@@ -236,7 +258,7 @@ impl FaultIn for UserSource {
             return count;
         }
         let start = self.start().as_const_ptr();
-        // SAFETY: It checks the address, and only reads there.
+        // SAFETY: The function checks the address, and only reads the memory.
         unsafe { bindings::fault_in_readable(start.cast(), count) }
     }
 
@@ -256,10 +278,10 @@ mod tests {
         uaccess::UserPtr, //
     };
 
-    /// An iterator over the memory of a segment.
+    /// Returns an iterator over the memory of a segment.
     fn source(segment: &bindings::kvec) -> bindings::iov_iter {
         let mut iter = bindings::iov_iter::default();
-        // SAFETY: Both are valid; the users keep the segment for as long as the iterator.
+        // SAFETY: Both are valid, and the callers keep the segment for as long as the iterator.
         unsafe {
             bindings::iov_iter_kvec(
                 &mut iter,
@@ -272,7 +294,7 @@ mod tests {
         iter
     }
 
-    /// KUnit's tasks are kernel threads.
+    /// The tasks of KUnit are kernel threads.
     #[test]
     fn without_user_memory_all_is_missing() {
         let start = UserPtr::from_addr(PAGE_SIZE);
@@ -280,7 +302,7 @@ mod tests {
         assert_eq!(UserSource::new(start, 100).fault_in(100), 100);
     }
 
-    /// Whatever was done to it, even putting another one in its place.
+    /// Whatever was done to the iterator, even if another one was put in its place.
     #[test]
     fn attempt_puts_the_iterator_back() {
         let segments = [b"first, ", b"second "].map(|text| bindings::kvec {
@@ -288,7 +310,7 @@ mod tests {
             iov_len: text.len(),
         });
         let [mut first, mut second] = segments.each_ref().map(source);
-        // SAFETY: They are valid, sources, and nobody else uses them.
+        // SAFETY: They are valid iterators to copy from, and nothing else uses them.
         let (to, other) = unsafe {
             (
                 IovIterSource::from_raw(&mut first),
