@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! vfifo: a FIFO device, `/dev/vfifoN`.
 //!
-//! Bytes go in at one end and come out at the other, as with a pipe; the buffer in between can be
-//! mapped; sysfs shows and steers it. See `Documentation/misc-devices/vfifo.rst`.
+//! Bytes go in at one end and come out at the other, as with a pipe. The buffer in between can be
+//! mapped. Status and settings are in sysfs. See `Documentation/misc-devices/vfifo.rst`.
+//!
+//! ```text
+//!   rust_vfifo.rs       module parameters, registration
+//!     file.rs           system calls            -.
+//!     attributes.rs     sysfs                    |--> fifo.rs, fifo/   locks, sleeping, waking
+//!     generator.rs      mode auto               -'      ring.rs        positions, `waiting`
+//!                                                       turn.rs        fairness among writers
+//!     trace.rs, uapi.rs                          tracepoints; numbers of the UAPI header
+//! ```
 
 use kernel::{
     chrdev::Registration,
@@ -42,6 +52,7 @@ module! {
     authors: ["Seed 1f3ad1c2 maintainers"],
     description: "FIFO device with system call and mapped ends",
     license: "GPL",
+    alias: ["vfifo"],
     params: {
         devices: u32 {
             default: 1,
@@ -54,7 +65,7 @@ module! {
     },
 }
 
-/// The most devices that there can be.
+/// The largest number of devices.
 const MAX_DEVICES: u32 = 256;
 
 /// A device.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints of samples/rust/rust_vfifo.rs. They are documented in
+ * Tracepoints of samples/rust/rust_vfifo.rs, see
  * Documentation/misc-devices/vfifo.rst.
  */
 
@@ -32,7 +32,7 @@
 			 { 1, "all" },			\
 			 { 2, "pollers" })
 
-/* Bytes go in or out; @position is that of the first. */
+/* Bytes are put in or taken out. @position is that of the first byte. */
 DECLARE_EVENT_CLASS(vfifo_transfer,
 		    TP_PROTO(unsigned int index, u64 position, u32 bytes,
 			     unsigned int by),
@@ -64,7 +64,7 @@ DEFINE_EVENT(vfifo_transfer, vfifo_consume,
 	     TP_ARGS(index, position, bytes, by)
 );
 
-/* The task is about to wait for @needed bytes, queued or free. */
+/* The task is about to sleep until @needed bytes are queued or free. */
 TRACE_EVENT(vfifo_sleep,
 	    TP_PROTO(unsigned int index, unsigned int end, u32 needed),
 	    TP_ARGS(index, end, needed),
@@ -80,7 +80,7 @@ TRACE_EVENT(vfifo_sleep,
 		      vfifo_show_end(__entry->end), __entry->needed)
 );
 
-/* The task wakes one of those who sleep at @end, all of them, or all who poll. */
+/* The task wakes one of the sleepers at @end, all of them, or the pollers. */
 TRACE_EVENT(vfifo_wake,
 	    TP_PROTO(unsigned int index, unsigned int end, unsigned int whom),
 	    TP_ARGS(index, end, whom),
@@ -97,7 +97,7 @@ TRACE_EVENT(vfifo_wake,
 		      vfifo_show_whom(__entry->whom))
 );
 
-/* Who may use @end changes; whoever may goes on from @position. */
+/* @end is claimed or released. Its new user goes on from @position. */
 DECLARE_EVENT_CLASS(vfifo_owner,
 		    TP_PROTO(unsigned int index, unsigned int end, u64 position),
 		    TP_ARGS(index, end, position),
@@ -124,8 +124,8 @@ DEFINE_EVENT(vfifo_owner, vfifo_release,
 );
 
 /*
- * Who owns an end has stored a position that can't be. The arguments are not
- * called as the fields are, since perf has a variable "head" beside them.
+ * The owner of an end has stored an impossible position. The arguments and the
+ * fields have different names, since perf's macros have a variable "head".
  */
 TRACE_EVENT(vfifo_broken,
 	    TP_PROTO(unsigned int index, u64 produced, u64 consumed),
@@ -142,7 +142,7 @@ TRACE_EVENT(vfifo_broken,
 		      __entry->head, __entry->tail)
 );
 
-/* They record numbers. */
+/* Safe: they only record numbers. */
 DECLARE_RUST_SAFE_TRACE(vfifo_produce);
 DECLARE_RUST_SAFE_TRACE(vfifo_consume);
 DECLARE_RUST_SAFE_TRACE(vfifo_sleep);

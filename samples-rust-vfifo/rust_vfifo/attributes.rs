@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! The files in `/sys/class/vfifo/vfifoN/`, see `Documentation/ABI/testing/sysfs-class-vfifo`.
+//! The attributes in `/sys/class/vfifo/vfifoN/`. See `Documentation/ABI/testing/sysfs-class-vfifo`.
+//!
+//! A new counter is added to `fifo/stats.rs`, to `numbers!` and to [`GROUPS`].
+//!
+//! # Context
+//!
+//! Process context, no lock held. Storing may sleep. Showing takes no lock that a transfer takes,
+//! as these files are world-readable.
 
 use super::{
     fifo::{
@@ -28,7 +36,7 @@ use kernel::{
 };
 
 sysfs_groups! {
-    /// All of them. What can be stored has mode 0644, the others 0444.
+    /// All attributes. Those that can be stored have mode 0644, the others 0444.
     pub(crate) static GROUPS: class::Device<Vfifo> = [
         { Size, Capacity, ModeFile, PeriodMs, ProducerClaimed, ConsumerClaimed },
         c"stats" {
@@ -44,14 +52,14 @@ sysfs_groups! {
     ];
 }
 
-/// The longest period, in milliseconds: an hour.
+/// The longest period in milliseconds: one hour.
 const MAX_PERIOD_MS: u32 = 3_600_000;
 
-/// Parses a mode. The text has no newline any more.
+/// Parses a mode. The newline has been removed from the text.
 ///
 /// # Errors
 ///
-/// [`EINVAL`] for anything but `0`, `1`, `manual`, `auto`.
+/// [`EINVAL`] for anything but `0`, `1`, `manual` and `auto`.
 pub(crate) fn parse_mode(text: &BStr) -> Result<Mode> {
     match text.deref() {
         b"0" | b"manual" => Ok(Mode::Manual),
@@ -65,7 +73,7 @@ pub(crate) fn parse_mode(text: &BStr) -> Result<Mode> {
 ///
 /// # Errors
 ///
-/// [`EINVAL`] for what is not a number, [`ERANGE`] for one of more than 64 bits.
+/// [`EINVAL`] if the text is not a number, [`ERANGE`] if the number has more than 64 bits.
 fn parse_number(text: &BStr) -> Result<u64> {
     let digits = text.strip_prefix(b_str!("+")).unwrap_or(text);
     let is_number = match digits.deref() {
@@ -83,7 +91,7 @@ fn parse_number(text: &BStr) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// [`EINVAL`] for what is not a number, [`ERANGE`] for one not within 1 to 3,600,000.
+/// [`EINVAL`] if the text is not a number, [`ERANGE`] if it is not within 1 to 3,600,000.
 pub(crate) fn parse_period_ms(text: &BStr) -> Result<u32> {
     match u32::try_from(parse_number(text)?) {
         Ok(period @ 1..=MAX_PERIOD_MS) => Ok(period),
@@ -91,11 +99,11 @@ pub(crate) fn parse_period_ms(text: &BStr) -> Result<u32> {
     }
 }
 
-/// Parses a capacity in bytes, from 1 to [`fifo::MAX_CAPACITY`], and rounds it.
+/// Parses a capacity in bytes, from 1 to [`fifo::MAX_CAPACITY`], and rounds it up.
 ///
 /// # Errors
 ///
-/// [`EINVAL`] for what is not a number, and for zero; [`ERANGE`] for more than
+/// [`EINVAL`] if the text is not a number or zero, [`ERANGE`] if the number is larger than
 /// [`fifo::MAX_CAPACITY`].
 pub(crate) fn parse_capacity(text: &BStr) -> Result<u64> {
     fifo::round_capacity(parse_number(text)?)
@@ -150,7 +158,7 @@ impl Attribute<Vfifo> for PeriodMs {
     }
 }
 
-/// Attributes that show a number.
+/// Declares attributes that show a number.
 macro_rules! numbers {
     ($($type:ident: $name:literal, $value:ty, $show:expr;)+) => {$(
         struct $type;

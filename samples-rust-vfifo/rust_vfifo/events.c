@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tracepoints that trace.rs calls, and what uapi.rs says of a C header,
- * compared with it.
+ * Defines the tracepoints that trace.rs calls, and checks that the numbers in
+ * uapi.rs are those of the C header.
+ *
+ * Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
  */
 
 #include <linux/build_bug.h>

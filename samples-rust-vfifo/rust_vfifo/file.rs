@@ -1,6 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! What can be done with an open `/dev/vfifoN`.
+//! The file operations of `/dev/vfifoN`.
+//!
+//! This file translates: system calls, ioctls and mappings to calls of [`Fifo`](super::fifo::Fifo)
+//! and [`Generator`](super::generator::Generator). It has no state of its own.
+//!
+//! | call | error | reason |
+//! |---|---|---|
+//! | ioctl(2) | [`EBADF`] | the file is not open for what the command does |
+//! | | [`EFAULT`] | bad user memory |
+//! | | [`EINVAL`] | the `struct vfifo_info` is too small |
+//! | | [`ENOTTY`] | unknown command |
+//! | mmap(2) | [`EACCES`] | executable |
+//! | | [`EINVAL`] | no such area |
+//! | mprotect(2) | [`EACCES`] | executable; writable, if it is a page that was mapped read-only |
+//!
+//! All other errors are in the table of `fifo.rs`.
+//!
+//! # Context
+//!
+//! Process context, no lock held, except that mappings are made and removed with the `mmap_lock`
+//! held. All operations but poll(2) may sleep.
 
 use super::{
     fifo::{
@@ -17,9 +38,7 @@ use super::{
 use kernel::{
     chrdev::{
         Events,
-        FileExt,
         FileOperations,
-        KiocbExt,
         Waiters, //
     },
     fs::{
@@ -31,7 +50,7 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
-    mmap::{
+    mm::mmap::{
         AreaDesc,
         Mapping, //
     },
@@ -60,13 +79,13 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// What claims made through this file go by.
+    /// The owner of claims made through this file.
     fn id(&self) -> FileId {
         FileId::of(self)
     }
 }
 
-/// The operations of the files.
+/// The file operations.
 pub(crate) struct VfifoFile;
 
 #[vtable]
@@ -155,7 +174,7 @@ impl FileOperations for VfifoFile {
         seq_print!(out, "vfifo-size:\t{}\n", vfifo.fifo.size());
         seq_print!(out, "vfifo-capacity:\t{}\n", vfifo.fifo.capacity());
         seq_print!(out, "vfifo-mode:\t{}\n", vfifo.generator.mode().name());
-        for side in [Side::Producer, Side::Consumer] {
+        for side in Side::BOTH {
             let state = match vfifo.fifo.is_claimed(side) {
                 true => "claimed",
                 false => "unclaimed",
@@ -171,26 +190,26 @@ impl FileOperations for VfifoFile {
     ) -> Result {
         area.deny_exec()?;
         match opened.vfifo.fifo.area(area.offset(), area.len())? {
-            Area::Data => area.serve::<Shown>(),
+            Area::Data => area.serve::<PlainMapping>(),
             Area::End(_) => {
                 if area.writable() {
                     area.dont_copy();
-                    area.serve::<Claimed>()
+                    area.serve::<ClaimMapping>()
                 } else {
                     area.deny_write()?;
-                    area.serve::<Shown>()
+                    area.serve::<PlainMapping>()
                 }
             }
         }
     }
 }
 
-/// A mapping of the data, or of an end's page by who does not claim that.
-struct Shown {
+/// A mapping of the data, or a read-only mapping of an end's page.
+struct PlainMapping {
     mapped: Mapped,
 }
 
-impl Mapping for Shown {
+impl Mapping for PlainMapping {
     type File = Arc<Opened>;
 
     fn mapped(opened: ArcBorrow<'_, Opened>, offset: u64, len: usize) -> Result<Arc<Self>> {
@@ -203,16 +222,16 @@ impl Mapping for Shown {
     }
 }
 
-/// A writable mapping of an end's page, which is the claim on that end.
-struct Claimed {
+/// A writable mapping of an end's page: the claim on that end.
+struct ClaimMapping {
     claim: Claim,
 }
 
-impl Mapping for Claimed {
+impl Mapping for ClaimMapping {
     type File = Arc<Opened>;
 
     const MOVABLE: bool = false;
-    // A page that somebody held on to could be stored to after the claim has ended.
+    // A pinned page could still be stored to after the claim has ended.
     const PINNABLE: bool = false;
 
     fn mapped(opened: ArcBorrow<'_, Opened>, offset: u64, len: usize) -> Result<Arc<Self>> {

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Automatic generation: a message once a period, as if a piece of hardware had it to say.
+//! Mode auto: a message once a period, as if a piece of hardware had sent it.
 //!
-//! A timer stands in for the interrupt. It fires in atomic context and only queues a work item;
-//! that runs in process context, where it may take the FIFO's lock.
+//! A timer stands in for the interrupt. It fires in atomic context and only queues a work item. The
+//! work item runs in process context, where it may take the FIFO's lock.
+//!
+//! # Context
+//!
+//! The setters are called in process context, with no lock of the FIFO held, and may sleep. The
+//! getters can be called from any context.
 
 use super::fifo::{
     Fifo,
@@ -29,23 +35,23 @@ use kernel::{
     time::Delta, //
 };
 
-/// What is generated.
+/// The message that is generated.
 const MESSAGE: &[u8] = b"AUTO ";
 
-/// The period at first, in milliseconds.
+/// The initial period, in milliseconds.
 const DEFAULT_PERIOD_MS: u32 = 1000;
 
-/// Who produces.
+/// Whether the generator is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Writers only.
+    /// Only writers produce.
     Manual,
-    /// Writers, and the generator.
+    /// Writers and the generator produce.
     Auto,
 }
 
 impl Mode {
-    /// Its name, as the attribute takes it.
+    /// The name of the mode, as the attribute takes it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Mode::Manual => "manual",
@@ -54,7 +60,7 @@ impl Mode {
     }
 }
 
-/// What the timer and the work item are for.
+/// The work of a tick.
 struct Source {
     fifo: Arc<Fifo>,
 }
@@ -68,8 +74,9 @@ impl Tick for Source {
 /// The generator of a FIFO.
 #[pin_data]
 pub(crate) struct Generator {
-    // Excludes those who steer. Not taken by what is generated, so that it can be held while
-    // waiting for that to end; nor to look at the settings, since that wait may be long.
+    // Serializes changes of the settings. Not taken by the work item, so that it can be held while
+    // waiting for the work item to end. Nor is it taken to read the settings, since that wait may
+    // be long.
     #[pin]
     control: Mutex<()>,
     auto: Atomic<bool>,
@@ -80,7 +87,7 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// A generator for `fifo`, in manual mode, with a period of a second.
+    /// Creates a generator for `fifo`, in manual mode, with a period of one second.
     pub(crate) fn new(fifo: Arc<Fifo>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             control <- new_mutex!((), "Generator::control"),
@@ -91,7 +98,7 @@ impl Generator {
         })
     }
 
-    /// The mode. It may change at any time.
+    /// The mode, which may change at any time.
     ///
     /// # Context
     ///
@@ -104,8 +111,8 @@ impl Generator {
         }
     }
 
-    /// Sets the mode. Once that is [`Mode::Manual`], nothing is generated any more: this waits for
-    /// what is being generated.
+    /// Sets the mode. When this returns after setting [`Mode::Manual`], nothing is generated any
+    /// more: it waits for a message that is being generated.
     ///
     /// # Context
     ///
@@ -136,7 +143,7 @@ impl Generator {
         Ok(())
     }
 
-    /// The period, in milliseconds. It may change at any time.
+    /// The period in milliseconds, which may change at any time.
     ///
     /// # Context
     ///
@@ -145,8 +152,8 @@ impl Generator {
         self.period_ms.load(Relaxed)
     }
 
-    /// Sets the period, in milliseconds. The limits are for who parses it; zero is as short as a
-    /// [`Ticker`] can. A running one is restarted.
+    /// Sets the period, in milliseconds. The parser checks the limits; zero means the shortest
+    /// period of a [`Ticker`]. A running ticker is restarted.
     ///
     /// # Context
     ///
@@ -165,6 +172,7 @@ impl Generator {
         }
     }
 
+    /// Starts or restarts the ticker. The caller holds `control`.
     fn start(&self) {
         self.ticker
             .start(Delta::from_millis(self.period_ms().into()));

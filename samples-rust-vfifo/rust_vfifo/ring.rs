@@ -1,97 +1,113 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! The ring: positions in a byte stream, where they are in a buffer, and who waits.
+//! The ring: positions in a byte stream, their places in a buffer, and the protocol of waiting.
 //!
-//! A stream has two positions that only grow: `head`, the number of bytes ever produced, and
-//! `tail`, the number ever consumed. Between them is what is queued, at most `capacity` bytes, a
-//! power of two. Byte `p` of the stream is at offset `p % capacity` of the buffer.
+//! A stream has two positions, which only grow: `head`, the number of bytes produced so far, and
+//! `tail`, the number consumed so far. The bytes between them are queued, at most `capacity`, which
+//! is a power of two. Byte `p` of the stream is at offset `p % capacity` of the buffer.
 //!
-//! Only the producer stores `head` and only the consumer stores `tail`, each with release after it
-//! is done with the bytes, and each loads the other's with acquire before it touches any. So the
-//! two may run at the same time without a lock between them.
+//! # Publishing
 //!
-//! An end that is about to sleep says so: it sets its `waiting`, fences, looks again, and only then
-//! sleeps. An end that has published something fences, and looks at the other's `waiting`. Either
-//! sees what the other has stored, so nobody sleeps through the last news; and as long as nobody
-//! waits, nobody needs to be told anything.
+//! Only the producer stores `head`, and only the consumer stores `tail`. Each store is a release
+//! that follows the accesses to the bytes. Each end loads the other's position with acquire before
+//! it accesses any bytes. So both ends can run at the same time without a lock between them.
 //!
-//! The positions are in memory that the other end may share with anyone. So each end keeps its own
-//! position to itself as well, in a [`Cursor`], never believes the shared copy of that, and checks
-//! the other end's against what it was before.
+//! # Waiting
 //!
-//! This file knows nothing of the kernel, and is built and tested on the host as well. Arithmetic
-//! on positions is modulo 2^64.
+//! ```text
+//!   an end that has published               the other end, about to sleep
+//!
+//!   stores its position                     sets its `waiting`
+//!   fence: Produced or Consumed             fence: ConsumerWaits or ProducerWaits
+//!   loads the other's `waiting`             loads the other's position
+//! ```
+//!
+//! At least one of the two loads sees the other end's store. So nobody sleeps through the last
+//! publication, and while nobody waits, nobody needs to be woken.
+//!
+//! # Trust
+//!
+//! The positions are in memory that the other end may share with anyone. Each end therefore keeps a
+//! private copy of its own position in a [`Cursor`], never reads the shared copy back, and checks
+//! the other end's position against the one that it saw before.
+//!
+//! # Context
+//!
+//! Any: nothing here sleeps or knows of the kernel. The file is also built and tested on the host.
+//! A [`Cursor`] belongs to one caller at a time. Arithmetic on positions is modulo 2^64.
 
-/// One end, as both can see it.
+/// One end, as both ends see it.
 pub(crate) trait End {
-    /// Loads the position, and all that happened before it was stored.
+    /// Loads the position. Pairs with [`End::store_release`] of the same end: whatever happened
+    /// before the store is visible after the load.
     fn load_acquire(&self) -> u64;
-    /// Stores the position, after all that happened before.
+    /// Stores the position. Pairs with [`End::load_acquire`] of the same end.
     fn store_release(&self, position: u64);
-    /// Whether this end says that it waits. No ordering.
+    /// Whether somebody waits at this end. No ordering.
     fn is_waiting(&self) -> bool;
-    /// Says whether this end waits. No ordering.
+    /// Sets whether somebody waits at this end. No ordering.
     fn set_waiting(&self, waiting: bool);
 }
 
-/// What has been stored before a full fence, and what is looked at after it.
+/// A full fence, named after what is stored before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fence {
-    /// `head`; then whether the consumer waits.
+    /// Between `head` and a load of the consumer's `waiting`. Pairs with `ConsumerWaits`.
     Produced,
-    /// `tail`; then whether the producer waits.
+    /// Between `tail` and a load of the producer's `waiting`. Pairs with `ProducerWaits`.
     Consumed,
-    /// That the consumer waits; then `head`.
+    /// Between the consumer's `waiting` and a load of `head`. Pairs with `Produced`.
     ConsumerWaits,
-    /// That the producer waits; then `tail`.
+    /// Between the producer's `waiting` and a load of `tail`. Pairs with `Consumed`.
     ProducerWaits,
 }
 
-/// The memory that both ends share.
+/// The memory that the two ends share.
 pub(crate) trait Memory {
-    /// Where `head` is.
+    /// The place of `head`.
     type Producer: End;
-    /// Where `tail` is.
+    /// The place of `tail`.
     type Consumer: End;
-    /// A full fence: no store before it is visible later than a load after it is done.
+    /// A full fence: a store before it is visible to others before a load after it is done.
     fn fence(fence: Fence);
 }
 
-/// Those who wait at an end, for whoever tells them that something has come.
+/// Everybody who waits at an end, as [`Ring::tell_producer`] and [`Ring::tell_consumer`] see them.
 pub(crate) trait Queues {
-    /// Whether anyone sleeps in a call. After a full fence: see [`Ring::tell_producer`].
+    /// Whether anybody sleeps in a call. Starts with a full fence, see [`Ring::tell_producer`].
     fn has_sleepers(&self) -> bool;
-    /// Whether anyone wants to be told each time, without waiting again: by signals.
+    /// Whether anybody wants a signal each time, without setting `waiting` again.
     fn wants_signals(&self) -> bool;
-    /// Whether anyone polls. After a full fence.
+    /// Whether anybody polls. Starts with a full fence.
     fn has_pollers(&self) -> bool;
-    /// Whether there is what pollers are woken for.
+    /// Whether pollers are to be woken now.
     fn is_ready(&self) -> bool;
-    /// Wakes sleepers who can go on, if there are any.
+    /// Wakes sleepers that can go on, if there are any.
     fn wake_sleepers(&self);
-    /// Whether exclusive pollers may be waiting: those of which one is woken each time. They say so
-    /// before they say that they wait.
+    /// Whether exclusive pollers may be waiting, of which one is woken each time. They set this
+    /// before they set `waiting`.
     fn exclusive(&self) -> bool;
-    /// Stores that.
+    /// Sets whether exclusive pollers may be waiting.
     fn set_exclusive(&self, exclusive: bool);
-    /// Wakes one exclusive poller, and all others. Each that is woken polls again, and says again
-    /// that it waits, or goes away. Returns whether an exclusive one was woken: more may be left,
-    /// which do not poll again.
+    /// Wakes one exclusive poller and all other pollers. Each of them polls again, and so sets
+    /// `waiting` again, or goes away. Returns whether an exclusive one was woken: if so, more of
+    /// them may be left, which do not poll again.
     fn wake_pollers(&self) -> bool;
     /// Wakes all pollers.
     fn wake_all_pollers(&self);
 }
 
-/// Positions that cannot be: more bytes between them than fit, or one that went backwards.
+/// Impossible positions: more bytes lie between them than fit, or one of them went backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
 /// A run of bytes in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// Offset of the first byte, less than the capacity.
+    /// The offset of the first byte, less than the capacity.
     pub(crate) offset: usize,
-    /// Number of bytes; may be zero.
+    /// The number of bytes; may be zero.
     pub(crate) len: usize,
 }
 
@@ -105,8 +121,8 @@ pub(crate) fn queued(head: u64, tail: u64, capacity: u64) -> Result<u64, Broken>
     }
 }
 
-/// Where the `len` bytes from `position` on are in a buffer of `capacity` bytes: two pieces, of
-/// which the second is empty unless they wrap around the end. `len` past `capacity` is cut.
+/// The places of the `len` bytes from `position` on in a buffer of `capacity` bytes. The second
+/// piece is empty unless they wrap around the end. `len` is limited to `capacity`.
 pub(crate) fn pieces(position: u64, len: u64, capacity: u64) -> [Piece; 2] {
     let offset = position & capacity.wrapping_sub(1);
     let len = len.min(capacity);
@@ -123,19 +139,19 @@ pub(crate) fn pieces(position: u64, len: u64, capacity: u64) -> [Piece; 2] {
     ]
 }
 
-/// What one end knows by itself.
+/// The private knowledge of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// Its own position.
+    /// The end's own position.
     pub(crate) position: u64,
-    /// The other end's position when it was last looked at, and found possible.
+    /// The other end's position when it was last loaded and found to be possible.
     pub(crate) peer: u64,
     /// The capacity, in bytes: a power of two.
     pub(crate) capacity: u64,
 }
 
 impl Cursor {
-    /// That of either end of an empty stream whose next byte is number `start`.
+    /// The cursor of either end of an empty stream whose next byte is number `start`.
     pub(crate) fn new(capacity: u64, start: u64) -> Self {
         Self {
             position: start,
@@ -154,13 +170,12 @@ pub(crate) struct Ring<M: Memory> {
 }
 
 impl<M: Memory> Ring<M> {
-    /// For the producer: how many bytes are free from its position on.
+    /// For the producer: the number of bytes that are free from its position on.
     ///
-    /// The consumer's position is only looked at if fewer than `enough` were free before: who needs
-    /// no more saves the look.
+    /// Loads the consumer's position only if fewer than `enough` bytes were free before.
     #[allow(
         dead_code,
-        reason = "for programs whose producer is mapped; the driver always looks"
+        reason = "for programs whose producer is mapped; the driver always loads the position"
     )]
     #[inline]
     pub(crate) fn free(&self, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
@@ -172,7 +187,7 @@ impl<M: Memory> Ring<M> {
         self.free_now(cursor)
     }
 
-    /// As [`Ring::free`], and looks at the consumer's position, whatever was known.
+    /// As [`Ring::free`], but always loads the consumer's position.
     #[inline]
     pub(crate) fn free_now(&self, cursor: &mut Cursor) -> Result<u64, Broken> {
         let Cursor {
@@ -181,6 +196,7 @@ impl<M: Memory> Ring<M> {
             capacity,
         } = *cursor;
         let before = head.wrapping_sub(peer);
+        // Pairs with the release in `consume()`: the bytes before `tail` are not read any more.
         let tail = self.consumer.load_acquire();
         let queued = queued(head, tail, capacity)?;
         if queued > before {
@@ -190,16 +206,17 @@ impl<M: Memory> Ring<M> {
         Ok(capacity - queued)
     }
 
-    /// For the producer: publishes `len` more bytes, at most as many as were free.
+    /// For the producer: publishes `len` more bytes, at most as many as are free.
     #[inline]
     pub(crate) fn produce(&self, cursor: &mut Cursor, len: u64) {
         cursor.position = cursor.position.wrapping_add(len);
+        // Pairs with the acquire in `used_now()`: the bytes before `head` have been stored.
         self.producer.store_release(cursor.position);
     }
 
-    /// For the consumer: how many bytes are queued from its position on.
+    /// For the consumer: the number of bytes that are queued from its position on.
     ///
-    /// The producer's position is only looked at if fewer than `enough` were queued before.
+    /// Loads the producer's position only if fewer than `enough` bytes were queued before.
     #[inline]
     pub(crate) fn used(&self, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken> {
         let known = cursor.peer.wrapping_sub(cursor.position);
@@ -209,7 +226,7 @@ impl<M: Memory> Ring<M> {
         self.used_now(cursor)
     }
 
-    /// As [`Ring::used`], and looks at the producer's position, whatever was known.
+    /// As [`Ring::used`], but always loads the producer's position.
     #[inline]
     pub(crate) fn used_now(&self, cursor: &mut Cursor) -> Result<u64, Broken> {
         let Cursor {
@@ -218,6 +235,7 @@ impl<M: Memory> Ring<M> {
             capacity,
         } = *cursor;
         let known = peer.wrapping_sub(tail);
+        // Pairs with the release in `produce()`: the bytes before `head` can be read.
         let head = self.producer.load_acquire();
         let queued = queued(head, tail, capacity)?;
         if queued < known {
@@ -227,15 +245,16 @@ impl<M: Memory> Ring<M> {
         Ok(queued)
     }
 
-    /// For the consumer: gives the room of `len` bytes back, at most as many as it knows of.
+    /// For the consumer: gives the room of `len` bytes back, at most as many as are queued.
     #[inline]
     pub(crate) fn consume(&self, cursor: &mut Cursor, len: u64) {
         cursor.position = cursor.position.wrapping_add(len);
+        // Pairs with the acquire in `free_now()`: the bytes before `tail` have been read.
         self.consumer.store_release(cursor.position);
     }
 
-    /// For the consumer: gives back all that is queued, whatever `head` is, which it believes from
-    /// now on. Returns how many bytes that was, at most the capacity.
+    /// For the consumer: gives back all that is queued, and believes `head` from now on, whatever
+    /// it is. Returns the number of bytes given back, at most the capacity.
     pub(crate) fn clear(&self, cursor: &mut Cursor) -> u64 {
         let head = self.producer.load_acquire();
         let cleared = head.wrapping_sub(cursor.position).min(cursor.capacity);
@@ -245,12 +264,13 @@ impl<M: Memory> Ring<M> {
         cleared
     }
 
-    /// For anyone: the number of bytes queued, from 0 to `capacity`, at some instant of this call;
-    /// while both ends move on fast, a number near it.
+    /// For anyone: the number of bytes queued, from 0 to `capacity`, at some instant of this call,
+    /// or a number near it while both ends move fast. The loads pair with the releases in
+    /// [`Ring::produce`] and [`Ring::consume`].
     ///
     /// # Errors
     ///
-    /// [`Broken`] if there cannot be so many.
+    /// [`Broken`] if the positions are impossible.
     #[inline]
     pub(crate) fn size(&self, capacity: u64) -> Result<u64, Broken> {
         let mut tail = self.consumer.load_acquire();
@@ -260,7 +280,7 @@ impl<M: Memory> Ring<M> {
             if queued.is_ok() {
                 return queued;
             }
-            // Only if `tail` stayed do the two belong together.
+            // The two positions belong together only if `tail` has not moved.
             let before = tail;
             tail = self.consumer.load_acquire();
             if tail == before {
@@ -270,40 +290,42 @@ impl<M: Memory> Ring<M> {
         Ok(capacity)
     }
 
-    /// For the producer, after it has published: whether the consumer is to be woken.
+    /// For the producer, after it has published: whether the consumer waits.
     #[inline]
     pub(crate) fn consumer_waits(&self) -> bool {
         M::fence(Fence::Produced);
         self.consumer.is_waiting()
     }
 
-    /// For the consumer, after it has given room back: whether the producer is to be woken.
+    /// For the consumer, after it has given room back: whether the producer waits.
     #[inline]
     pub(crate) fn producer_waits(&self) -> bool {
         M::fence(Fence::Consumed);
         self.producer.is_waiting()
     }
 
-    /// For the consumer that found nothing: it is to look again, and may then sleep.
+    /// For a consumer that found nothing: announces that it waits. It has to check again before it
+    /// sleeps.
     #[inline]
     pub(crate) fn consumer_will_wait(&self) {
         self.consumer.set_waiting(true);
         M::fence(Fence::ConsumerWaits);
     }
 
-    /// For the producer that found no room: it is to look again, and may then sleep.
+    /// For a producer that found no room: announces that it waits. It has to check again before it
+    /// sleeps.
     #[inline]
     pub(crate) fn producer_will_wait(&self) {
         self.producer.set_waiting(true);
         M::fence(Fence::ProducerWaits);
     }
 
-    /// For whoever has found that the producer waits, or just supposes it: wakes those of `queues`
-    /// who can go on. After that the producer waits, as far as the consumer can see, only if
-    /// somebody has to be told of more.
+    /// For a caller that found that the producer waits, or that it may wait: wakes everybody in
+    /// `queues` who can go on. Afterwards the producer's `waiting` is set only if somebody has to
+    /// be told of more.
     ///
-    /// Whoever comes to wait is on a queue before it says so and looks. So what is cleared here is
-    /// the word of somebody who is on a queue when that is looked at, after the fence.
+    /// Everybody goes on a queue before setting `waiting` and checking. So if this clears a
+    /// `waiting`, those who set it are on a queue when that is looked at, after its fence.
     pub(crate) fn tell_producer(&self, queues: &impl Queues) {
         Self::tell(&self.producer, || self.producer_will_wait(), queues);
     }
@@ -314,9 +336,12 @@ impl<M: Memory> Ring<M> {
     }
 
     fn tell(end: &impl End, will_wait: impl Fn(), queues: &impl Queues) {
-        // Exclusive pollers that are not woken still wait, and each publication is to wake one. So
-        // while there are any, `waiting` stays set: otherwise what others publish before it is set
-        // again would be told to nobody.
+        // Each `will_wait()` is a full fence after a store of `waiting`. It pairs with the fence of
+        // the next publication, `Produced` or `Consumed`.
+        //
+        // Exclusive pollers that are not woken still wait, and each publication is to wake one of
+        // them. So `waiting` stays set while there are any: if it was cleared, nobody would be told
+        // of what is published until it is set again.
         let exclusive = queues.exclusive();
         if !exclusive {
             end.set_waiting(false);
@@ -328,9 +353,9 @@ impl<M: Memory> Ring<M> {
         if sleepers {
             queues.wake_sleepers();
         }
-        // Either they are woken, or the look that found nothing for them came after the word that
-        // they wait. If one look decided about that word, and another one about waking them, there
-        // might be neither.
+        // Either pollers are woken, or the check that found nothing for them came after `waiting`
+        // was set. If one check decided about `waiting` and another one about waking, neither might
+        // happen.
         let ready = || {
             queues.is_ready() || {
                 will_wait();
@@ -341,26 +366,28 @@ impl<M: Memory> Ring<M> {
             queues.set_exclusive(false);
         } else if ready() {
             match (queues.wake_pollers(), exclusive) {
-                // They came while this looked. Something may have been published meanwhile that
-                // was told to nobody, so this once all look.
+                // An exclusive poller came after the look at `exclusive`. Something may have been
+                // published meanwhile of which nobody was told, so wake all of them this time.
                 (true, false) => {
                     queues.set_exclusive(true);
                     will_wait();
                     queues.wake_all_pollers();
                 }
-                // There are none that would not poll again. If one comes right now, the next call
-                // finds it as above.
+                // No exclusive poller is left. If one comes right now, the next call finds it as
+                // above.
                 (false, true) => queues.set_exclusive(false),
                 _ => {}
             }
         }
     }
 
-    /// What a producer knows that takes over from one which stored `head` itself and is gone.
+    /// The cursor of a producer that takes over from one which stored `head` itself and is gone.
     ///
-    /// It goes on from where that one said it was, if that can be, else from where it was last
-    /// seen. `consumer` is what the consumer knows, or [`None`] if that keeps it to itself: then
-    /// its word is taken for where it is, and nothing is known to have been seen.
+    /// It goes on from the `head` that was stored, if that is possible, otherwise from the one that
+    /// the consumer saw last. `consumer` is the consumer's cursor, or [`None`] if it is not known.
+    /// Then the shared position is believed, and nothing is known to have been seen.
+    ///
+    /// The acquire loads here and in [`Ring::consumer_left`] pair with the releases of the owner.
     pub(crate) fn producer_left(&self, consumer: Option<&Cursor>, capacity: u64) -> Cursor {
         let head = self.producer.load_acquire();
         let (tail, seen) = match consumer {
@@ -381,8 +408,9 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// What a consumer knows that takes over from one which stored `tail` itself and is gone. As
-    /// [`Ring::producer_left`]; if nothing is known to have been seen, all is taken as consumed.
+    /// The cursor of a consumer that takes over from one which stored `tail` itself and is gone.
+    /// See [`Ring::producer_left`]. If nothing is known to have been seen, all bytes count as
+    /// consumed.
     pub(crate) fn consumer_left(&self, producer: Option<&Cursor>, capacity: u64) -> Cursor {
         let tail = self.consumer.load_acquire();
         let (head, most, seen) = match producer {

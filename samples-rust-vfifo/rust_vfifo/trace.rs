@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! The tracepoints, `events/vfifo/` in tracefs, see `include/trace/events/vfifo.h`.
+//! The tracepoints, `events/vfifo/` in tracefs. See `include/trace/events/vfifo.h`.
 //!
-//! While an event is off, it costs a static branch; so what is passed should be at hand already.
+//! An event that is off costs a static branch. Arguments should therefore be values that the caller
+//! has anyway.
+//!
+//! # Context
+//!
+//! Any, with any lock held.
 
 use super::fifo::Side;
 use kernel::{
@@ -10,29 +16,29 @@ use kernel::{
     tracepoint::declare_trace, //
 };
 
-/// What moves bytes. The numbers are those of the header.
+/// The cause of a transfer. The numbers are those of the header.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum By {
     /// A write(2), or a splice(2) into the FIFO.
     Write = 0,
-    /// Generation.
+    /// The generator.
     Auto = 1,
     /// A read(2), or a splice(2) out of the FIFO.
     Read = 2,
-    /// Clearing.
+    /// `VFIFO_CLEAR`.
     Clear = 3,
 }
 
-/// Who is woken. The numbers are those of the header.
+/// Those who are woken. The numbers are those of the header.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Whom {
-    /// One of those who sleep in calls.
+    /// One of the calls that sleep.
     One = 0,
-    /// All of those.
+    /// All calls that sleep.
     All = 1,
-    /// All who poll.
+    /// Pollers.
     Pollers = 2,
 }
 
@@ -46,7 +52,7 @@ declare_trace! {
     fn vfifo_broken(index: c_uint, head: u64, tail: u64);
 }
 
-/// The number of an end, as the header has it.
+/// The number of an end in the header.
 #[inline(always)]
 fn end(side: Side) -> c_uint {
     match side {
@@ -55,20 +61,22 @@ fn end(side: Side) -> c_uint {
     }
 }
 
-/// The `bytes` from `position` on go in. To be called before others can see them: then it is
-/// recorded before their being consumed is.
+/// The `bytes` from `position` on are produced. To be called before they are published, so that
+/// this event comes before the one of their consumption.
 #[inline(always)]
 pub(crate) fn produce(index: u32, position: u64, bytes: u64, by: By) {
     vfifo_produce(index, position, bytes as u32, by as c_uint);
 }
 
-/// The `bytes` from `position` on come out. To be called before their room can be used again.
+/// The `bytes` from `position` on are consumed. To be called before their room is given back,
+/// except by a clear: how much it drops is known only afterwards.
 #[inline(always)]
 pub(crate) fn consume(index: u32, position: u64, bytes: u64, by: By) {
     vfifo_consume(index, position, bytes as u32, by as c_uint);
 }
 
-/// A call at the end `side` is about to sleep until `needed` bytes are queued, or free.
+/// A call at the end `side` is about to sleep until `needed` bytes are queued (consumer) or free
+/// (producer).
 #[inline(always)]
 pub(crate) fn sleep(index: u32, side: Side, needed: u64) {
     vfifo_sleep(index, end(side), needed as u32);
@@ -80,19 +88,19 @@ pub(crate) fn wake(index: u32, side: Side, whom: Whom) {
     vfifo_wake(index, end(side), whom as c_uint);
 }
 
-/// The end `side` is claimed, and goes on from `position`.
+/// The end `side` is claimed; its owner goes on from `position`.
 #[inline(always)]
 pub(crate) fn claim(index: u32, side: Side, position: u64) {
     vfifo_claim(index, end(side), position);
 }
 
-/// The claim on the end `side` is over, and the kernel goes on from `position`.
+/// The claim on the end `side` has ended; the kernel goes on from `position`.
 #[inline(always)]
 pub(crate) fn release(index: u32, side: Side, position: u64) {
     vfifo_release(index, end(side), position);
 }
 
-/// The positions `head` and `tail` cannot be.
+/// The positions `head` and `tail` are impossible.
 #[inline(always)]
 pub(crate) fn broken(index: u32, head: u64, tail: u64) {
     vfifo_broken(index, head, tail);

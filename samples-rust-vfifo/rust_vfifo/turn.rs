@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Whose turn it is: no writer starves.
+//! The turn: what keeps writers from starving.
 //!
-//! A writer that needs much room at once would wait forever beside others that need little and take
-//! each bit of room as it comes free. So one sleeping writer at a time has the turn. It noted
-//! `head` when it took the turn, and until it is served nobody else may move `head` further than
-//! one capacity past that. Once the others have used that up, what the consumer frees stays free
-//! until it is enough:
+//! A writer that needs much room at once could wait forever beside others that need little and take
+//! each bit of room as soon as it is free. So one sleeping writer at a time has the turn. It notes
+//! `head` when it takes the turn, and until it is served nobody else may move `head` further than
+//! one capacity past that position. Once the others have used this up, room that the consumer frees
+//! stays free until there is enough of it:
 //!
 //! ```text
 //!      head when the turn             `until`: where the others stop
 //!      was taken                      |
 //!  ----+--------- capacity -----------+------------> positions
-//!      '-- what others still write ---'--- for the one whose turn it is
+//!      '-- what others still write ---'--- for the writer that has the turn
 //! ```
+//!
+//! # The way of a writer
 //!
 //! ```text
 //!                 nobody sleeps yet
@@ -27,16 +30,21 @@
 //!       '-----------------------------------------'
 //! ```
 //!
-//! While writers sleep and nobody has the turn, they go on in their order as room comes. When a
-//! writer comes that has not slept, the turn is reserved, so that the limit holds from then on, and
-//! the first of those who sleep is woken to take it.
+//! While writers sleep and nobody has the turn, they go on in their order as room is freed. When a
+//! writer comes that has not slept, it reserves the turn, so that the limit holds from then on, and
+//! wakes the first of the sleeping writers to take it.
 //!
-//! A writer keeps its place (its [`Ticket`]) from when it first had to sleep until it has written
-//! something. One with an older ticket takes the turn from one with a newer ticket, and the limit
-//! stays where it was.
+//! A writer keeps its place, its [`Ticket`], from when it first had to sleep until it has written
+//! something. A writer with an older ticket takes the turn from one with a newer ticket, and the
+//! limit stays where it was.
 //!
-//! Readers need no such rule: any reader can go on with a single byte, so what others leave is
+//! Readers need no such rule. Any reader can go on with a single byte, so what others leave is
 //! always enough.
+//!
+//! # Context
+//!
+//! Any; no function sleeps. [`Turn::take`] and [`Turn::reserve`] need the lock of the producer's
+//! end, `writer`.
 
 use kernel::sync::atomic::{
     Acquire,
@@ -46,37 +54,38 @@ use kernel::sync::atomic::{
     Release, //
 };
 
-/// The place of a writer among those who sleep. The smaller the older; zero is none.
+/// The place of a writer among those that sleep. Older tickets are smaller; zero is none.
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// That of a writer which has not slept.
+    /// The ticket of a writer that has not slept.
     pub(crate) const NONE: Self = Self(0);
 
-    /// Whether it is that.
+    /// Whether the writer has not slept.
     pub(crate) fn is_none(&self) -> bool {
         self.0 == 0
     }
 }
 
-/// What stands for a ticket while the turn is reserved: newer than any.
+/// Stands for a ticket while the turn is reserved. Newer than any ticket.
 const RESERVED: u64 = u64::MAX;
 
-/// Whose turn it is, see the module.
+/// The turn of a FIFO's writers. See the [module](self).
 pub(crate) struct Turn {
-    // The ticket of who has it, [`RESERVED`], or zero. Stored with the writers' lock held, except
-    // when it is given up.
+    // The ticket of the writer that has the turn, [`RESERVED`], or zero. Stored with `writer` held,
+    // except when it is given up.
     holder: Atomic<u64>,
     // The position that others must not move `head` past, and the room that the holder needs, in
-    // bytes. Stored before `holder` (release), pairs with the acquire in `holder()`.
+    // bytes. Both are stored before `holder`: the release stores of `holder` in `take()` and
+    // `reserve()` pair with the acquire loads in all functions that read it.
     until: Atomic<u64>,
     needed: Atomic<u64>,
-    // The newest ticket.
+    // The newest ticket so far.
     newest: Atomic<u64>,
 }
 
 impl Turn {
-    /// Nobody's.
+    /// A turn that nobody has.
     pub(crate) fn new() -> Self {
         Self {
             holder: Atomic::new(0),
@@ -86,24 +95,24 @@ impl Turn {
         }
     }
 
-    /// Whether someone has it.
+    /// Whether a writer has the turn, or it is reserved.
     #[inline]
     pub(crate) fn is_taken(&self) -> bool {
         self.holder.load(Acquire) != 0
     }
 
-    /// Whether the writer with this ticket has it.
-    pub(crate) fn is_of(&self, ticket: &Ticket) -> bool {
+    /// Whether the writer with this ticket has the turn.
+    pub(crate) fn is_held_by(&self, ticket: &Ticket) -> bool {
         ticket.0 != 0 && self.holder.load(Acquire) == ticket.0
     }
 
-    /// Whether someone has it who came later than the writer with this ticket, which may take it
-    /// over.
-    pub(crate) fn is_of_a_newer(&self, ticket: &Ticket) -> bool {
+    /// Whether the turn is reserved, or a writer has it that came later than the one with this
+    /// ticket, which may take it over then.
+    pub(crate) fn is_held_by_newer(&self, ticket: &Ticket) -> bool {
         ticket.0 != 0 && self.holder.load(Acquire) > ticket.0
     }
 
-    /// The room that the one who has it needs, in bytes.
+    /// The room that the writer needs which has the turn, in bytes.
     pub(crate) fn needed(&self) -> Option<u64> {
         match self.holder.load(Acquire) {
             0 | RESERVED => None,
@@ -111,7 +120,7 @@ impl Turn {
         }
     }
 
-    /// How many of `free` bytes from `head` on others than the one whose turn it is may fill.
+    /// The number of `free` bytes from `head` on that writers without the turn may fill.
     pub(crate) fn left_for_others(&self, head: u64, free: u64) -> u64 {
         if !self.is_taken() {
             return free;
@@ -119,9 +128,11 @@ impl Turn {
         free.min(left(self.until.load(Relaxed), head))
     }
 
-    /// Takes the turn for a writer that needs `needed` bytes, if it `is_first` of those who sleep
-    /// and no older one has it. Returns whether it has it now, and gives it a ticket if it has
-    /// none. To be called with the writers' lock held, while `head` is where the stream ends.
+    /// Takes the turn for a writer that needs `needed` bytes, if it `is_first` among those that
+    /// sleep and no older one has the turn. Gives it a ticket if it has none. Returns whether it
+    /// has the turn now.
+    ///
+    /// The caller holds `writer`, and `head` is the position of the producer's end.
     pub(crate) fn take(
         &self,
         ticket: &mut Ticket,
@@ -146,8 +157,8 @@ impl Turn {
         true
     }
 
-    /// Reserves the turn for a writer that is about to be woken, unless somebody has it. Returns
-    /// whether it is reserved by this call. To be called as [`Turn::take`].
+    /// Reserves the turn for a writer that is about to be woken, unless it is taken. Returns
+    /// whether this call has reserved it. For the caller see [`Turn::take`].
     pub(crate) fn reserve(&self, head: u64, capacity: u64) -> bool {
         if self.is_taken() {
             return false;
@@ -157,9 +168,12 @@ impl Turn {
         true
     }
 
-    /// Gives the turn up, if the writer with this ticket has it, or it is reserved: maybe for this
-    /// writer, which has slept. It keeps its place. Returns where the others had to stop, if it
-    /// gave something up. A full fence.
+    /// Gives up the turn if the writer with this ticket has it, or if it is reserved: perhaps for
+    /// this writer, which has slept. The writer keeps its ticket. Returns where others had to stop,
+    /// if something was given up.
+    ///
+    /// A full fence if so. It pairs with `Fence::Consumed` of a consumer that reads `holder` after
+    /// it has freed room.
     pub(crate) fn give_up(&self, ticket: &Ticket) -> Option<Limit> {
         if ticket.is_none() {
             return None;
@@ -171,25 +185,25 @@ impl Turn {
             .then_some(Limit(until))
     }
 
-    /// Takes a reservation back that nobody was woken for.
+    /// Cancels a reservation for which nobody was woken.
     pub(crate) fn unreserve(&self) {
         let _ = self.holder.cmpxchg(RESERVED, 0, Full);
     }
 }
 
-/// Where others had to stop.
+/// The position where others had to stop.
 pub(crate) struct Limit(u64);
 
 impl Limit {
-    /// Whether it was this, and not what was `free` from `head` on, that kept others from writing
-    /// up to `needed` bytes.
+    /// Whether this limit, rather than the number of `free` bytes from `head` on, kept others from
+    /// writing up to `needed` bytes.
     pub(crate) fn held_back(&self, head: u64, free: u64, needed: u64) -> bool {
         left(self.0, head) < free.min(needed)
     }
 }
 
-/// The number of bytes from `head` to `until`. Its holder moves `head` past that before it gives
-/// the turn up.
+/// The number of bytes from `head` to `until`. None if the holder of the turn has moved `head` past
+/// `until`, before it gives up the turn.
 fn left(until: u64, head: u64) -> u64 {
     let left = until.wrapping_sub(head);
     match left as i64 {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
+
+//! How many bytes are queued, and how many more fit.
+//!
+//! The numbers are those of an instant during the call. They are exact for a caller that holds the
+//! lock of an end, as far as that end moves them.
+//!
+//! *Free* bytes are those that are not queued. *Room* is the part of them that a writer may fill
+//! which does not have the [turn]. A sleeping writer waits for exactly what its transfer checks:
+//! [`Fifo::free`] if it has the turn, [`Fifo::room`] if not. Otherwise it would spin.
+//!
+//! # Context
+//!
+//! Any. No function sleeps or takes a lock.
+//!
+//! [turn]: super::super::turn
+
+use super::{
+    super::{
+        ring::{
+            Broken,
+            End as _, //
+        },
+        uapi::PIPE_BUF, //
+    },
+    end::Side,
+    Fifo, //
+};
+use kernel::prelude::*;
+
+impl Fifo {
+    /// The number of bytes queued.
+    pub(crate) fn size(&self) -> u64 {
+        // With impossible positions there is no number to report.
+        self.queued().unwrap_or(0)
+    }
+
+    /// The number of bytes queued, or [`Broken`] if the positions are impossible.
+    pub(super) fn queued(&self) -> Result<u64, Broken> {
+        let mut capacity = self.capacity();
+        loop {
+            let queued = self.ring.size(capacity);
+            // If the capacity grew meanwhile, more may be queued than fitted before.
+            let before = capacity;
+            capacity = self.capacity();
+            if queued.is_ok() || capacity == before {
+                return queued;
+            }
+        }
+    }
+
+    /// Whether bytes are queued, or positions are impossible: in both cases a reader can go on.
+    ///
+    /// The acquire loads pair with the release stores in `Ring::produce()` and `Ring::consume()`.
+    #[inline]
+    pub(super) fn has_bytes(&self) -> bool {
+        self.ring.producer.load_acquire() != self.ring.consumer.load_acquire()
+    }
+
+    /// The number of free bytes if `queued` bytes are queued.
+    pub(super) fn free(&self, queued: u64) -> u64 {
+        self.capacity().saturating_sub(queued)
+    }
+
+    /// The number of free bytes that a writer without the turn may fill. For the owner of a claim
+    /// there are no turns.
+    pub(super) fn room(&self, queued: u64) -> u64 {
+        let free = self.free(queued);
+        if self.is_claimed(Side::Producer) {
+            return free;
+        }
+        self.turn
+            .left_for_others(self.ring.producer.load_acquire(), free)
+    }
+
+    /// Whether `needed` bytes fit, or positions are impossible: in both cases a writer can go on.
+    /// `count` is [`Fifo::free`] for the writer that has the turn, [`Fifo::room`] for others.
+    pub(super) fn fits(&self, needed: u64, count: impl FnOnce(&Self, u64) -> u64) -> bool {
+        // With impossible positions the writer is to report an error.
+        self.queued()
+            .map_or(true, |queued| count(self, queued) >= needed)
+    }
+
+    /// The room with which poll(2) reports that the FIFO is writable: that of an atomic write.
+    /// While the producer's end is claimed a single byte is enough, since its owner does not call
+    /// write(2) and knows how much it needs.
+    pub(super) fn writable_room(&self) -> u64 {
+        if self.is_claimed(Side::Producer) {
+            1
+        } else {
+            PIPE_BUF
+        }
+    }
+
+    /// Whether poll(2) reports that the FIFO is writable.
+    pub(super) fn is_writable(&self) -> bool {
+        self.fits(self.writable_room(), Self::room)
+    }
+}

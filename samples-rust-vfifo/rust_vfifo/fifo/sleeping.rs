@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
+
+//! Sleeping until bytes arrive or room is freed. The other half of the protocol is in `waking.rs`.
+//!
+//! A reader sleeps until a byte is queued. A writer of up to [`PIPE_BUF`] bytes sleeps until all of
+//! them fit, since they are written at once. A writer of more bytes may write them in parts, but
+//! sleeps until [`PIPE_BUF`] of them fit, so that it is not woken for a few bytes at a time.
+//!
+//! | queue | sleepers |
+//! |---|---|
+//! | `waiters.readers` | readers |
+//! | `waiters.writers` | writers that do not have the turn (see `turn.rs`) |
+//! | `turn_queue` | the writer that has the turn |
+//!
+//! # The life of a sleeper
+//!
+//! ```text
+//!   a transfer cannot go on
+//!        |
+//!        |  .-----------------------------------------.
+//!        v  v                                         |
+//!   goes on the queue                                 |
+//!        |                                            |
+//!   announces itself: sets its end's `waiting`, fence |
+//!        |                                            |
+//!   checks its condition ------- holds -----------.   |
+//!        | does not hold                          |   |
+//!   signal pending? ---- yes ---> ERESTARTSYS     |   |
+//!        | no                                     |   |
+//!   sleeps                                        |   |
+//!        | woken: the waker has cleared `waiting` |   |
+//!        v                                        |   |
+//!   checks its condition ------- holds -----------+   |
+//!        | does not hold                          |   |
+//!        '----------------------------------------|---'
+//!                                                 v
+//!                                     leaves the queue, retries the
+//!                                     transfer, wakes the next sleeper
+//! ```
+//!
+//! The condition is exactly what the transfer checks. The waker clears `waiting`; the sleeper never
+//! does. A sleeper that was woken therefore checks its condition before it announces itself again.
+//!
+//! # Context
+//!
+//! Process context, no lock held. All functions may sleep.
+
+use super::{
+    super::{
+        ring::End as _,
+        trace::{
+            self,
+            Whom, //
+        },
+        turn::Ticket,
+        uapi::PIPE_BUF, //
+    },
+    end::Side,
+    Fifo, //
+};
+use core::mem;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
+
+impl Fifo {
+    /// Sleeps until a byte is queued or a read would fail.
+    ///
+    /// Has an instance for each type of memory that is read to, for the reason that `FIRST` of
+    /// `read_once()` has: the wait then has a single caller, and is inlined.
+    ///
+    /// # Errors
+    ///
+    /// [`ERESTARTSYS`] if a signal came first.
+    #[allow(
+        clippy::extra_unused_type_parameters,
+        reason = "one instance for each caller, so that it is inlined"
+    )]
+    #[inline(always)]
+    pub(super) fn wait_for_bytes<To>(&self) -> Result {
+        self.stats.reader_sleeps.fetch_add(1, Relaxed);
+        trace::sleep(self.index, Side::Consumer, 1);
+        self.waiters.readers.wait_announced_interruptible(
+            // The fence in here pairs with the one in `bytes_arrived()`.
+            || self.ring.consumer_will_wait(),
+            || self.has_bytes() || self.is_unusable(Side::Consumer),
+        )
+    }
+
+    /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`], until a write would fail, or until
+    /// the turn can be taken or was lost. In each case the caller retries its transfer.
+    ///
+    /// # Errors
+    ///
+    /// [`ERESTARTSYS`] if a signal came first.
+    #[cold]
+    pub(super) fn wait_for_room(&self, ticket: &mut Ticket, needed: u64) -> Result {
+        let writers = &self.waiters.writers;
+        let end = self.writer.lock();
+        // Writers that sleep without the turn came before this one.
+        let is_first = !ticket.is_none() || !writers.has_sleepers();
+        let has_turn = !end.claimed
+            && self.turn.take(
+                ticket,
+                is_first,
+                end.cursor.position,
+                end.cursor.capacity,
+                needed,
+            );
+        drop(end);
+
+        self.stats.writer_sleeps.fetch_add(1, Relaxed);
+        trace::sleep(self.index, Side::Producer, needed);
+        // The fence in here pairs with the one in `room_freed()`.
+        let announce = || self.ring.producer_will_wait();
+        if has_turn {
+            // The writer that this one took the turn from, if any, joins the others.
+            self.wake_queue(&self.turn_queue, Side::Producer, Whom::One);
+            let result = self.turn_queue.wait_announced_interruptible(announce, || {
+                self.fits(needed, Self::free)
+                    || !self.turn.is_held_by(ticket)
+                    || self.is_unusable(Side::Producer)
+            });
+            // If another writer took the turn over, this one may have been woken in its place.
+            if !self.turn.is_held_by(ticket) {
+                self.wake_next_writer();
+            }
+            return result;
+        }
+        if !is_first {
+            self.offer_turn();
+        }
+
+        // Counted before the fence in `announce`, which pairs with the one in `room_freed()`:
+        // either this writer sees the room, or the waker sees the count.
+        let small = needed < PIPE_BUF;
+        if small {
+            self.small_writers.fetch_add(1, Relaxed);
+        }
+        let mut has_looked = false;
+        let result = writers.wait_announced_interruptible(announce, || {
+            // The first check is made before sleeping. At that time a turn that is free or reserved
+            // is left to a writer that came before. A writer that was woken takes it.
+            let was_woken = mem::replace(&mut has_looked, true);
+            if self.fits(needed, Self::room)
+                || (was_woken && self.turn.is_held_by_newer(ticket))
+                || self.is_unusable(Side::Producer)
+            {
+                return true;
+            }
+            let is_free = !self.turn.is_taken();
+            if is_free && !was_woken {
+                self.turn_free.store(true, Relaxed);
+            }
+            is_free && was_woken
+        });
+        if small {
+            self.small_writers.fetch_sub(1, Relaxed);
+        }
+        result
+    }
+
+    /// Gives up the turn if the writer with this ticket has it. If the turn held others back, tells
+    /// everybody who waits for room.
+    ///
+    /// Nobody is woken only to take the turn. Sleeping writers go on in their order as room is
+    /// freed; they need the turn only when a writer comes that has not slept.
+    pub(super) fn give_up_turn(&self, ticket: &Ticket) {
+        // Also if this writer was woken to take the turn, and did not take it.
+        self.turn_free.store(true, Relaxed);
+        let Some(limit) = self.turn.give_up(ticket) else {
+            return;
+        };
+        // `Turn::give_up()` is a full fence, and pairs with the one in `room_freed()`. A consumer
+        // that saw the turn taken may have told nobody, but then this sees the room that it freed.
+        // A consumer that frees room later sees that the turn is free.
+        let held_back = self.queued().map_or(true, |queued| {
+            // Pairs with the release of the writer that has published last.
+            let head = self.ring.producer.load_acquire();
+            limit.held_back(head, self.free(queued), PIPE_BUF)
+        });
+        if held_back {
+            self.room_freed();
+        }
+    }
+
+    /// Reserves the turn, unless it is taken, and wakes the first sleeping writer to take it. The
+    /// limit for others holds at once. The writer that is woken takes the turn or gives it up.
+    #[cold]
+    pub(super) fn offer_turn(&self) {
+        self.turn_free.store(false, Relaxed);
+        let writers = &self.waiters.writers;
+        if !writers.has_sleepers() {
+            return;
+        }
+        let end = self.writer.lock();
+        let reserved = !end.claimed && self.turn.reserve(end.cursor.position, end.cursor.capacity);
+        drop(end);
+        if reserved {
+            trace::wake(self.index, Side::Producer, Whom::One);
+            if !writers.wake_one() {
+                self.turn.unreserve();
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
+
+//! What reads and writes have in common.
+//!
+//! A transfer tries a [`Step`] with its end's lock held and page faults disabled. It does not touch
+//! the ring unless all user memory that the step needs is resident. If some is not, it drops the
+//! lock, faults the memory in and retries:
+//!
+//! ```text
+//!               Moved ------------------------------> done, or the next step
+//!   one step -- MustWait ----> sleeps (sleeping.rs) --> retries
+//!               NotResident -> faults in, retries up to ATTEMPTS times;
+//!                              then copies through a page of kernel memory
+//!               Failed ------------------------------> error, if nothing was moved
+//! ```
+//!
+//! # Context
+//!
+//! Process context. [`bounce_page`] may sleep.
+
+use kernel::{
+    page_buffer::{
+        Dest,
+        PageBuffer,
+        Source, //
+    },
+    prelude::*,
+    uaccess::nofault::FaultIn, //
+};
+
+/// How often a transfer is retried because user memory was resident and is not any more. After that
+/// it goes through a page of kernel memory.
+pub(super) const ATTEMPTS: usize = 8;
+
+/// The number of bytes that are copied before they are published. If a transfer of the size of the
+/// buffer was published as a whole, only one end would be at work at a time.
+pub(super) const CHUNK: usize = 16 << 10;
+
+/// Allocates a page of kernel memory to copy through. Returns it with the number of `wanted` bytes
+/// that fit into it.
+///
+/// # Errors
+///
+/// [`ENOMEM`].
+pub(super) fn bounce_page(wanted: usize) -> Result<(PageBuffer, usize)> {
+    let page = PageBuffer::new(1)?;
+    let most = wanted.min(page.len());
+    Ok((page, most))
+}
+
+/// Memory that bytes are moved to. It may have to be faulted in.
+pub(crate) trait MoveTo: Dest + FaultIn {}
+impl<T: Dest + FaultIn> MoveTo for T {}
+
+/// Memory that bytes are moved from. It may have to be faulted in.
+pub(crate) trait MoveFrom: Source + FaultIn {}
+impl<T: Source + FaultIn> MoveFrom for T {}
+
+/// The result of one attempt to move bytes.
+pub(super) enum Step {
+    /// This many bytes were moved.
+    Moved(usize),
+    /// No bytes are queued, or there is not enough room.
+    MustWait,
+    /// This many bytes could be moved, but not all of their user memory is resident.
+    NotResident(usize),
+    /// The call fails.
+    Failed(Error),
+}
