@@ -1,72 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The pages of the ends: what they show, and that a writable mapping of one is
- * the claim on that end, which is held by one at a time and given back however
- * its owner goes.
+ * The pages of the ends: what may be mapped, and that a writable mapping is a claim.
+ * Only one process holds it at a time, and it ends however its owner ends.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <sys/uio.h>
 
-#include "vfifo_test.h"
+#include "vfifo_claim.h"
 
 #ifndef MADV_DOFORK
 #define MADV_DOFORK	11
 #endif
 
-FIXTURE(claim)
-{
-	struct vfifo dev;
-	struct vfifo_info info;
-	long cap, page;
-};
-
-FIXTURE_SETUP(claim)
-{
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->cap = self->dev.capacity;
-	self->page = self->dev.page;
-	self->info.size = sizeof(self->info);
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));
-}
-
-FIXTURE_TEARDOWN(claim)
-{
-	vfifo_teardown(&self->dev);
-}
-
-enum side { PRODUCER, CONSUMER };
-
 static const char * const claimed_attr[] = {
 	"producer_claimed", "consumer_claimed",
 };
-
-static __u64 end_offset(struct vfifo_info *info, enum side side)
-{
-	return side == PRODUCER ? info->producer_offset : info->consumer_offset;
-}
-
-/* The page of an end, or NULL with errno. */
-static struct vfifo_end *map_end(int fd, struct vfifo_info *info,
-				 enum side side, int prot)
-{
-	return map_page(fd, end_offset(info, side), prot);
-}
-
-static int unmap_end(void *end)
-{
-	return munmap(end, sysconf(_SC_PAGESIZE));
-}
-
-/* What a claim gets: 0, with the claim gone again, or -errno. */
-static int try_claim(int fd, struct vfifo_info *info, enum side side)
-{
-	struct vfifo_end *end = map_end(fd, info, side, PROT_READ | PROT_WRITE);
-
-	if (!end)
-		return -errno;
-	return res(unmap_end(end));
-}
 
 /* ---- what may be mapped ---- */
 
@@ -77,9 +25,8 @@ TEST_F(claim, pages_show_positions)
 	__u64 start;
 	long i;
 
-	head = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ);
-	tail = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ);
-	ASSERT_TRUE(head && tail);
+	head = VIEW(PRODUCER);
+	tail = VIEW(CONSUMER);
 	start = load(head);
 	EXPECT_EQ(start, load(tail));
 
@@ -99,7 +46,7 @@ TEST_F(claim, pages_show_positions)
 	for (i = 0; i < sizeof(head->reserved); i++)
 		EXPECT_EQ(0, ((unsigned char *)head->reserved)[i]);
 	EXPECT_EQ(0, head->reserved2);
-	/* Who looks at one does not fetch the other's cache line. */
+	/* The flag is in another cache line than the position. */
 	EXPECT_EQ(128, (unsigned char *)&head->waiting - bytes);
 	unmap_end(head);
 	unmap_end(tail);
@@ -159,20 +106,15 @@ TEST_F(claim, view_claims_nothing_and_stays_a_view)
 	int side, i;
 
 	for (side = PRODUCER; side <= CONSUMER; side++) {
-		for (i = 0; i < 3; i++) {
-			view[i] = map_end(self->dev.fd, &self->info, side,
-					  PROT_READ);
-			ASSERT_NE(NULL, view[i]);
-		}
+		for (i = 0; i < 3; i++)
+			view[i] = VIEW(side);
 		EXPECT_EQ(0, attr_get(claimed_attr[side]));
 		EXPECT_EQ(-EACCES, res(mprotect(view[0], self->page,
 						PROT_READ | PROT_WRITE)));
 		EXPECT_EQ(-EACCES, res(mprotect(view[0], self->page,
 						PROT_READ | PROT_EXEC)));
-		/* Beside a claim, too. */
-		own = map_end(self->dev.fd, &self->info, side,
-			      PROT_READ | PROT_WRITE);
-		ASSERT_NE(NULL, own);
+		/* A view beside a claim, too. */
+		own = CLAIM(side);
 		EXPECT_EQ(load(own), load(view[1]));
 		EXPECT_EQ(-EACCES, res(mprotect(view[2], self->page,
 						PROT_WRITE)));
@@ -182,7 +124,7 @@ TEST_F(claim, view_claims_nothing_and_stays_a_view)
 	}
 }
 
-/* ---- what a claim keeps others from ---- */
+/* ---- what a claim excludes ---- */
 
 TEST_F(claim, one_at_a_time)
 {
@@ -193,14 +135,12 @@ TEST_F(claim, one_at_a_time)
 	ASSERT_LE(0, fd);
 	for (side = PRODUCER; side <= CONSUMER; side++) {
 		EXPECT_EQ(0, attr_get(claimed_attr[side]));
-		own = map_end(self->dev.fd, &self->info, side,
-			      PROT_READ | PROT_WRITE);
-		ASSERT_NE(NULL, own);
+		own = CLAIM(side);
 		EXPECT_EQ(1, attr_get(claimed_attr[side]));
 		EXPECT_EQ(0, attr_get(claimed_attr[!side]));
 		EXPECT_EQ(-EBUSY, try_claim(self->dev.fd, &self->info, side));
 		EXPECT_EQ(-EBUSY, try_claim(fd, &self->info, side));
-		/* The other end is another claim. */
+		/* The other end can still be claimed. */
 		EXPECT_EQ(0, try_claim(fd, &self->info, !side));
 		pid = child_start(DEADLINE);
 		if (!pid)
@@ -221,9 +161,7 @@ TEST_F(claim, calls_of_a_claimed_end_are_busy)
 
 	ASSERT_EQ(0, pipe(fds));
 	ASSERT_TRUE(put(&self->dev, 10, 0));
-	own = map_end(self->dev.fd, &self->info, CONSUMER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(CONSUMER);
 	EXPECT_EQ(-EBUSY, res(read(self->dev.fd, &c, 1)));
 	EXPECT_EQ(0, res(read(self->dev.fd, &c, 0)));
 	EXPECT_EQ(-EBUSY, res(ioctl(self->dev.fd, VFIFO_CLEAR)));
@@ -235,9 +173,7 @@ TEST_F(claim, calls_of_a_claimed_end_are_busy)
 	EXPECT_TRUE(get(&self->dev, 10, 0));
 	EXPECT_EQ(1, read(self->dev.fd, &c, 1));
 
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	EXPECT_EQ(-EBUSY, res(write(self->dev.fd, &c, 1)));
 	EXPECT_EQ(0, res(write(self->dev.fd, &c, 0)));
 	ASSERT_EQ(1, write(fds[1], &c, 1));
@@ -263,16 +199,12 @@ TEST_F(claim, generation_is_dropped_meanwhile)
 	char text[5];
 
 	ASSERT_EQ(0, attr_set("period_ms", 1));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	unmap_end(own);
 	ASSERT_EQ(0, attr_set("mode", 1));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	/* It is set already. */
+	/* It is in this mode already. */
 	EXPECT_EQ(0, attr_set("mode", 1));
 	EXPECT_TRUE(eventually(attr_get("stats/dropped") > dropped + 3));
 	EXPECT_EQ(0, queued(self->dev.fd));
@@ -282,91 +214,9 @@ TEST_F(claim, generation_is_dropped_meanwhile)
 	EXPECT_EQ(0, memcmp(text, "AUTO ", 5));
 }
 
-/* Whoever sleeps at an end that is claimed must not sleep on for nothing. */
-TEST_F(claim, sleepers_are_told)
-{
-	struct vfifo_end *own;
-	int fd = vfifo_open(O_RDWR);
-	char c, *big;
-	pid_t pid;
-
-	ASSERT_LE(0, fd);
-	pid = child_start(2 * DEADLINE);
-	if (!pid)
-		_exit(-res(read(fd, &c, 1)));
-	ASSERT_TRUE(child_sleeps(pid));
-	own = map_end(self->dev.fd, &self->info, CONSUMER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	EXPECT_EQ(EBUSY, child_end(pid));
-	unmap_end(own);
-
-	/* All is full: nothing of it can be written. */
-	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	pid = child_start(2 * DEADLINE);
-	if (!pid)
-		_exit(-res(write(fd, &c, 1)));
-	ASSERT_TRUE(child_sleeps(pid));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	EXPECT_EQ(EBUSY, child_end(pid));
-	unmap_end(own);
-
-	/* Some of it was. */
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	big = calloc(2, self->cap);
-	ASSERT_NE(NULL, big);
-	pid = child_start(2 * DEADLINE);
-	if (!pid)
-		_exit(res(write(fd, big, 2 * self->cap)) != self->cap);
-	ASSERT_TRUE(child_sleeps(pid));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	EXPECT_EQ(0, child_end(pid));
-	unmap_end(own);
-	free(big);
-	close(fd);
-}
-
-/* Who owns the producer's end is told of any room, others of that for PIPE_BUF bytes. */
-TEST_F(claim, pollers_are_told_that_less_room_will_do)
-{
-	struct pollfd p = { .fd = self->dev.fd, .events = POLLOUT };
-	struct vfifo_end *own;
-	pid_t pid;
-
-	ASSERT_TRUE(put(&self->dev, self->cap - 100, 0));
-	ASSERT_EQ(0, poll(&p, 1, 0));
-	pid = child_start(2 * DEADLINE);
-	if (!pid)
-		_exit(poll(&p, 1, -1) != 1 || p.revents != POLLOUT);
-	ASSERT_TRUE(child_sleeps(pid));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	EXPECT_EQ(0, child_end(pid));
-	unmap_end(own);
-}
-
-TEST_F(claim, fdinfo_tells)
-{
-	struct vfifo_end *own;
-	const char *text;
-
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	text = fdinfo_text(self->dev.fd);
-	EXPECT_NE(NULL, strstr(text, "\nvfifo-producer:\tclaimed\n"));
-	EXPECT_NE(NULL, strstr(text, "\nvfifo-consumer:\tunclaimed\n"));
-	unmap_end(own);
-}
-
 /* ---- how a claim ends ---- */
 
-/* Has a child claim both ends and do @how with itself. */
+/* A child claims both ends and then runs @how. */
 static pid_t claiming_child(int fd, struct vfifo_info *info, void (*how)(void))
 {
 	int ready[2];
@@ -394,7 +244,10 @@ static pid_t claiming_child(int fd, struct vfifo_info *info, void (*how)(void))
 	return pid;
 }
 
-/* Who looks at the maps of a process that ends keeps its claims for a moment. */
+/*
+ * A process that inspects the maps of an exiting one delays the release for a
+ * moment.
+ */
 static bool both_claimed(int wanted)
 {
 	return attr_get("producer_claimed") == wanted &&
@@ -461,9 +314,7 @@ TEST_F(claim, ends_when_something_else_is_mapped_there)
 {
 	struct vfifo_end *own;
 
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	EXPECT_EQ(own, mmap(own, self->page, PROT_READ,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	EXPECT_EQ(0, attr_get("producer_claimed"));
@@ -494,29 +345,25 @@ TEST_F(claim, is_not_inherited)
 	char c;
 
 	ASSERT_EQ(0, pipe(done));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	EXPECT_EQ(-EINVAL, res(madvise(own, self->page, MADV_DOFORK)));
 	pid = child_start(2 * DEADLINE);
 	if (!pid) {
-		/* There is nothing at that address here. */
+		/* Nothing is mapped at that address here. */
 		if (msync(own, self->page, MS_ASYNC) == 0 || errno != ENOMEM)
 			_exit(1);
 		close(done[1]);
 		_exit(read(done[0], &c, 1) != 0);
 	}
-	/* The child has the descriptor, and lives, but is no owner. */
+	/* The child has the descriptor, but does not own the claim. */
 	unmap_end(own);
 	EXPECT_EQ(0, attr_get("producer_claimed"));
 	EXPECT_EQ(0, try_claim(self->dev.fd, &self->info, PRODUCER));
 	close(done[1]);
 	EXPECT_EQ(0, child_end(pid));
 
-	/* Nor does a child that ends take it along. */
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	/* Nor does the exit of a child end the claim. */
+	own = CLAIM(PRODUCER);
 	pid = child_start(DEADLINE);
 	if (!pid)
 		_exit(0);
@@ -536,9 +383,7 @@ TEST_F(claim, belongs_to_the_process_not_a_thread)
 	struct vfifo_end *own;
 	pthread_t thread;
 
-	own = map_end(self->dev.fd, &self->info, CONSUMER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(CONSUMER);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, nothing, NULL));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(1, attr_get("consumer_claimed"));
@@ -552,9 +397,7 @@ TEST_F(claim, cannot_be_moved_grown_or_doubled)
 	struct vfifo_end *own;
 
 	ASSERT_NE(MAP_FAILED, room);
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	EXPECT_EQ(MAP_FAILED, mremap(own, self->page, self->page,
 				     MREMAP_MAYMOVE | MREMAP_FIXED,
 				     room + self->page));
@@ -567,7 +410,7 @@ TEST_F(claim, cannot_be_moved_grown_or_doubled)
 	EXPECT_EQ(MAP_FAILED, mremap(own, self->page, self->page,
 				     MREMAP_MAYMOVE | MREMAP_DONTUNMAP));
 	EXPECT_EQ(EINVAL, errno);
-	/* It is where it was, and what it was. */
+	/* It is unchanged, and at its old address. */
 	EXPECT_EQ(1, attr_get("producer_claimed"));
 	store(own, load(own) + 1);
 	EXPECT_EQ(1, queued(self->dev.fd));
@@ -580,9 +423,7 @@ TEST_F(claim, stays_whatever_its_protection)
 {
 	struct vfifo_end *own;
 
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	EXPECT_EQ(0, mprotect(own, self->page, PROT_NONE));
 	EXPECT_EQ(1, attr_get("producer_claimed"));
 	EXPECT_EQ(-EBUSY, try_claim(self->dev.fd, &self->info, PRODUCER));
@@ -596,7 +437,7 @@ TEST_F(claim, stays_whatever_its_protection)
 	unmap_end(own);
 }
 
-/* A descriptor that came by a socket is as good, and no better. */
+/* A descriptor received over a socket has the same rights, no more. */
 TEST_F(claim, descriptor_may_be_passed_on)
 {
 	struct vfifo_end *own;
@@ -605,9 +446,7 @@ TEST_F(claim, descriptor_may_be_passed_on)
 	char c;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, socks));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	pid = child_start(2 * DEADLINE);
 	if (!pid) {
 		close(self->dev.fd);
@@ -635,88 +474,7 @@ TEST_F(claim, descriptor_may_be_passed_on)
 	close(socks[0]);
 }
 
-/* ---- who goes on from where ---- */
-
-TEST_F(claim, what_was_published_is_there)
-{
-	struct vfifo_end *own;
-	__u64 head;
-	char *data;
-
-	data = mmap(NULL, 2 * self->cap, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    self->dev.fd, 0);
-	ASSERT_NE(MAP_FAILED, data);
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	head = load(own);
-	/* 300 bytes, of which 200 are published. */
-	stream_fill(data + head % self->cap, 300, 0);
-	store(own, head + 200);
-	unmap_end(own);
-	EXPECT_EQ(200, queued(self->dev.fd));
-	/* The next producer goes on from there, by calls or not. */
-	ASSERT_TRUE(put(&self->dev, 50, 200));
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	EXPECT_EQ(head + 250, load(own));
-	stream_fill(data + (head + 250) % self->cap, 50, 250);
-	store(own, head + 300);
-	EXPECT_TRUE(get(&self->dev, 300, 0));
-	EXPECT_EQ(0, queued(self->dev.fd));
-	unmap_end(own);
-	munmap(data, 2 * self->cap);
-}
-
-TEST_F(claim, what_was_consumed_is_gone)
-{
-	struct vfifo_end *own;
-	__u64 tail;
-	char *data;
-
-	data = mmap(NULL, 2 * self->cap, PROT_READ, MAP_SHARED, self->dev.fd,
-		    0);
-	ASSERT_NE(MAP_FAILED, data);
-	ASSERT_TRUE(put(&self->dev, 300, 0));
-	own = map_end(self->dev.fd, &self->info, CONSUMER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
-	tail = load(own);
-	EXPECT_TRUE(stream_equal(data + tail % self->cap, 300, 0));
-	store(own, tail + 100);
-	EXPECT_EQ(200, queued(self->dev.fd));
-	unmap_end(own);
-	EXPECT_TRUE(get(&self->dev, 200, 100));
-	munmap(data, 2 * self->cap);
-}
-
-TEST_F(claim, stats_count_what_owners_move)
-{
-	long written = attr_get("stats/bytes_written");
-	long consumed = attr_get("stats/bytes_read");
-	long notifies = attr_get("stats/notifies");
-	struct vfifo_end *head, *tail;
-
-	head = map_end(self->dev.fd, &self->info, PRODUCER,
-		       PROT_READ | PROT_WRITE);
-	tail = map_end(self->dev.fd, &self->info, CONSUMER,
-		       PROT_READ | PROT_WRITE);
-	ASSERT_TRUE(head && tail);
-	store(head, load(head) + 20);
-	store(tail, load(tail) + 15);
-	EXPECT_EQ(written + 20, attr_get("stats/bytes_written"));
-	EXPECT_EQ(consumed + 15, attr_get("stats/bytes_read"));
-	EXPECT_EQ(5, attr_get("size"));
-	EXPECT_EQ(0, ioctl(self->dev.fd, VFIFO_NOTIFY));
-	EXPECT_EQ(notifies + 1, attr_get("stats/notifies"));
-	unmap_end(head);
-	unmap_end(tail);
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	EXPECT_EQ(consumed + 15, attr_get("stats/bytes_read"));
-}
-
-/* ---- nothing else may hold the page ---- */
+/* ---- no other reference to the page ---- */
 
 TEST_F(claim, page_cannot_be_pinned)
 {
@@ -725,15 +483,13 @@ TEST_F(claim, page_cannot_be_pinned)
 	int fds[2], mem;
 	char buf[16] = { 0 };
 
-	own = map_end(self->dev.fd, &self->info, PRODUCER,
-		      PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, own);
+	own = CLAIM(PRODUCER);
 	store(own, load(own));
 	ASSERT_EQ(0, pipe(fds));
 	local.iov_base = own;
 	local.iov_len = sizeof(*own);
 	EXPECT_EQ(-EFAULT, res(vmsplice(fds[1], &local, 1, 0)));
-	/* A copy is another matter. */
+	/* Copying from the page is allowed. */
 	EXPECT_EQ(sizeof(*own), write(fds[1], own, sizeof(*own)));
 	local.iov_base = buf;
 	local.iov_len = sizeof(buf);
@@ -741,7 +497,7 @@ TEST_F(claim, page_cannot_be_pinned)
 	remote.iov_len = sizeof(buf);
 	EXPECT_EQ(-EFAULT, res(process_vm_writev(getpid(), &local, 1, &remote,
 						 1, 0)));
-	/* As debuggers do it. */
+	/* The interface that debuggers use. */
 	mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, mem);
 	EXPECT_EQ(1, res(pread(mem, buf + 1, 1, (uintptr_t)buf)));
@@ -753,118 +509,9 @@ TEST_F(claim, page_cannot_be_pinned)
 	close(fds[1]);
 }
 
-/* ---- who waits ---- */
-
-TEST_F(claim, whoever_waits_is_seen_to)
-{
-	struct vfifo_end *head, *tail;
-	struct pollfd poll_in = { .fd = self->dev.fd, .events = POLLIN };
-	struct pollfd poll_out = { .fd = self->dev.fd, .events = POLLOUT };
-	int fd = vfifo_open(O_RDWR);
-	pid_t pid;
-	char c;
-
-	ASSERT_LE(0, fd);
-	head = map_end(self->dev.fd, &self->info, PRODUCER,
-		       PROT_READ | PROT_WRITE);
-	tail = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ);
-	ASSERT_TRUE(head && tail);
-
-	/* One that polls, until it is told of something. */
-	EXPECT_EQ(0, poll(&poll_in, 1, 0));
-	EXPECT_NE(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
-	store(head, load(head) + 1);
-	EXPECT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
-	EXPECT_EQ(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
-	EXPECT_EQ(1, read(fd, &c, 1));
-	EXPECT_EQ(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
-	EXPECT_EQ(0, poll(&poll_in, 1, 0));
-	EXPECT_NE(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
-
-	/* The owner too. */
-	EXPECT_EQ(1, poll(&poll_out, 1, 0));
-	EXPECT_NE(0, __atomic_load_n(&head->waiting, __ATOMIC_SEQ_CST));
-
-	/* One that sleeps, which is told in vain, and then not. */
-	pid = child_start(2 * DEADLINE);
-	if (!pid)
-		_exit(read(fd, &c, 1) != 1);
-	ASSERT_TRUE(child_sleeps(pid));
-	EXPECT_NE(0, __atomic_load_n(&tail->waiting, __ATOMIC_SEQ_CST));
-	EXPECT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
-	EXPECT_TRUE(eventually(__atomic_load_n(&tail->waiting,
-					       __ATOMIC_SEQ_CST) != 0));
-	EXPECT_TRUE(child_sleeps(pid));
-	store(head, load(head) + 1);
-	EXPECT_EQ(0, ioctl(fd, VFIFO_NOTIFY));
-	EXPECT_EQ(0, child_end(pid));
-	unmap_end(head);
-	unmap_end(tail);
-	close(fd);
-}
-
-/* Publishes @len bytes more as the header says: tells the other end if it waits. */
-static void publish(int fd, struct vfifo_end *own, struct vfifo_end *peer,
-		    long len)
-{
-	store(own, load(own) + len);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&peer->waiting, __ATOMIC_RELAXED))
-		ioctl(fd, VFIFO_NOTIFY);
-}
-
-/* A mapped end need not know that the other one wants signals. */
-TEST_F(claim, owners_cause_signals)
-{
-	int r = vfifo_open(O_RDONLY | O_NONBLOCK);
-	int w = vfifo_open(O_WRONLY | O_NONBLOCK);
-	struct vfifo_end *own, *peer;
-	int i;
-
-	ASSERT_LE(0, r);
-	ASSERT_LE(0, w);
-	hold_signal(SIGIO);
-	ASSERT_EQ(0, want_signals(r, getpid()));
-	own = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ | PROT_WRITE);
-	peer = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ);
-	ASSERT_NE(NULL, own);
-	ASSERT_NE(NULL, peer);
-	for (i = 0; i < 3; i++) {
-		EXPECT_FALSE(signalled());
-		publish(self->dev.fd, own, peer, 10);
-		EXPECT_TRUE(signalled());
-	}
-	/* Also of what its owner told nobody of. */
-	store(own, load(own) + 10);
-	EXPECT_FALSE(signalled());
-	unmap_end(own);
-	EXPECT_TRUE(signalled());
-	EXPECT_EQ(40, queued(r));
-	unmap_end(peer);
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	ASSERT_EQ(0, fcntl(r, F_SETFL, O_NONBLOCK));
-	while (signalled())
-		;
-
-	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	ASSERT_EQ(0, want_signals(w, getpid()));
-	own = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ | PROT_WRITE);
-	peer = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ);
-	ASSERT_NE(NULL, own);
-	ASSERT_NE(NULL, peer);
-	publish(self->dev.fd, own, peer, PIPE_BUF - 1);
-	EXPECT_FALSE(signalled());
-	for (i = 0; i < 3; i++) {
-		publish(self->dev.fd, own, peer, 1);
-		EXPECT_TRUE(signalled());
-	}
-	unmap_end(own);
-	unmap_end(peer);
-	close(r);
-	close(w);
-}
-
-/* What the kernel does not know of, the next owner finds as the first one did. */
+/*
+ * Whatever an owner stored elsewhere in the page is gone when the claim ends.
+ */
 TEST_F(claim, leaves_a_clean_page)
 {
 	const size_t after = offsetof(struct vfifo_end, reserved2);
@@ -874,136 +521,20 @@ TEST_F(claim, leaves_a_clean_page)
 	char *bytes;
 
 	for (side = PRODUCER; side <= CONSUMER; side++) {
-		own = map_end(self->dev.fd, &self->info, side,
-			      PROT_READ | PROT_WRITE);
-		ASSERT_NE(NULL, own);
+		own = CLAIM(side);
 		memset(own->reserved, 0xaa, sizeof(own->reserved));
 		memset((char *)own + after, 0xaa, self->page - after);
 		unmap_end(own);
-		own = map_end(self->dev.fd, &self->info, side, PROT_READ);
-		ASSERT_NE(NULL, own);
+		own = VIEW(side);
 		bytes = (char *)own;
 		for (i = sizeof(own->position), bad = 0; i < self->page; i++)
 			bad += bytes[i] != 0;
 		EXPECT_EQ(0, bad);
 		unmap_end(own);
 	}
-	/* The stream does not mind. */
+	/* The stream is not affected. */
 	ASSERT_TRUE(put(&self->dev, 1000, 0));
 	EXPECT_TRUE(get(&self->dev, 1000, 0));
-}
-
-/*
- * A consumer that makes room as fast as it is filled: the writer never sleeps,
- * and hears a signal all the same.
- */
-TEST_F(claim, endless_room_does_not_hide_a_signal)
-{
-	const size_t much = 1UL << 30;
-	struct vfifo_end *own, *peer;
-	int status = 0;
-	pid_t writer;
-	void *bytes;
-	__u64 start;
-	long ret;
-
-	own = map_end(self->dev.fd, &self->info, CONSUMER, PROT_READ | PROT_WRITE);
-	peer = map_end(self->dev.fd, &self->info, PRODUCER, PROT_READ);
-	ASSERT_NE(NULL, own);
-	ASSERT_NE(NULL, peer);
-	start = load(peer);
-	writer = child_start(3 * DEADLINE);
-	if (!writer) {
-		int fd = vfifo_open(O_WRONLY);
-
-		/* All of it is the page of zeroes. */
-		bytes = mmap(NULL, much, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS |
-			     MAP_NORESERVE, -1, 0);
-		ASSERT_NE(MAP_FAILED, bytes);
-		signal(SIGUSR1, no_op);
-		ret = res(write(fd, bytes, much));
-		EXPECT_LT(0, ret);
-		EXPECT_GT((long)much, ret);
-		_exit(0);
-	}
-	while (!waitpid(writer, &status, WNOHANG)) {
-		store(own, load(peer));
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (__atomic_load_n(&peer->waiting, __ATOMIC_RELAXED))
-			ioctl(self->dev.fd, VFIFO_NOTIFY);
-		/* While bytes move it is in that call. */
-		if (load(peer) != start)
-			kill(writer, SIGUSR1);
-	}
-	EXPECT_EQ(0, status);
-	unmap_end(own);
-	unmap_end(peer);
-}
-
-/* A child that polls for @events until there are some: 0 if it is those. */
-static pid_t polling_child(int fd, short events)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-	pid_t pid = child_start(2 * DEADLINE);
-
-	if (!pid)
-		_exit(poll(&p, 1, -1) != 1 || p.revents != events);
-	return pid;
-}
-
-TEST_F(claim, death_tells_who_sleeps)
-{
-	int fd = vfifo_open(O_RDWR);
-	struct vfifo_end *head;
-	pid_t reader, poller;
-	char buf[5];
-
-	ASSERT_LE(0, fd);
-	head = map_end(self->dev.fd, &self->info, PRODUCER,
-		       PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, head);
-	reader = child_start(2 * DEADLINE);
-	if (!reader)
-		_exit(read(fd, buf, sizeof(buf)) != sizeof(buf));
-	poller = polling_child(fd, POLLIN);
-	ASSERT_TRUE(child_sleeps(reader));
-	ASSERT_TRUE(child_sleeps(poller));
-	/* More than the one takes, so that there is some for the other. */
-	store(head, load(head) + 2 * sizeof(buf));
-	EXPECT_EQ('S', child_state(reader));
-	EXPECT_EQ('S', child_state(poller));
-	unmap_end(head);
-	EXPECT_EQ(0, child_end(reader));
-	EXPECT_EQ(0, child_end(poller));
-	close(fd);
-}
-
-TEST_F(claim, death_tells_who_sleeps_for_room)
-{
-	int fd = vfifo_open(O_RDWR);
-	struct vfifo_end *tail;
-	pid_t writer, poller;
-	char buf[PIPE_BUF] = "";
-
-	ASSERT_LE(0, fd);
-	ASSERT_TRUE(put(&self->dev, self->cap, 0));
-	tail = map_end(self->dev.fd, &self->info, CONSUMER,
-		       PROT_READ | PROT_WRITE);
-	ASSERT_NE(NULL, tail);
-	writer = child_start(2 * DEADLINE);
-	if (!writer)
-		_exit(write(fd, buf, sizeof(buf)) != sizeof(buf));
-	poller = polling_child(fd, POLLOUT);
-	ASSERT_TRUE(child_sleeps(writer));
-	ASSERT_TRUE(child_sleeps(poller));
-	store(tail, load(tail) + 2 * PIPE_BUF);
-	EXPECT_EQ('S', child_state(writer));
-	EXPECT_EQ('S', child_state(poller));
-	unmap_end(tail);
-	EXPECT_EQ(0, child_end(writer));
-	EXPECT_EQ(0, child_end(poller));
-	EXPECT_EQ(self->cap - PIPE_BUF, queued(fd));
-	close(fd);
 }
 
 int main(int argc, char **argv)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Attributes that everybody may read: reading them holds nobody up, and the numbers
- * are exact all the same.
+ * Attributes that every user may read: reading them delays no transfer, and the numbers
+ * are exact nevertheless.
  */
 #include "vfifo_test.h"
 
-#define NOBODY		65534
 #define BIG		(64L << 20)
 #define TRANSFERS	3
 
@@ -32,16 +31,16 @@ static long sample(int fd)
 	return end == text ? -1 : value;
 }
 
-/* What another process, which reads an attribute all the time, is told and tells. */
+/* Shared with a process that reads an attribute all the time. */
 struct samples {
-	int attr;		/* which; -1 to end */
-	int taken_attr;		/* which it is at */
+	int attr;		/* which one; -1 to end */
+	int taken_attr;		/* the one that it reads */
 	__u64 start, end;	/* positions of the transfer */
-	long count;		/* read from first to last in the midst of it */
+	long count;		/* reads during the transfer */
 };
 
-/* Whether the transfer has begun, and is not done. The lock is held all the time. */
-static bool in_the_midst(struct samples *s, struct vfifo_end *tail)
+/* Whether a transfer has begun and is not done, so that its lock is held. */
+static bool in_transfer(struct samples *s, struct vfifo_end *tail)
 {
 	__u64 done = load(tail) - __atomic_load_n(&s->start, __ATOMIC_SEQ_CST);
 
@@ -69,10 +68,10 @@ static void take_samples(struct samples *s, struct vfifo_end *tail)
 				_exit(2);
 			__atomic_store_n(&s->taken_attr, attr, __ATOMIC_SEQ_CST);
 		}
-		before = in_the_midst(s, tail);
+		before = in_transfer(s, tail);
 		if (pread(fd, text, sizeof(text), 0) < 0)
 			_exit(3);
-		if (before && in_the_midst(s, tail))
+		if (before && in_transfer(s, tail))
 			__atomic_add_fetch(&s->count, 1, __ATOMIC_SEQ_CST);
 	}
 }
@@ -80,7 +79,7 @@ static void take_samples(struct samples *s, struct vfifo_end *tail)
 FIXTURE(counters)
 {
 	struct vfifo dev;
-	int fd;			/* one that blocks */
+	int fd;			/* a blocking one */
 	pid_t sampler;
 	struct samples *samples;
 	struct vfifo_end *tail;	/* the consumer's page, read-only */
@@ -98,10 +97,7 @@ FIXTURE_SETUP(counters)
 
 FIXTURE_TEARDOWN(counters)
 {
-	if (self->sampler > 0) {
-		kill(self->sampler, SIGKILL);
-		waitpid(self->sampler, NULL, 0);
-	}
+	child_kill(&self->sampler);
 	munmap(self->samples, sizeof(*self->samples));
 	if (self->buf)
 		munmap(self->buf, BIG);
@@ -111,7 +107,7 @@ FIXTURE_TEARDOWN(counters)
 	vfifo_teardown(&self->dev);
 }
 
-/* Fills the whole capacity, without copying anything. */
+/* Fills the whole capacity without copying. */
 static bool fill(struct vfifo *dev, long cap)
 {
 	struct vfifo_end *own = claim_end(dev, true);
@@ -123,7 +119,7 @@ static bool fill(struct vfifo *dev, long cap)
 	return queued(dev->fd) == cap;
 }
 
-/* Has one large read done: how often the attribute was read meanwhile, or -1. */
+/* Does one large read: how often the attribute was read meanwhile, or -1. */
 static long samples_meanwhile(struct vfifo *dev, struct samples *s,
 			      struct vfifo_end *tail, char *buf)
 {
@@ -140,7 +136,7 @@ static long samples_meanwhile(struct vfifo *dev, struct samples *s,
 	return ret == BIG ? __atomic_load_n(&s->count, __ATOMIC_SEQ_CST) : -1;
 }
 
-/* No attribute that others may read waits for a transfer, so neither does a transfer. */
+/* No such attribute waits for a transfer. So no transfer waits for its reader. */
 TEST_F_TIMEOUT(counters, attributes_wait_for_no_transfer, 300)
 {
 	struct vfifo_info info = { .size = sizeof(info) };
@@ -152,7 +148,7 @@ TEST_F_TIMEOUT(counters, attributes_wait_for_no_transfer, 300)
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "needs two processors");
 	if (geteuid())
-		SKIP(return, "only root can be somebody else");
+		SKIP(return, "only root can change to another user");
 	if (attr_set("capacity", BIG))
 		SKIP(return, "no %ld MiB", BIG >> 20);
 	self->buf = mmap(NULL, BIG, PROT_READ | PROT_WRITE,
@@ -200,10 +196,10 @@ TEST_F_TIMEOUT(counters, attributes_wait_for_no_transfer, 300)
 #define READERS		2
 #define WRITERS		2
 
-/* Of the readers: what they have for certain, and what they may have by now. */
+/* What the readers have read for certain, and what they may have read. */
 struct bounds {
 	long least, most;
-	long clears;		/* that found something */
+	long clears;		/* of bytes */
 };
 
 static void read_forever(int fd, struct bounds *b)
@@ -247,8 +243,8 @@ static void clear_forever(int fd, struct bounds *b)
 }
 
 /*
- * While readers, writers and clearing run against each other: the number never goes
- * back, and it never counts what was cleared, nor leaves out what was read.
+ * While readers, writers and clearing run concurrently, the number never decreases, never
+ * counts cleared bytes, and always counts bytes that were read.
  */
 TEST_F_TIMEOUT(counters, bytes_read_is_exact, 200)
 {
@@ -288,17 +284,14 @@ TEST_F_TIMEOUT(counters, bytes_read_is_exact, 200)
 		last = now;
 		taken++;
 	}
-	/* It has been tried for real. */
+	/* Enough of both has happened. */
 	EXPECT_LE(OFTEN(1000), b->clears);
 	EXPECT_LE(OFTEN(1000), changes);
 	for (i = 0; i < n; i++) {
 		EXPECT_EQ(0, waitpid(pids[i], NULL, WNOHANG));
-		kill(pids[i], SIGKILL);
-		waitpid(pids[i], NULL, 0);
+		child_kill(&pids[i]);
 	}
-	EXPECT_EQ(attr_get("stats/bytes_written"),
-		  attr_get("stats/bytes_read") +
-		  attr_get("stats/bytes_cleared") + attr_get("size"));
+	EXPECT_EQ(0, bytes_missing());
 	close(attr);
 	munmap(b, sizeof(*b));
 }

@@ -1,31 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owners of an end that are killed at any instant: what they had published is
- * there, what they had not is not, and the next one goes on from there.
+ * Owners of an end that are killed at any instant: published bytes are there,
+ * unpublished bytes are not, and the next owner continues from there.
  */
 #include "vfifo_test.h"
 #include "vfifo_map.h"
 
-/* For each kind of survivor, so twice as many for each end. */
-#define KILLS		OFTEN(500)
+#define KILLS		OFTEN(500)	/* in each test */
 
-/* How long each lives at most, once it has begun; long enough to get something done. */
+/*
+ * The longest life of a child after it has opened its end, enough to get
+ * something done.
+ */
 #define LIFE_US		(2000 * vfifo_scale())
 
 #define WAIT_MS		(DEADLINE * 1000)
 
-/* What a child has done, for who finds it dead. */
+/* Progress of a child, readable after its death. */
 struct diary {
-	__u64 opened;		/* where it began, if not -1 */
+	__u64 opened;		/* the position at which it opened, or -1 */
 	__u64 begun;		/* the position it was about to publish */
-	__u64 done;		/* the one that it had */
+	__u64 done;		/* the last one it has published */
 };
+
+/* The harness's name for the fixture's type. */
+#define death_data	_test_data_death
 
 FIXTURE(death)
 {
 	struct vfifo dev;
 	struct diary *diary;
-	__u64 random, at;	/* at: how far the survivor has come */
+	__u64 random;
+	__u64 at;		/* how far the survivor has come */
+	__u64 next;		/* where the next child begins */
+	long unborn, moved;	/* children that died early; bytes of all of them */
 	struct vfifo_producer p;
 	struct vfifo_consumer c;
 	char *buf;
@@ -57,6 +65,7 @@ FIXTURE_SETUP(death)
 	ASSERT_NE(NULL, self->buf);
 	self->random = vfifo_seed;
 	self->at = attr_get("stats/bytes_written");
+	self->next = self->at;
 }
 
 FIXTURE_TEARDOWN(death)
@@ -75,7 +84,7 @@ static void note(__u64 *entry, __u64 at)
 	__atomic_store_n(entry, at, __ATOMIC_RELEASE);
 }
 
-/* Until a child has opened its end, or died of that. */
+/* Waits until a child has opened its end, or died before. */
 static void wait_for_birth(struct diary *diary, pid_t pid)
 {
 	siginfo_t info = {};
@@ -99,7 +108,10 @@ static size_t some(__u64 *random, long longest)
 	return 1 + rnd(random) % (rnd(random) % 2 ? 50 : longest);
 }
 
-/* What is never to be seen: the next value of each byte comes only just before. */
+/*
+ * Fills memory that must never be read: real values are stored only just before
+ * publishing.
+ */
 static void scribble(void *mem, size_t len)
 {
 	memset(mem, 0xee, len);
@@ -115,7 +127,10 @@ static int live_as_producer(struct diary *diary, __u64 random, __u64 at,
 	char *to;
 	int err;
 
-	/* The last one may not have gone yet, if somebody looks at its maps. */
+	/*
+	 * The previous owner's claim may outlast it briefly, while another
+	 * process inspects its maps.
+	 */
 	while ((err = vfifo_producer_open(&p, vfifo_path())) == -EBUSY)
 		usleep(100);
 	if (err || p.map.position != at)
@@ -139,7 +154,7 @@ static int live_as_producer(struct diary *diary, __u64 random, __u64 at,
 	}
 }
 
-/* Takes the stream, likewise. */
+/* Consumes the stream until it is killed. */
 static int live_as_consumer(struct diary *diary, __u64 random, __u64 at,
 			    long longest)
 {
@@ -172,7 +187,9 @@ static int live_as_consumer(struct diary *diary, __u64 random, __u64 at,
 	}
 }
 
-/* Takes what there is, up to a random number of bytes: how many, or -errno. */
+/* ---- the survivor ---- */
+
+/* Consumes up to @most bytes, if any: how many, or -errno. */
 static ssize_t survivor_takes(struct vfifo *dev, struct vfifo_consumer *c,
 			      bool mapped, size_t most, char *buf, __u64 at)
 {
@@ -195,78 +212,7 @@ static ssize_t survivor_takes(struct vfifo *dev, struct vfifo_consumer *c,
 	return err ? err : n;
 }
 
-TEST_F_TIMEOUT(death, of_producers, 120)
-{
-	long cap = self->dev.capacity, published = 0, unborn = 0, i;
-	__s64 until;
-	pid_t pid;
-	ssize_t n;
-	__u64 at;
-
-	LOG_SEED();
-	if (variant->mapped)
-		ASSERT_EQ(0, vfifo_consumer_open_fd(&self->c, self->dev.fd));
-	for (i = 0; i < KILLS; i++) {
-		at = self->at;
-		note(&self->diary->opened, -1);
-		note(&self->diary->begun, at);
-		note(&self->diary->done, at);
-		rnd(&self->random);
-		pid = child_start(2 * DEADLINE);
-		if (!pid)
-			_exit(live_as_producer(self->diary, self->random, at,
-					       self->longest));
-		/* Every now and then it dies while it opens the device. */
-		if (i % 8)
-			wait_for_birth(self->diary, pid);
-		until = now_us() + rnd(&self->random) % LIFE_US;
-		/* Some die in a FIFO that is full, and some asleep. */
-		while (now_us() < until) {
-			if (!(i % 5))
-				continue;
-			n = survivor_takes(&self->dev, &self->c,
-					   variant->mapped,
-					   some(&self->random, cap), self->buf,
-					   self->at);
-			ASSERT_LE(0, n) {
-				TH_LOG("kill %ld: %zd at %llu", i, n, self->at);
-			}
-			self->at += n;
-		}
-		kill(pid, SIGKILL);
-		ASSERT_EQ(-SIGKILL, child_end(pid)) {
-			TH_LOG("kill %ld, at %llu", i, at);
-		}
-		unborn += see(&self->diary->opened) != at;
-		do {
-			n = survivor_takes(&self->dev, &self->c,
-					   variant->mapped, cap, self->buf,
-					   self->at);
-			ASSERT_LE(0, n) {
-				TH_LOG("kill %ld: %zd at %llu", i, n, self->at);
-			}
-			self->at += n;
-		} while (n);
-		/* It may have died before it could tell that it's done. */
-		ASSERT_TRUE(self->at == see(&self->diary->done) ||
-			    self->at == see(&self->diary->begun)) {
-			TH_LOG("kill %ld: got up to %llu, it had done %llu, begun %llu",
-			       i, self->at, see(&self->diary->done),
-			       see(&self->diary->begun));
-		}
-		ASSERT_EQ(0, queued(self->dev.fd));
-		published += self->at - at;
-	}
-	EXPECT_EQ(self->at, (__u64)attr_get("stats/bytes_written"));
-	EXPECT_TRUE(eventually(!attr_get("producer_claimed")));
-	TH_LOG("%d killed, %ld of them while opening; %ld bytes published",
-	       KILLS, unborn, published);
-	EXPECT_LT(0, published);
-	if (variant->mapped)
-		vfifo_consumer_close(&self->c);
-}
-
-/* Queues up to @most bytes if they fit: how many, or -errno. */
+/* Queues @most bytes if they fit: how many, or -errno. */
 static ssize_t survivor_gives(struct vfifo *dev, struct vfifo_producer *p,
 			      bool mapped, size_t most, char *buf, __u64 at)
 {
@@ -286,71 +232,142 @@ static ssize_t survivor_gives(struct vfifo *dev, struct vfifo_producer *p,
 	return err ? err : (ssize_t)most;
 }
 
-TEST_F_TIMEOUT(death, of_consumers, 120)
+/* Serves or feeds the child as the survivor, once: how many bytes, or -errno. */
+static ssize_t survivor_moves(struct death_data *self, bool producers, bool mapped)
 {
-	long consumed = 0, unborn = 0, i;
-	__u64 head = self->at, at;
+	ssize_t n;
+
+	if (producers)
+		n = survivor_takes(&self->dev, &self->c, mapped,
+				   some(&self->random, self->dev.capacity),
+				   self->buf, self->at);
+	else
+		n = survivor_gives(&self->dev, &self->p, mapped,
+				   some(&self->random, self->longest), self->buf,
+				   self->at);
+	if (n > 0)
+		self->at += n;
+	return n;
+}
+
+/* Starts a child, serves it for a random time, and kills it. */
+static void kill_one(struct __test_metadata *_metadata, struct death_data *self,
+		     bool producers, bool mapped, long i)
+{
+	__u64 start = self->next;
 	__s64 until;
 	pid_t pid;
 	ssize_t n;
+
+	note(&self->diary->opened, -1);
+	note(&self->diary->begun, start);
+	note(&self->diary->done, start);
+	rnd(&self->random);
+	pid = child_start(2 * DEADLINE);
+	if (!pid)
+		_exit(producers ? live_as_producer(self->diary, self->random,
+						   start, self->longest) :
+				  live_as_consumer(self->diary, self->random,
+						   start, self->longest));
+	/* One in eight dies while it opens the device. */
+	if (i % 8)
+		wait_for_birth(self->diary, pid);
+	until = now_us() + rnd(&self->random) % LIFE_US;
+	/* One in five gets no service, and dies with a full or empty FIFO, or asleep. */
+	while (now_us() < until) {
+		if (!(i % 5))
+			continue;
+		n = survivor_moves(self, producers, mapped);
+		ASSERT_LE(0, n) {
+			TH_LOG("kill %ld: %zd at %llu", i, n, self->at);
+		}
+	}
+	kill(pid, SIGKILL);
+	ASSERT_EQ(-SIGKILL, child_end(pid)) {
+		TH_LOG("kill %ld, at %llu", i, start);
+	}
+	self->unborn += see(&self->diary->opened) != start;
+}
+
+/*
+ * Takes over at the position that a dead child has published last, which it may not
+ * have had the time to record.
+ */
+static void take_over(struct __test_metadata *_metadata, struct death_data *self,
+		      __u64 position, long i)
+{
+	ASSERT_TRUE(position == see(&self->diary->done) ||
+		    position == see(&self->diary->begun)) {
+		TH_LOG("kill %ld: found %llu, it had published %llu, begun %llu",
+		       i, position, see(&self->diary->done),
+		       see(&self->diary->begun));
+	}
+	self->moved += position - self->next;
+	self->next = position;
+}
+
+static void log_deaths(struct __test_metadata *_metadata, struct death_data *self)
+{
+	TH_LOG("%d killed, %ld of them while opening; %ld bytes moved", KILLS,
+	       self->unborn, self->moved);
+	EXPECT_LT(0, self->moved);
+}
+
+TEST_F_TIMEOUT(death, of_producers, 120)
+{
+	ssize_t n;
+	long i;
+
+	LOG_SEED();
+	if (variant->mapped)
+		ASSERT_EQ(0, vfifo_consumer_open_fd(&self->c, self->dev.fd));
+	for (i = 0; i < KILLS; i++) {
+		kill_one(_metadata, self, true, variant->mapped, i);
+		/* Everything it has published, and no more. */
+		do {
+			n = survivor_takes(&self->dev, &self->c,
+					   variant->mapped, self->dev.capacity,
+					   self->buf, self->at);
+			ASSERT_LE(0, n) {
+				TH_LOG("kill %ld: %zd at %llu", i, n, self->at);
+			}
+			self->at += n;
+		} while (n);
+		take_over(_metadata, self, self->at, i);
+		ASSERT_EQ(0, queued(self->dev.fd));
+	}
+	EXPECT_EQ(self->at, (__u64)attr_get("stats/bytes_written"));
+	EXPECT_TRUE(eventually(!attr_get("producer_claimed")));
+	log_deaths(_metadata, self);
+	if (variant->mapped)
+		vfifo_consumer_close(&self->c);
+}
+
+TEST_F_TIMEOUT(death, of_consumers, 120)
+{
+	ssize_t n;
+	long i;
 
 	LOG_SEED();
 	if (variant->mapped)
 		ASSERT_EQ(0, vfifo_producer_open_fd(&self->p, self->dev.fd));
 	for (i = 0; i < KILLS; i++) {
-		at = self->at;
-		note(&self->diary->opened, -1);
-		note(&self->diary->begun, at);
-		note(&self->diary->done, at);
-		rnd(&self->random);
-		pid = child_start(2 * DEADLINE);
-		if (!pid)
-			_exit(live_as_consumer(self->diary, self->random, at,
-					       self->longest));
-		if (i % 8)
-			wait_for_birth(self->diary, pid);
-		until = now_us() + rnd(&self->random) % LIFE_US;
-		while (now_us() < until) {
-			if (!(i % 5))
-				continue;
-			n = survivor_gives(&self->dev, &self->p,
-					   variant->mapped,
-					   some(&self->random, self->longest),
-					   self->buf, head);
-			ASSERT_LE(0, n) {
-				TH_LOG("kill %ld: %zd at %llu", i, n, head);
-			}
-			head += n;
-		}
-		kill(pid, SIGKILL);
-		ASSERT_EQ(-SIGKILL, child_end(pid)) {
-			TH_LOG("kill %ld, at %llu", i, at);
-		}
-		unborn += see(&self->diary->opened) != at;
+		kill_one(_metadata, self, false, variant->mapped, i);
 		n = queued(self->dev.fd);
 		ASSERT_LE(0, n);
-		self->at = head - n;
-		ASSERT_TRUE(self->at == see(&self->diary->done) ||
-			    self->at == see(&self->diary->begun)) {
-			TH_LOG("kill %ld: took up to %llu, it had done %llu, begun %llu",
-			       i, self->at, see(&self->diary->done),
-			       see(&self->diary->begun));
-		}
-		consumed += self->at - at;
-		/* The next one is sometimes a call, else a claim. */
+		take_over(_metadata, self, self->at - n, i);
+		/* The next consumer is sometimes a read(), otherwise a claim. */
 		if (n && i % 4 == 3) {
 			ASSERT_TRUE(eventually(!attr_get("consumer_claimed")));
 			n = res(read(self->dev.fd, self->buf,
 				     some(&self->random, self->longest)));
 			ASSERT_LT(0, n);
-			ASSERT_TRUE(stream_equal(self->buf, n, self->at));
-			self->at += n;
+			ASSERT_TRUE(stream_equal(self->buf, n, self->next));
+			self->next += n;
 		}
 	}
 	EXPECT_TRUE(eventually(!attr_get("consumer_claimed")));
-	TH_LOG("%d killed, %ld of them while opening; %ld bytes consumed",
-	       KILLS, unborn, consumed);
-	EXPECT_LT(0, consumed);
+	log_deaths(_metadata, self);
 	if (variant->mapped)
 		vfifo_producer_close(&self->p);
 }

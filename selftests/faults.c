@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page faults in the middle of a read or write: somebody whose memory does not come
- * must not keep others from using the FIFO.
+ * Page faults in the middle of a read or write: a process that waits for a page must not
+ * keep others from using the FIFO.
  *
- * The memory is in the hands of a userfaultfd(2), which gives it when the test wants
- * that, and until then whoever touches it sleeps. Everything that could have to wait
- * for such a sleeper is done by a process of its own, so that the test itself can
- * say what waited.
+ * Pages are provided through userfaultfd(2) when the test wants it. Every call that might
+ * have to wait for the sleeping process is made by a process of its own, so that the
+ * test can report it.
  */
 #include "vfifo_faults.h"
 
-/* Seconds for what must not wait at all, on a machine that is busy otherwise. */
+/* Seconds allowed for what must not wait at all. */
 #define SOON		(2 * DEADLINE)
 
 FIXTURE(faults)
 {
 	struct vfifo dev;
-	int fd;			/* one that blocks */
+	int fd;			/* a blocking one */
 	struct faulty f;
 };
 
-/* One piece of memory and several go different ways in the kernel. */
+/* One segment and several take different paths in the kernel. */
 FIXTURE_VARIANT(faults)
 {
 	bool pieces;
@@ -38,37 +37,35 @@ FIXTURE_VARIANT_ADD(faults, readv_writev)
 
 FIXTURE_SETUP(faults)
 {
-	int uffd, error = 0;
+	const char *why;
 
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, self->fd);
 	ASSERT_TRUE(faulty_begin(&self->f));
-
-	uffd = missing(self->f.memory, PAGES * self->f.page, &error);
-	if (uffd < 0)
-		SKIP(return, "no userfaultfd: %s", strerror(error));
-	close(uffd);
+	why = no_userfaultfd(self->f.memory, PAGES * self->f.page);
+	if (why)
+		SKIP(return, "%s", why);
 }
 
 FIXTURE_TEARDOWN(faults)
 {
-	/* First, since all the rest may wait for it. */
+	/* First, since everything else may wait for it. */
 	faulty_end(&self->f);
 	close(self->fd);
 	vfifo_teardown(&self->dev);
 }
 
-/* Evaluates @cond in a process of its own: whether it came true without waiting. */
+/* Evaluates @cond in a process of its own: whether it is true, without waiting. */
 #define soon(cond) ({							\
 	__s64 __until = now_ms() + SOON * 1000;				\
-	pid_t __pid = child_start(2 * SOON);			\
+	pid_t __pid = child_start(2 * SOON);				\
 									\
 	if (!__pid)							\
 		_exit(!(cond));						\
 	while (child_state(__pid) != 'Z' && now_ms() < __until)		\
 		usleep(1000);						\
-	/* One that waits for a lock can't be waited for. */		\
+	/* Do not wait for a process that waits for a lock. */		\
 	child_state(__pid) == 'Z' && child_end(__pid) == 0;		\
 })
 
@@ -81,7 +78,15 @@ static bool generates(void)
 	       !attr_store("mode", "0");
 }
 
-/* A reader waits for its memory; the others of its kind go on. */
+/* The exit status of a reader of 100 bytes from position 7000: 0 if they are right. */
+static int read_100(bool pieces, int fd, char *buf)
+{
+	long ret = res(transfer(pieces, false, fd, buf, 100));
+
+	return ret < 1 || ret > 100 || !stream_equal(buf, ret, 7000);
+}
+
+/* A reader waits for its memory; other calls go on. */
 TEST_F_TIMEOUT(faults, reader_keeps_nobody, 200)
 {
 	char *buf = self->f.memory;
@@ -89,16 +94,11 @@ TEST_F_TIMEOUT(faults, reader_keeps_nobody, 200)
 
 	ASSERT_EQ(0, attr_set("period_ms", 1));
 	ASSERT_TRUE(put(&self->dev, 300, 0));
-	if (!faulty_start(&self->f, 0)) {
-		long ret = res(transfer(variant->pieces, false, self->fd, buf,
-					100));
+	if (!faulty_start(&self->f, 0))
+		_exit(read_100(variant->pieces, self->fd, buf));
+	ASSERT_TRUE(faulty_sleeps(&self->f));
 
-		_exit(ret < 1 || ret > 100 || !stream_equal(buf, ret, 7000));
-	}
-	ASSERT_LE(0, self->f.monitor);
-	ASSERT_NE(0UL, fault_met(self->f.monitor));
-
-	/* Another reader, which finds the bytes that the first one has not taken. */
+	/* Another reader gets the bytes that the first one has not taken. */
 	ASSERT_TRUE(soon(get(&self->dev, 100, 0)));
 	EXPECT_EQ(200, queued(self->fd));
 	ASSERT_TRUE(soon(put(&self->dev, 50, 300)));
@@ -111,7 +111,7 @@ TEST_F_TIMEOUT(faults, reader_keeps_nobody, 200)
 	EXPECT_NE('Z', child_state(self->f.pid));
 	EXPECT_EQ(0, queued(self->fd));
 
-	/* Now it has its memory, and what is queued now is what it gets. */
+	/* With its memory provided, it gets what is queued now. */
 	for (pos = 0; pos < PAGES; pos++)
 		give(&self->f, pos, 9000);
 	ASSERT_TRUE(put(&self->dev, 100, 7000));
@@ -129,8 +129,7 @@ TEST_F_TIMEOUT(faults, writer_keeps_nobody, 200)
 	if (!faulty_start(&self->f, 0))
 		_exit(transfer(variant->pieces, true, self->fd, buf,
 			       PIPE_BUF) != PIPE_BUF);
-	ASSERT_LE(0, self->f.monitor);
-	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	ASSERT_TRUE(faulty_sleeps(&self->f));
 	EXPECT_EQ(100, queued(self->fd));
 
 	ASSERT_TRUE(soon(put(&self->dev, 200, 100)));
@@ -141,7 +140,7 @@ TEST_F_TIMEOUT(faults, writer_keeps_nobody, 200)
 	EXPECT_EQ(0, queued(self->fd));
 	EXPECT_NE('Z', child_state(self->f.pid));
 
-	/* Then all of its bytes come at once. */
+	/* With its memory provided, all of its bytes are queued. */
 	ASSERT_TRUE(put(&self->dev, 10, 300));
 	EXPECT_EQ(0, give_all(&self->f, 5000));
 	EXPECT_EQ(10 + PIPE_BUF, queued(self->fd));
@@ -150,23 +149,19 @@ TEST_F_TIMEOUT(faults, writer_keeps_nobody, 200)
 	EXPECT_TRUE(stream_equal(got, PIPE_BUF, 5000));
 }
 
-/* Whoever was woken, and only then meets the fault, does not keep that to itself. */
+/* A reader that faults after it was woken passes the wake-up on. */
 TEST_F_TIMEOUT(faults, woken_reader_keeps_nobody, 200)
 {
 	long sleeps = attr_get("stats/reader_sleeps");
 	char *buf = self->f.memory, c;
 	pid_t other;
 
-	if (!faulty_start(&self->f, 0)) {
-		long ret = res(transfer(variant->pieces, false, self->fd, buf,
-					100));
-
-		_exit(ret < 1 || ret > 100 || !stream_equal(buf, ret, 7000));
-	}
+	if (!faulty_start(&self->f, 0))
+		_exit(read_100(variant->pieces, self->fd, buf));
 	ASSERT_LE(0, self->f.monitor);
 	ASSERT_TRUE(eventually(attr_get("stats/reader_sleeps") > sleeps));
 	ASSERT_TRUE(child_sleeps(self->f.pid));
-	/* The next one in the queue. */
+	/* The next reader in the queue. */
 	other = child_start(2 * DEADLINE);
 	if (!other)
 		_exit(read(self->fd, &c, 1) != 1);
@@ -210,7 +205,7 @@ TEST_F_TIMEOUT(faults, woken_writer_keeps_nobody, 200)
 	EXPECT_TRUE(get(&self->dev, PIPE_BUF, cap + PIPE_BUF));
 }
 
-/* The first part of an atomic write is there, the second is not: it stays one. */
+/* A write stays atomic if only its first part is present in memory. */
 TEST_F_TIMEOUT(faults, atomic_write_across_the_fault, 200)
 {
 	long page = self->f.page, i;
@@ -219,10 +214,9 @@ TEST_F_TIMEOUT(faults, atomic_write_across_the_fault, 200)
 	if (!faulty_start(&self->f, 1))
 		_exit(transfer(variant->pieces, true, self->fd,
 			       buf + page - 1000, PIPE_BUF) != PIPE_BUF);
-	ASSERT_LE(0, self->f.monitor);
-	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	ASSERT_TRUE(faulty_sleeps(&self->f));
 
-	/* Nothing of it may be seen, or be in the way. */
+	/* Nothing of it is visible, or in the way. */
 	for (i = 0; i < 10; i++) {
 		ASSERT_TRUE(soon(put(&self->dev, 1000, 1000 * i)));
 		EXPECT_EQ(1000, queued(self->fd));
@@ -234,7 +228,7 @@ TEST_F_TIMEOUT(faults, atomic_write_across_the_fault, 200)
 	EXPECT_TRUE(get(&self->dev, PIPE_BUF, page - 1000));
 }
 
-/* More than PIPE_BUF may be mixed with others, but its order stays. */
+/* More than PIPE_BUF bytes may be mixed with others, but keep their order. */
 TEST_F_TIMEOUT(faults, large_write_across_the_fault, 200)
 {
 	long page = self->f.page, len = 2 * PIPE_BUF + 500, before;
@@ -244,8 +238,7 @@ TEST_F_TIMEOUT(faults, large_write_across_the_fault, 200)
 	if (!faulty_start(&self->f, 1))
 		_exit(transfer(variant->pieces, true, self->fd,
 			       buf + page - 1000, len) != len);
-	ASSERT_LE(0, self->f.monitor);
-	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	ASSERT_TRUE(faulty_sleeps(&self->f));
 	before = queued(self->fd);
 	EXPECT_TRUE(before == 0 || before == 1000);
 	ASSERT_TRUE(soon(put(&self->dev, 100, 1 << 20)));
@@ -259,7 +252,7 @@ TEST_F_TIMEOUT(faults, large_write_across_the_fault, 200)
 	free(got);
 }
 
-/* What a reader gets and what others get is the stream, without a gap or overlap. */
+/* A reader and others together get the stream, without gap or overlap. */
 TEST_F_TIMEOUT(faults, read_across_the_fault, 200)
 {
 	long page = self->f.page, total = 2 * PIPE_BUF, rest;
@@ -273,15 +266,14 @@ TEST_F_TIMEOUT(faults, read_across_the_fault, 200)
 	if (!faulty_start(&self->f, 1)) {
 		*ret = res(transfer(variant->pieces, false, self->fd,
 				    buf + page - 100, total));
-		/* Where in the stream that begins. */
+		/* The position at which its bytes begin. */
 		for (i = 0; i < total && *pos < 0; i++) {
 			if (*ret > 0 && stream_equal(buf + page - 100, *ret, i))
 				*pos = i;
 		}
 		_exit(0);
 	}
-	ASSERT_LE(0, self->f.monitor);
-	ASSERT_NE(0UL, fault_met(self->f.monitor));
+	ASSERT_TRUE(faulty_sleeps(&self->f));
 	ASSERT_TRUE(soon(get(&self->dev, 1000, total - queued(self->fd))));
 	EXPECT_EQ(0, give_all(&self->f, 77777));
 	rest = queued(self->fd);
@@ -303,8 +295,8 @@ static void on_usr1(int sig __always_unused)
 }
 
 /*
- * A signal that does not kill need not end a fault in the kernel: it does not with a
- * pipe. But then it is served when the memory comes, and nothing is lost by it.
+ * A signal that does not kill need not interrupt a page fault in the kernel; with a pipe
+ * it does not. It is then delivered when the page comes, and no byte is lost.
  */
 TEST_F_TIMEOUT(faults, signal_loses_nothing, 200)
 {
@@ -320,14 +312,12 @@ TEST_F_TIMEOUT(faults, signal_loses_nothing, 200)
 	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 	ASSERT_TRUE(put(&self->dev, size, 0));
 	for (out = 0; out < 2; out++) {
-		*self->f.uffd = -1;
 		if (!faulty_start(&self->f, 0)) {
 			*ret = res(transfer(variant->pieces, out, self->fd, buf,
 					    100));
 			_exit(0);
 		}
-		ASSERT_LE(0, self->f.monitor);
-		ASSERT_NE(0UL, fault_met(self->f.monitor));
+		ASSERT_TRUE(faulty_sleeps(&self->f));
 		kill(self->f.pid, SIGUSR1);
 		usleep(20000);
 		EXPECT_EQ(size, queued(self->fd));
@@ -341,8 +331,6 @@ TEST_F_TIMEOUT(faults, signal_loses_nothing, 200)
 			read_some |= !out;
 		}
 		ASSERT_EQ(size, queued(self->fd));
-		close(self->f.monitor);
-		self->f.monitor = -1;
 	}
 	EXPECT_TRUE(get(&self->dev, size, read_some ? 100 : 0));
 	munmap(hits, sizeof(*hits));
@@ -356,19 +344,15 @@ TEST_F_TIMEOUT(faults, kill_ends_it, 200)
 
 	ASSERT_TRUE(put(&self->dev, 500, 0));
 	for (out = 0; out < 2; out++) {
-		*self->f.uffd = -1;
 		if (!faulty_start(&self->f, 0))
 			_exit(transfer(variant->pieces, out, self->fd, buf,
 				       100));
-		ASSERT_LE(0, self->f.monitor);
-		ASSERT_NE(0UL, fault_met(self->f.monitor));
+		ASSERT_TRUE(faulty_sleeps(&self->f));
 		kill(self->f.pid, SIGKILL);
 		EXPECT_TRUE(eventually(child_state(self->f.pid) == 'Z'));
 		EXPECT_EQ(-SIGKILL, child_end(self->f.pid));
 		self->f.pid = 0;
 		EXPECT_EQ(500, queued(self->fd));
-		close(self->f.monitor);
-		self->f.monitor = -1;
 	}
 	EXPECT_TRUE(get(&self->dev, 500, 0));
 	EXPECT_TRUE(put(&self->dev, self->dev.capacity, 0));

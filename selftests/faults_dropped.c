@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that is valid, but gone again whenever the device comes to copy: another
- * thread keeps dropping it. A transfer neither fails nor tries for ever, and EFAULT
- * still means that the memory is bad.
+ * Memory that is valid, but no longer resident whenever the device copies, because
+ * another thread keeps dropping it. A transfer neither fails nor retries for ever, and
+ * EFAULT still means that the memory is bad.
  */
 #include <pthread.h>
 
@@ -13,29 +13,30 @@
 #define LITTLE		2000	/* bytes of room */
 #define INTRUSIONS	24
 
-/* What becomes of the memory at the fault that was chosen. */
+/* What happens to the memory at a chosen fault. */
 enum turn { NOTHING, IS_SPOILT, STOPS };
 
-/* Of the process whose memory is dropped; shared with it. */
+/* Shared with the process whose memory is dropped. */
 struct dropper {
 	char *memory;
 	long page;
 	int uffd;
 	enum turn turn;
 	int turn_at;		/* the number of the fault */
-	int met, drops;		/* faults, and how often a page went again */
-	int intruder, intrusions; /* bytes to write or read there, one a fault */
+	int met, drops;		/* faults, and pages dropped */
+	int intruder;		/* a file to write or read one byte at each fault */
+	int intrusions;		/* bytes left for that */
 	bool intruder_reads;
 	bool turned;
-	bool wrong;		/* bytes that were read */
-	char *present;		/* the page that is there */
+	bool wrong;		/* wrong bytes were read */
+	char *present;		/* the resident page */
 	long ret;
 };
 
 FIXTURE(dropped)
 {
 	struct vfifo dev;
-	int fd;			/* one that blocks */
+	int fd;			/* a blocking one */
 	struct dropper *d;
 	pid_t pid;
 };
@@ -67,9 +68,10 @@ FIXTURE_VARIANT_ADD(dropped, readv)
 	.pieces = true,
 };
 
-/* From where in the memory, and how much. */
+/* The parts of the memory that are transferred. */
 static const struct {
-	int offset, pages, bytes;	/* @pages and @bytes long */
+	int offset;			/* from the second page if negative */
+	int pages, bytes;		/* the length is the sum */
 } spans[] = {
 	{ -100, 0, 200 },		/* across the end of the first page */
 	{ -1000, 0, PIPE_BUF },
@@ -81,7 +83,7 @@ static const struct {
 
 FIXTURE_SETUP(dropped)
 {
-	int uffd, error = 0;
+	const char *why;
 
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
@@ -93,18 +95,14 @@ FIXTURE_SETUP(dropped)
 			       PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->d->memory);
-	uffd = missing(self->d->memory, MANY_PAGES * self->dev.page, &error);
-	if (uffd < 0)
-		SKIP(return, "no userfaultfd: %s", strerror(error));
-	close(uffd);
+	why = no_userfaultfd(self->d->memory, MANY_PAGES * self->dev.page);
+	if (why)
+		SKIP(return, "%s", why);
 }
 
 FIXTURE_TEARDOWN(dropped)
 {
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		waitpid(self->pid, NULL, 0);
-	}
+	child_kill(&self->pid);
 	munmap(self->d->memory, MANY_PAGES * self->dev.page);
 	munmap(self->d, sizeof(*self->d));
 	close(self->fd);
@@ -123,10 +121,9 @@ static long span_len(struct vfifo *dev, int i)
 }
 
 /*
- * A thread that gives each page that is touched, and drops the one that it gave
- * before. So two pages are never there at the same time. Whoever makes sure of some
- * pages, one after the other, and then accesses them without faulting finds the
- * first one gone: each time, however fast it is.
+ * A thread that provides each page that is accessed, and drops the one that it provided
+ * before, so that never two pages are resident. If the kernel faults several pages in, one
+ * after the other, and then accesses them without faulting, the first one is always gone.
  */
 static void *drop(void *arg)
 {
@@ -170,7 +167,7 @@ static void *drop(void *arg)
 	return NULL;
 }
 
-/* Whether the last page of @len bytes, which the queue began with, has its own. */
+/* Whether the last page of @len bytes, which were read, has the right contents. */
 static bool last_page_is_right(struct dropper *d, char *buf, long len)
 {
 	char *page = d->memory + (buf + len - 1 - d->memory) / d->page * d->page;
@@ -180,7 +177,7 @@ static bool last_page_is_right(struct dropper *d, char *buf, long len)
 	       stream_equal(from, buf + len - from, from - buf);
 }
 
-/* Has a process do one transfer of @len bytes from byte @from of such memory on. */
+/* Starts a process that transfers @len bytes at offset @from of such memory. */
 static void start(struct __test_metadata *_metadata, struct dropper *d,
 		  pid_t *pid, long from, long len, bool pieces, bool out, int fd)
 {
@@ -224,8 +221,8 @@ static bool ended(pid_t *pid)
 } while (0)
 
 /*
- * Checks that the queue has changed by as much as the call said, which was given
- * span @i, and nothing else. Empties it.
+ * Expects that the transfer of span @i has changed the queue by @moved bytes, and in no
+ * other way. Empties the queue.
  */
 #define EXPECT_ACCOUNTED(i, moved) do {					\
 	long __moved = (moved), __cap = self->dev.capacity;		\
@@ -263,20 +260,19 @@ TEST_F_TIMEOUT(dropped, valid_memory_is_no_fault, 200)
 			       d->ret, len, d->drops, d->met);
 		}
 		EXPECT_FALSE(d->wrong);
-		/* It was tried for real. */
+		/* Pages really were dropped. */
 		EXPECT_LT(0, d->drops);
 		EXPECT_ACCOUNTED(i, d->ret < 0 ? 0 : d->ret);
 	}
 }
 
 /*
- * While a large transfer struggles for its memory, somebody else fills the room that
- * it found, or takes the bytes, one by one. Nothing is left out, and nothing comes
- * twice.
+ * While a large transfer faults, another process fills the room or takes the bytes that
+ * it has found, one by one. No byte is lost or duplicated.
  */
 TEST_F_TIMEOUT(dropped, others_come_first, 60)
 {
-	/* From before the end of a page on, so that each part takes two pages. */
+	/* Shortly before the end of a page, so that each part needs two pages. */
 	const long from = self->dev.page - 100, len = 5 * self->dev.page;
 	long full = self->dev.capacity - (variant->out ? LITTLE : 0);
 	__s64 deadline = now_ms() + 1000LL * DEADLINE;
@@ -305,7 +301,7 @@ TEST_F_TIMEOUT(dropped, others_come_first, 60)
 						__ATOMIC_SEQ_CST)));
 	ASSERT_TRUE(get(&self->dev, full, 0));
 
-	/* Between the zeros of the other one come the bytes of this, in their order. */
+	/* The bytes of this transfer are in order, between zeroes of the other process. */
 	while (now_ms() < deadline) {
 		n = read(self->dev.fd, buf, sizeof(buf));
 		if (n < 0 && child_state(self->pid) == 'Z' && !queued(self->fd))
@@ -322,7 +318,7 @@ TEST_F_TIMEOUT(dropped, others_come_first, 60)
 	EXPECT_EQ(INTRUSIONS, others);
 }
 
-/* However late memory turns out to be bad: EFAULT, or what was moved before. */
+/* If memory turns out to be bad, however late: EFAULT, or a shorter transfer. */
 TEST_F_TIMEOUT(dropped, bad_memory_is_a_fault, 300)
 {
 	struct dropper *d = self->d;
@@ -339,7 +335,7 @@ TEST_F_TIMEOUT(dropped, bad_memory_is_a_fault, 300)
 			START(i);
 			ASSERT_TRUE(ended(&self->pid));
 			turned += d->turned;
-			/* The page that is bad is needed for all of it. */
+			/* The transfer cannot complete without the bad page. */
 			EXPECT_TRUE(!d->turned || d->ret == -EFAULT ||
 				    (d->ret > 0 && d->ret < len)) {
 				TH_LOG("%ld of %ld bytes, bad at fault %d",
@@ -353,7 +349,7 @@ TEST_F_TIMEOUT(dropped, bad_memory_is_a_fault, 300)
 	EXPECT_LT(ARRAY_SIZE(spans), turned);
 }
 
-/* It can be killed all the time, and keeps nobody else meanwhile. */
+/* The process can be killed at any time, and others are not held up by it. */
 TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 {
 	struct dropper *d = self->d;
@@ -372,7 +368,7 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 					       child_state(self->pid) == 'Z'));
 			if (!d->turned)
 				break;
-			/* Others: both ends are free. */
+			/* Others can use both ends. */
 			ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 			EXPECT_TRUE(put(&self->dev, 100, 7));
 			EXPECT_TRUE(get(&self->dev, 100, 7));
@@ -382,8 +378,8 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 				       d->turn_at);
 			}
 			/*
-			 * Its memory was not bad, so an atomic write has left
-			 * nothing. Of others there may be a part.
+			 * The memory was not bad, so nothing of an atomic write
+			 * is left. A part of a larger one may be.
 			 */
 			left = queued(self->fd);
 			EXPECT_TRUE(left == 0 ||
@@ -399,7 +395,7 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 	}
 }
 
-/* ---- without a userfaultfd: threads that do nothing else than dropping ---- */
+/* ---- without userfaultfd: threads that only drop memory ---- */
 
 #define DROPPERS	2
 
@@ -416,7 +412,7 @@ static void *drop_all(void *arg __always_unused)
 	return NULL;
 }
 
-/* Where a byte is neither that of the stream, nor of memory that was dropped; or -1. */
+/* The first byte that is neither of the stream nor of dropped memory; or -1. */
 static long wrong_byte(const char *buf, long len, __u64 pos)
 {
 	long i;
@@ -428,8 +424,8 @@ static long wrong_byte(const char *buf, long len, __u64 pos)
 }
 
 /*
- * The same bytes are at the same addresses each time: while a drop is under way, the
- * processor may still know a page by its old place, and find there what was before.
+ * Each address always has the same byte: during a drop, a processor may still have the
+ * translation of the old page, and read its contents.
  */
 TEST_F_TIMEOUT(dropped, all_the_time, 300)
 {

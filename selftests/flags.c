@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * O_NONBLOCK set or cleared while a call sleeps: the flag is read again each time
- * that the call would sleep, as with a pipe. What a pipe does is the reference, so
- * the same tests run on one.
+ * O_NONBLOCK set or cleared while a call sleeps: the flag is read again each time the
+ * call would sleep. The same tests run on a pipe, which is the reference.
  */
 #include "vfifo_faults.h"
 #include "vfifo_uring.h"
@@ -14,8 +13,8 @@ FIXTURE(flags)
 {
 	struct vfifo dev;
 	int ends[2];		/* of the pipe */
-	int in, out;		/* the open files of the calls that sleep */
-	int put, take;		/* others, O_NONBLOCK */
+	int in, out;		/* for the calls that sleep */
+	int put, take;		/* others, with O_NONBLOCK */
 	long cap;
 	long *ret;		/* shared: what the child's call returned */
 	pid_t pid;
@@ -25,7 +24,7 @@ FIXTURE(flags)
 FIXTURE_VARIANT(flags)
 {
 	bool pipe;
-	bool ioctl;		/* the flag is changed by FIONBIO */
+	bool ioctl;		/* change the flag by FIONBIO */
 };
 
 FIXTURE_VARIANT_ADD(flags, pipe)
@@ -75,10 +74,7 @@ FIXTURE_SETUP(flags)
 
 FIXTURE_TEARDOWN(flags)
 {
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		waitpid(self->pid, NULL, 0);
-	}
+	child_kill(&self->pid);
 	close(self->in);
 	close(self->out);
 	close(self->put);
@@ -88,7 +84,7 @@ FIXTURE_TEARDOWN(flags)
 	vfifo_teardown(&self->dev);
 }
 
-/* Through another descriptor of the same open file. */
+/* Changes the flag through another descriptor of the same open file. */
 static bool set_nonblock(int fd, bool by_ioctl, bool on)
 {
 	int copy = dup(fd), flags = fcntl(fd, F_GETFL), value = on, ret;
@@ -163,7 +159,7 @@ TEST_F(flags, set_before_the_call)
 	EXPECT_TRUE(drain(self->take, self->cap, 0));
 }
 
-/* The rest does not fit at once: the call ends with what it has written. */
+/* The rest does not fit: the call returns what it has written. */
 TEST_F(flags, sleeping_write_ends_early)
 {
 	START(write(self->in, self->buf, LARGE));
@@ -188,7 +184,7 @@ TEST_F(flags, sleeping_writev_ends_early)
 	EXPECT_TRUE(drain(self->take, self->cap, PIPE_BUF));
 }
 
-/* Room for all of the rest: nothing is left to sleep for. */
+/* The rest fits: the call need not sleep again. */
 TEST_F(flags, sleeping_write_that_fits_is_whole)
 {
 	char *got = malloc(self->cap);
@@ -200,14 +196,14 @@ TEST_F(flags, sleeping_write_that_fits_is_whole)
 	EXPECT_LE(LARGE - self->cap, n);
 	EXPECT_TRUE(stream_equal(got, n, 0));
 	EXPECT_TRUE(returned(&self->pid));
-	/* A device gives room back in parts, and the writer may see the first one. */
+	/* A read gives room back in parts, and the writer may see only the first part. */
 	EXPECT_GE(LARGE, *self->ret);
 	EXPECT_LE(variant->pipe ? LARGE : self->cap + PIPE_BUF, *self->ret);
 	EXPECT_TRUE(drain(self->take, *self->ret - n, n));
 	free(got);
 }
 
-/* Only the flag as it is when the call would sleep again counts. */
+/* Only the flag at the time when the call would sleep again counts. */
 TEST_F(flags, set_and_cleared_again)
 {
 	char *got = malloc(LARGE);
@@ -228,7 +224,7 @@ TEST_F(flags, set_and_cleared_again)
 	free(got);
 }
 
-/* The flag wakes nobody by itself. */
+/* Changing the flag does not wake a sleeper. */
 TEST_F(flags, sleepers_are_not_woken_by_it)
 {
 	char tmp[10];
@@ -251,7 +247,7 @@ TEST_F(flags, sleepers_are_not_woken_by_it)
 	EXPECT_TRUE(drain(self->take, self->cap, PIPE_BUF));
 }
 
-/* A call that is begun again after a stop has the flag from the start. */
+/* A call that is restarted after a stop sees the new flag. */
 TEST_F(flags, stopped_and_continued)
 {
 	char tmp[10];
@@ -275,10 +271,9 @@ TEST_F(flags, stopped_and_continued)
 }
 
 /*
- * Whoever is woken may find that somebody else was faster, and would sleep again.
- * A fault on the call's own memory holds it just there: the device keeps no lock
- * meanwhile, so that others can take what it was woken for. (A pipe does keep one,
- * which is why these do not run on pipes.)
+ * A sleeper that was woken would sleep again if another process was faster. Here a page
+ * fault stops it just before that. The device holds no lock during a fault, so others
+ * can take what it was woken for. A pipe holds its mutex, so this cannot be done there.
  */
 FIXTURE(flags_late)
 {
@@ -305,7 +300,7 @@ FIXTURE_VARIANT_ADD(flags_late, readv_writev)
 
 FIXTURE_SETUP(flags_late)
 {
-	int uffd, error = 0;
+	const char *why;
 
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
@@ -314,10 +309,9 @@ FIXTURE_SETUP(flags_late)
 	self->ret = shared(sizeof(*self->ret));
 	ASSERT_NE(NULL, self->ret);
 	*self->ret = RUNNING;
-	uffd = missing(self->f.memory, PAGES * self->f.page, &error);
-	if (uffd < 0)
-		SKIP(return, "no userfaultfd: %s", strerror(error));
-	close(uffd);
+	why = no_userfaultfd(self->f.memory, PAGES * self->f.page);
+	if (why)
+		SKIP(return, "%s", why);
 }
 
 FIXTURE_TEARDOWN(flags_late)
@@ -375,7 +369,7 @@ TEST_F_TIMEOUT(flags_late, writer_that_lost_its_room, 60)
 	EXPECT_EQ(0, queued(self->fd));
 }
 
-/* A request of io_uring waits for a poll, whatever the flag says. */
+/* A request of io_uring waits by polling, whatever the flag. */
 TEST_F(flags_late, io_uring_is_not_affected)
 {
 	long cap = self->dev.capacity;
@@ -398,7 +392,7 @@ TEST_F(flags_late, io_uring_is_not_affected)
 	EXPECT_EQ(PIPE_BUF, completion(&ring, NULL, NULL));
 	EXPECT_TRUE(get(&self->dev, PIPE_BUF, cap));
 
-	/* Nor does one that comes later look at it, with a pipe just so. */
+	/* A later request waits as well, as it does on a pipe. */
 	prepare(&ring, IORING_OP_READ, self->fd, tmp, sizeof(tmp), 2);
 	ASSERT_TRUE(submit(&ring));
 	EXPECT_EQ(0, completions(&ring));

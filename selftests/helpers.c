@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every argument of the helpers that can be wrong, and what they answer. What they
- * do with right ones is tested by zerocopy.c and others.
+ * The helpers of tools/vfifo with every kind of wrong argument. Other tests, such as
+ * zerocopy.c, use them correctly.
  */
 #include "vfifo_test.h"
 #include "vfifo_map.h"
 
 #define WAIT_MS		(DEADLINE * 1000)
 
-/* Descriptors that this process has open. */
+/* The number of open descriptors of this process. */
 static int open_fds(void)
 {
 	int fd, count = 0;
@@ -18,7 +18,7 @@ static int open_fds(void)
 	return count;
 }
 
-/* How many bytes a peek shows. */
+/* The number of bytes that vfifo_peek() returns. */
 static size_t peeked(struct vfifo_consumer *c)
 {
 	size_t len;
@@ -35,7 +35,7 @@ FIXTURE(helpers)
 	size_t cap;
 	struct vfifo_producer p;
 	struct vfifo_consumer c;
-	__u64 head, tail;	/* as they were at first */
+	__u64 head, tail;	/* positions at the start */
 };
 
 FIXTURE_SETUP(helpers)
@@ -56,7 +56,7 @@ FIXTURE_TEARDOWN(helpers)
 	vfifo_teardown(&self->dev);
 }
 
-/* How far the two ends have moved: what everybody else sees. */
+/* How far the two ends have moved, and what is queued. */
 #define EXPECT_MOVED(in, out) do {					\
 	size_t __in = (in), __out = (out);				\
 	EXPECT_EQ(__in, load(self->p.map.own) - self->head);		\
@@ -73,7 +73,7 @@ TEST_F(helpers, commit_of_more_than_reserved)
 	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, self->cap + 1));
 	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, SIZE_MAX));
 	EXPECT_MOVED(0, 0);
-	/* What was refused has taken nothing from what is reserved. */
+	/* The reservation is unchanged. */
 	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
 	EXPECT_MOVED(10, 0);
 }
@@ -83,7 +83,7 @@ TEST_F(helpers, commit_without_reserve)
 	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
 	EXPECT_EQ(0, vfifo_wait_room(&self->p, 100, 0));
 	EXPECT_EQ(self->cap, vfifo_room(&self->p));
-	/* Waiting and asking for room do not reserve any. */
+	/* Neither waiting for room nor asking for it reserves it. */
 	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
 	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
 	EXPECT_MOVED(0, 0);
@@ -119,7 +119,7 @@ TEST_F(helpers, last_reservation_counts)
 	char *to = vfifo_reserve(&self->p, 10);
 
 	ASSERT_NE(NULL, to);
-	/* One that fails changes nothing. */
+	/* A failed reservation changes nothing. */
 	EXPECT_EQ(NULL, vfifo_reserve(&self->p, self->cap + 1));
 	EXPECT_EQ(NULL, vfifo_reserve(&self->p, SIZE_MAX));
 	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
@@ -148,7 +148,7 @@ TEST_F(helpers, reserve_what_does_not_fit)
 	EXPECT_MOVED(self->cap, 0);
 }
 
-/* Queues @n bytes, whatever they are. */
+/* Queues @n bytes. */
 static int fill(struct vfifo_producer *p, size_t n)
 {
 	return vfifo_reserve(p, n) ? vfifo_commit(p, n) : -ENOSPC;
@@ -161,7 +161,7 @@ TEST_F(helpers, release_of_more_than_peeked)
 	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
 	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, self->cap + 1));
 	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, SIZE_MAX));
-	/* More have come, and waiting has seen them, but nobody has peeked. */
+	/* Waiting has seen more bytes, but they were not peeked at. */
 	ASSERT_EQ(0, fill(&self->p, 90));
 	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 100, 0));
 	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 100));
@@ -211,7 +211,7 @@ TEST_F(helpers, peek)
 	EXPECT_EQ(0, vfifo_release(&self->c, 10));
 }
 
-/* An end that is opened again has nothing reserved, nor peeked at. */
+/* A new owner has nothing reserved or peeked at. */
 TEST_F(helpers, new_owner_begins_with_nothing)
 {
 	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
@@ -226,7 +226,7 @@ TEST_F(helpers, new_owner_begins_with_nothing)
 	EXPECT_MOVED(10, 0);
 }
 
-/* What cannot wake the other end has nevertheless done the rest. */
+/* A commit that cannot wake the other end has published its bytes nevertheless. */
 TEST_F(helpers, commit_that_cannot_notify)
 {
 	struct vfifo_producer p;
@@ -259,7 +259,7 @@ TEST_F(helpers, wait_for_more_than_the_capacity)
 	const int timeouts[] = { 0, 1, INT_MAX, -1, INT_MIN };
 	size_t i, j;
 
-	/* At once, also if it may wait for ever. */
+	/* Immediately, even with an infinite timeout. */
 	for (i = 0; i < ARRAY_SIZE(too_many); i++) {
 		for (j = 0; j < ARRAY_SIZE(timeouts); j++) {
 			EXPECT_EQ(-EINVAL, vfifo_wait_room(&self->p, too_many[i],
@@ -322,7 +322,7 @@ FIXTURE_TEARDOWN(timeout)
 	vfifo_teardown(&self->dev);
 }
 
-/* They sleep until there is something, and do not come back before. */
+/* These sleep until there are bytes, or room, and not less. */
 TEST_F(timeout, bytes)
 {
 	struct vfifo_consumer c;
@@ -356,12 +356,12 @@ TEST_F(timeout, room)
 	EXPECT_EQ(0, child_end(pid));
 }
 
-/* ---- opening, and what is not open ---- */
+/* ---- opening, and structs that are not open ---- */
 
 FIXTURE(opening)
 {
 	struct vfifo dev;
-	int fds;		/* how many are open */
+	int fds;		/* open descriptors at the start */
 };
 
 FIXTURE_SETUP(opening)
@@ -376,7 +376,7 @@ FIXTURE_TEARDOWN(opening)
 	vfifo_teardown(&self->dev);
 }
 
-/* All that can be done with a struct that is no end. */
+/* Every call with a struct that is not open. */
 static void no_end(struct __test_metadata *_metadata, struct vfifo_producer *p,
 		   struct vfifo_consumer *c)
 {
@@ -427,7 +427,7 @@ TEST_F(opening, failed)
 	no_end(_metadata, &p, &c);
 }
 
-/* Also where descriptor 0 is somebody's. */
+/* Descriptor 0, which may be in use, is left alone. */
 TEST_F(opening, all_zero)
 {
 	struct vfifo_producer p;
@@ -497,7 +497,7 @@ TEST_F(opening, bad_descriptors)
 		EXPECT_EQ(bad[i].err, vfifo_producer_open_fd(&p, fd));
 		EXPECT_EQ(bad[i].err, vfifo_consumer_open_fd(&c, fd));
 		no_end(_metadata, &p, &c);
-		/* It stays the caller's. */
+		/* The caller keeps its descriptor. */
 		EXPECT_EQ(0, close(fd));
 	}
 }
@@ -514,11 +514,53 @@ TEST_F(opening, second_owner)
 	EXPECT_EQ(-EBUSY, vfifo_producer_open_fd(&p2, p.map.fd));
 	EXPECT_EQ(-EBUSY, vfifo_consumer_open_fd(&c2, c.map.fd));
 	no_end(_metadata, &p2, &c2);
-	/* The first ones have noticed nothing. */
+	/* The first owners are not affected. */
 	EXPECT_EQ(0, fill(&p, 10));
 	EXPECT_EQ(10, peeked(&c));
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);
+}
+
+TEST_F(opening, what_is_not_there)
+{
+	struct vfifo_producer p, second;
+	struct vfifo_consumer c;
+	int fd = vfifo_open(O_RDWR);
+	long cap = self->dev.capacity;
+	size_t len = 1;
+	char *to;
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ENOENT, vfifo_producer_open(&p, "/nonexistent"));
+	vfifo_producer_close(&p);
+	EXPECT_EQ(-ENOTTY, vfifo_consumer_open(&c, "/dev/null"));
+	EXPECT_EQ(-EBADF, vfifo_consumer_open_fd(&c, -1));
+	vfifo_consumer_close(&c);
+
+	ASSERT_EQ(0, vfifo_producer_open_fd(&p, fd));
+	EXPECT_EQ(-EBUSY, vfifo_producer_open_fd(&second, fd));
+	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, fd));
+	EXPECT_EQ(NULL, vfifo_peek(&c, &len));
+	EXPECT_EQ(0, (long)len);
+	EXPECT_EQ(-EINVAL, vfifo_release(&c, 1));
+	EXPECT_EQ(0, vfifo_release(&c, 0));
+	EXPECT_EQ(NULL, vfifo_reserve(&p, cap + 1));
+	EXPECT_NE(NULL, vfifo_reserve(&p, cap));
+	EXPECT_EQ(-EINVAL, vfifo_commit(&p, cap + 1));
+	EXPECT_EQ(0, vfifo_commit(&p, 0));
+	EXPECT_EQ(cap, vfifo_room(&p));
+	to = vfifo_reserve(&p, 10);
+	ASSERT_NE(NULL, to);
+	stream_fill(to, 10, 0);
+	EXPECT_EQ(0, vfifo_commit(&p, 10));
+	EXPECT_EQ(cap - 10, vfifo_room(&p));
+	EXPECT_EQ(-EINVAL, vfifo_release(&c, 11));
+	EXPECT_NE(NULL, vfifo_peek(&c, &len));
+	EXPECT_EQ(10, (long)len);
+	vfifo_producer_close(&p);
+	vfifo_consumer_close(&c);
+	EXPECT_TRUE(get(&self->dev, 10, 0));
+	close(fd);
 }
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For module.sh: maps all of a freshly loaded device, closes it, and keeps the
- * mappings until standard input ends. Says "mapped" when they are there and hold
- * nothing yet, or what is wrong.
+ * For module.sh: maps everything of a new device, closes the file, and keeps the mappings
+ * until standard input ends. Prints "mapped" if they exist and contain only zeroes, or
+ * what is wrong.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 #include <linux/vfifo.h>
 
-/* @len bytes from @offset on, or NULL with a message. */
+/* Maps @len bytes at @offset, which must be zero; NULL after a message. */
 static char *map_zero(int fd, int prot, size_t len, off_t offset)
 {
 	char *p = mmap(NULL, len, prot, MAP_SHARED, fd, offset);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owners of an end who store there what they like. The others get EIO and go on
- * when the FIFO is cleared or the claim ends; nothing else happens.
+ * Owners that store wrong positions. Others get EIO until the FIFO is cleared or the
+ * claim ends, and nothing else happens.
  */
 #include <poll.h>
 
 #include "vfifo_test.h"
 
 /*
- * How many wrong positions each of the random tests stores. Many of them cost a
- * mapping, which is what a slow kernel is slowest at.
+ * The number of wrong positions in each random test. Many of them need a new mapping,
+ * which takes longest of all on a slow kernel.
  */
 #define CASES	OFTEN(OFTEN(600000))
 
@@ -46,7 +46,7 @@ FIXTURE_SETUP(hostile)
 {
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->cap = self->dev.capacity;
-	/* Somewhere in the middle. */
+	/* Bytes in the middle of the buffer. */
 	ASSERT_TRUE(put(&self->dev, 1000, 0));
 	self->own = claim_end(&self->dev, variant->producer);
 	ASSERT_NE(NULL, self->own);
@@ -58,13 +58,13 @@ FIXTURE_TEARDOWN(hostile)
 	vfifo_teardown(&self->dev);
 }
 
-/* A call of the end that is not claimed. */
+/* A system call at the end that is not claimed. */
 static long other_end(int fd, bool producer, char *c)
 {
 	return res(producer ? read(fd, c, 1) : write(fd, c, 1));
 }
 
-/* The attribute can be read, and says something that can be. */
+/* Whether the attribute shows a possible size. */
 static bool size_is_possible(long cap)
 {
 	long size = attr_get("size");
@@ -84,7 +84,7 @@ TEST_F(hostile, every_kind_of_wrong_position)
 	char c = 0;
 	int back;
 
-	/* The other end has seen where this one is. */
+	/* So that the other end has seen the position. */
 	ASSERT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
 	for (i = 0; i < 2 * ARRAY_SIZE(far); i++) {
 		back = i & 1;
@@ -96,7 +96,7 @@ TEST_F(hostile, every_kind_of_wrong_position)
 		EXPECT_EQ(1, poll(&pfd, 1, 0));
 		EXPECT_EQ(POLLERR | POLLIN | POLLOUT, pfd.revents);
 		EXPECT_TRUE(size_is_possible(self->cap));
-		/* A position that could be does not mend it by itself. */
+		/* A correct position does not end the error state. */
 		store(self->own, at);
 		EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
 		EXPECT_EQ(-EBUSY, other_end(self->dev.fd, !variant->producer,
@@ -118,7 +118,7 @@ TEST_F(hostile, every_kind_of_wrong_position)
 	EXPECT_TRUE(get(&self->dev, 500, 7));
 }
 
-/* What is forgotten was not read, however much it seems to be. */
+/* Cleared bytes do not count as read, however many there seem to be. */
 TEST_F(hostile, clearing_is_not_reading)
 {
 	__u64 at = load(self->own);
@@ -135,14 +135,14 @@ TEST_F(hostile, clearing_is_not_reading)
 		ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 		EXPECT_EQ(taken, attr_get("stats/bytes_read"));
 	}
-	/* Of a claimed consumer's end, nothing is forgotten but by its owner. */
+	/* With a claimed consumer's end, only its owner removes bytes. */
 	store(self->own, at + 5);
 	EXPECT_EQ(1, other_end(self->dev.fd, variant->producer, &c));
 	EXPECT_EQ(taken + (variant->producer ? 1 : 5),
 		  attr_get("stats/bytes_read"));
 }
 
-/* One byte behind what was seen is as wrong as any. */
+/* One byte back from a position that was seen. */
 TEST_F(hostile, backwards)
 {
 	__u64 at = load(self->own);
@@ -154,7 +154,7 @@ TEST_F(hostile, backwards)
 	EXPECT_EQ(-EIO, other_end(self->dev.fd, variant->producer, &c));
 }
 
-/* Nor can it go back behind where the claim began, though nobody has looked since. */
+/* Nor may it go back before the start of the claim, even if nobody has seen it since. */
 TEST_F(hostile, behind_the_start_of_the_claim)
 {
 	long size = 1000, errors = attr_get("stats/position_errors");
@@ -176,7 +176,7 @@ TEST_F(hostile, behind_the_start_of_the_claim)
 	EXPECT_EQ(size, queued(self->dev.fd));
 	EXPECT_TRUE(get(&self->dev, size, 1000 - size));
 
-	/* Nor if nobody looks before it ends. */
+	/* Also if nobody sees it before the claim ends. */
 	ASSERT_TRUE(put(&self->dev, 1000, 0));
 	if (!variant->producer)
 		ASSERT_TRUE(get(&self->dev, 400, 0));
@@ -188,7 +188,7 @@ TEST_F(hostile, behind_the_start_of_the_claim)
 	EXPECT_TRUE(get(&self->dev, size, 1000 - size));
 }
 
-/* The end of the claim mends it, from the last position that could be. */
+/* The end of the claim restores the last correct position. */
 TEST_F(hostile, end_of_the_claim_mends_it)
 {
 	__u64 at = load(self->own);
@@ -210,7 +210,7 @@ TEST_F(hostile, end_of_the_claim_mends_it)
 	}
 }
 
-/* What is generated into a broken FIFO is dropped, and that is no further error. */
+/* In the error state, generated messages are dropped, and cause no further errors. */
 TEST_F(hostile, generation_is_dropped_meanwhile)
 {
 	long errors = attr_get("stats/position_errors"), dropped, written;
@@ -218,7 +218,7 @@ TEST_F(hostile, generation_is_dropped_meanwhile)
 
 	ASSERT_EQ(0, attr_set("period_ms", 1));
 	if (variant->producer) {
-		/* Of a claimed producer's end the mode can't be set to auto. */
+		/* Mode auto cannot be set while the producer's end is claimed. */
 		unclaim(&self->dev, &self->own);
 		ASSERT_EQ(0, attr_set("mode", 1));
 		self->own = claim_end(&self->dev, variant->producer);
@@ -232,7 +232,7 @@ TEST_F(hostile, generation_is_dropped_meanwhile)
 	EXPECT_TRUE(eventually(attr_get("stats/dropped") > dropped + 3));
 	EXPECT_EQ(errors + 1, attr_get("stats/position_errors"));
 
-	/* It goes on when that has an end. */
+	/* Generation continues after the error state. */
 	unclaim(&self->dev, &self->own);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 	written = attr_get("stats/bytes_written");
@@ -240,7 +240,7 @@ TEST_F(hostile, generation_is_dropped_meanwhile)
 	EXPECT_EQ(0, attr_set("mode", 0));
 }
 
-/* Whoever sleeps learns of it when it is told to look. */
+/* A sleeper gets the error after VFIFO_NOTIFY. */
 TEST_F(hostile, sleeper_gets_the_error)
 {
 	int fd = vfifo_open(O_RDWR);
@@ -260,7 +260,7 @@ TEST_F(hostile, sleeper_gets_the_error)
 	close(fd);
 }
 
-/* A position of any kind: near, far, or anything. */
+/* A random position, near or far. */
 static __u64 odd_position(__u64 *random, __u64 at, __u64 cap)
 {
 	__u64 r = rnd(random);
@@ -286,9 +286,8 @@ static __u64 odd_position(__u64 *random, __u64 at, __u64 cap)
 }
 
 /*
- * Each answer is the one that Documentation/misc-devices/vfifo.rst gives: positions
- * are believed if there are 0 to capacity bytes between them, and none has gone
- * backwards.
+ * Results are exactly as Documentation/misc-devices/vfifo.rst says: a position is
+ * accepted if there are 0 to capacity bytes between the two, and if it has not gone back.
  */
 TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
 {
@@ -298,7 +297,7 @@ TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
 	char c = 0;
 
 	LOG_SEED();
-	/* The position of the other end, by the kernel's own words. */
+	/* The position of the other end follows from the bytes queued. */
 	own = load(self->own);
 	peer = variant->producer ? own - 1000 : own + 1000;
 	seen = own;
@@ -320,7 +319,7 @@ TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
 				       i, pos, seen, peer);
 			}
 			broken++;
-			/* There is more than one way to mend it. */
+			/* Both ways out of the error state. */
 			if (variant->producer && i % 16) {
 				ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 				peer = pos;
@@ -345,7 +344,7 @@ TEST_F_TIMEOUT(hostile, answers_are_exact, 120)
 	TH_LOG("%ld positions, of which %ld were wrong", i, broken);
 }
 
-/* Stores at full speed until it is killed. */
+/* Stores positions at full speed until it is killed. */
 static void storm(struct vfifo_end *own, __u64 random, __u64 cap,
 		  __u64 *count)
 {
@@ -359,7 +358,7 @@ static void storm(struct vfifo_end *own, __u64 random, __u64 cap,
 	}
 }
 
-/* While the positions change under its copies, the kernel stays within bounds. */
+/* The kernel stays within bounds while positions change during its copies. */
 TEST_F_TIMEOUT(hostile, full_speed, 120)
 {
 	__u64 *count = shared(sizeof(*count)), calls = 0, random = vfifo_seed;
@@ -385,7 +384,7 @@ TEST_F_TIMEOUT(hostile, full_speed, 120)
 			_exit(1);
 		storm(self->own, random, self->cap, count);
 	}
-	/* Calls that sleep must be ended by a signal, whatever happens. */
+	/* Interrupts calls that sleep. */
 	sigaction(SIGALRM, &action, NULL);
 	ASSERT_EQ(0, timer_create(CLOCK_MONOTONIC, &event, &timer));
 	ASSERT_EQ(0, timer_settime(timer, 0, &every, NULL));
@@ -405,7 +404,7 @@ TEST_F_TIMEOUT(hostile, full_speed, 120)
 			ASSERT_TRUE(size_is_possible(self->cap));
 			break;
 		case 3:
-			/* Where there is nothing to clear, there is a claim. */
+			/* A claimed consumer's end cannot be cleared. */
 			ret = res(ioctl(fd, VFIFO_CLEAR));
 			ASSERT_TRUE(variant->producer ? ret == 0 :
 							ret == -EBUSY || !ret);
@@ -429,10 +428,9 @@ TEST_F_TIMEOUT(hostile, full_speed, 120)
 			break;
 	}
 	timer_delete(timer);
-	kill(pid, SIGKILL);
-	EXPECT_EQ(-SIGKILL, child_end(pid));
+	EXPECT_EQ(-SIGKILL, child_kill(&pid));
 	TH_LOG("%llu positions, %llu calls", *count, calls);
-	/* All is well again, a moment later if somebody looks at its maps. */
+	/* The claim ends, possibly a moment after the process. */
 	EXPECT_TRUE(eventually(!attr_get(variant->producer ?
 					 "producer_claimed" :
 					 "consumer_claimed")));

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VFIFO_GET_INFO: what it says, and that the structure can grow, in the program or
- * in the kernel first.
+ * VFIFO_GET_INFO: what it returns, and that its structure can grow in the kernel or in
+ * programs first.
  */
 #include "vfifo_test.h"
 
 #define INFO(size)	_IOC(_IOC_READ | _IOC_WRITE, 'k', 3, size)
 
-/* What the first version of the structure has. */
+/* The size of the first version of the structure. */
 #define FIRST_SIZE	40
 
-/* More than any version has. */
+/* Larger than any version. */
 #define MUCH		256
 
 FIXTURE(info)
 {
 	struct vfifo dev;
 	long page;
-	__u32 known;		/* what the kernel fills at most */
-	char all[MUCH];		/* and what it says there */
+	__u32 known;		/* bytes that the kernel can fill */
+	char all[MUCH];		/* what it fills them with */
 };
 
 FIXTURE_SETUP(info)
@@ -39,19 +39,29 @@ FIXTURE_TEARDOWN(info)
 	vfifo_teardown(&self->dev);
 }
 
-/* The sizes that a program's structure may have, as the command says it. */
+/* Sizes of a program's structure, which are part of the command. */
 static const __u32 sizes[] = {
 	8, 9, 12, 16, 24, 32, 39, 40, 41, 48, 56, 64, 72, 255, 256, 257, 4096,
 	(1 << _IOC_SIZEBITS) - 1,
 };
 
-/* True if nothing was stored from @from on, where 0x5a was before. */
+/* Whether the bytes @from to @to are 0x5a, as before the call. */
 static bool untouched(const char *bytes, size_t from, size_t to)
 {
 	for (; from < to; from++)
 		if (bytes[from] != 0x5a)
 			return false;
 	return true;
+}
+
+/* The ioctl, possibly as a 32-bit program makes it: 0, or the negative error number. */
+static long call(int fd, unsigned int cmd, char *arg, bool compat)
+{
+#ifdef __x86_64__
+	if (compat)
+		return ioctl32(fd, cmd, arg);
+#endif
+	return res(ioctl(fd, cmd, arg));
 }
 
 TEST_F(info, says_what_can_be_mapped)
@@ -68,7 +78,7 @@ TEST_F(info, says_what_can_be_mapped)
 	EXPECT_NE(info.producer_offset, info.consumer_offset);
 	EXPECT_EQ(0, info.producer_offset % self->page);
 	EXPECT_EQ(0, info.consumer_offset % self->page);
-	/* A 32-bit kernel maps no more of a device than this, page included. */
+	/* Everything, the page included, must be mappable on a 32-bit kernel. */
 	EXPECT_GT(UINT32_MAX - self->page, info.producer_offset);
 	EXPECT_GT(UINT32_MAX - self->page, info.consumer_offset);
 }
@@ -92,50 +102,52 @@ TEST_F(info, is_for_every_descriptor)
 	}
 }
 
-/* As programs do that were compiled with a shorter or longer structure. */
+/*
+ * With @size in it, @cmd fills as much of @got as the kernel knows, and leaves the rest of
+ * its @len bytes alone.
+ */
+static void expect_filled(struct __test_metadata *_metadata,
+			  struct _test_data_info *self, unsigned int cmd,
+			  char *got, size_t len, __u32 size, bool compat)
+{
+	__u32 filled = size < self->known ? size : self->known, said;
+	long ret;
+
+	memset(got, 0x5a, len);
+	memcpy(got, &size, sizeof(size));
+	ret = call(self->dev.fd, cmd, got, compat);
+	ASSERT_EQ(0, ret) {
+		TH_LOG("command of %u bytes, size %u", _IOC_SIZE(cmd), size);
+	}
+	memcpy(&said, got, sizeof(said));
+	EXPECT_EQ(filled, said);
+	EXPECT_EQ(0, memcmp(got + 4, self->all + 4, filled - 4));
+	EXPECT_TRUE(untouched(got, filled, len));
+}
+
+/* As from programs that were compiled with a shorter or longer structure. */
 TEST_F(info, structure_of_any_size)
 {
 	char *got = calloc(1, 1 << _IOC_SIZEBITS);
-	__u32 size, filled, said;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		size = sizes[i];
-		filled = size < self->known ? size : self->known;
-		memset(got, 0x5a, 1 << _IOC_SIZEBITS);
-		memcpy(got, &size, sizeof(size));
-		ASSERT_EQ(0, res(ioctl(self->dev.fd, INFO(size), got)))
-			TH_LOG("size %u", size);
-		memcpy(&said, got, sizeof(said));
-		EXPECT_EQ(filled, said);
-		EXPECT_EQ(0, memcmp(got + 4, self->all + 4, filled - 4));
-		EXPECT_TRUE(untouched(got, filled, 1 << _IOC_SIZEBITS));
-	}
+	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+		expect_filled(_metadata, self, INFO(sizes[i]), got,
+			      1 << _IOC_SIZEBITS, sizes[i], false);
 	free(got);
 }
 
-/* The command says that it is one with a size; the size counts that is stored. */
+/* The size in the structure counts, not the one in the command. */
 TEST_F(info, stored_size_decides)
 {
 	__u32 stored[] = { 8, 12, 24, 39, 40, 41, 48, MUCH, 1 << 20, ~0U };
-	__u32 size, filled, said;
 	char got[2 * MUCH];
 	unsigned int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		for (j = 0; j < ARRAY_SIZE(stored); j++) {
-			size = stored[j];
-			filled = size < self->known ? size : self->known;
-			memset(got, 0x5a, sizeof(got));
-			memcpy(got, &size, sizeof(size));
-			ASSERT_EQ(0, res(ioctl(self->dev.fd, INFO(sizes[i]),
-					       got)))
-				TH_LOG("command of %u, size %u", sizes[i], size);
-			memcpy(&said, got, sizeof(said));
-			EXPECT_EQ(filled, said);
-			EXPECT_EQ(0, memcmp(got + 4, self->all + 4, filled - 4));
-			EXPECT_TRUE(untouched(got, filled, sizeof(got)));
-		}
+		for (j = 0; j < ARRAY_SIZE(stored); j++)
+			expect_filled(_metadata, self, INFO(sizes[i]), got,
+				      sizeof(got), stored[j], false);
 	}
 }
 
@@ -199,7 +211,7 @@ TEST_F(info, other_commands)
 	EXPECT_EQ(0, got[4]);
 }
 
-/* Only what is filled has to be there, and all of that. */
+/* Only the bytes that are filled must be accessible, and all of these. */
 TEST_F(info, bad_memory)
 {
 	char *edge = half_mapped(self->page), *at;
@@ -230,7 +242,7 @@ TEST_F(info, bad_memory)
 					       there, size, sizes[i]);
 			}
 		}
-		/* It can be read, but not written. */
+		/* Memory that is read-only. */
 		at = edge - self->page;
 		size = FIRST_SIZE;
 		memcpy(at, &size, sizeof(size));
@@ -244,26 +256,19 @@ TEST_F(info, bad_memory)
 #ifdef __x86_64__
 TEST_F(info, from_32_bit_programs)
 {
-	__u32 size, filled, said;
 	unsigned int i;
+	__u32 size;
 	char *arg;
 
 	if (!runs_32_bit())
-		SKIP(return, "the kernel doesn't run 32-bit programs");
+		SKIP(return, "the kernel does not run 32-bit programs");
 	arg = mmap(NULL, self->page, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	ASSERT_NE(MAP_FAILED, arg);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		size = sizes[i] < MUCH ? sizes[i] : MUCH;
-		filled = size < self->known ? size : self->known;
-		memset(arg, 0x5a, self->page);
-		memcpy(arg, &size, sizeof(size));
-		ASSERT_EQ(0, ioctl32(self->dev.fd, INFO(sizes[i]), arg))
-			TH_LOG("size %u", sizes[i]);
-		memcpy(&said, arg, sizeof(said));
-		EXPECT_EQ(filled, said);
-		EXPECT_EQ(0, memcmp(arg + 4, self->all + 4, filled - 4));
-		EXPECT_TRUE(untouched(arg, filled, self->page));
+		expect_filled(_metadata, self, INFO(sizes[i]), arg, self->page,
+			      size, true);
 		size = 7;
 		memcpy(arg, &size, sizeof(size));
 		EXPECT_EQ(-EINVAL, ioctl32(self->dev.fd, INFO(sizes[i]), arg));

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ioctls of a vfifo, by the numbers that old programs were built with, and the
- * mode that they and sysfs choose.
+ * The ioctls of a vfifo, with the numbers that old programs were built with, and
+ * generation, which is turned on and off by an ioctl or by an attribute.
  */
 #include <poll.h>
 #include <termios.h>
 
 #include "vfifo_test.h"
 
-/* Not from the header: it is the header that might change. */
+/* Not from the header, since they must not change with it. */
 #define OLD_CLEAR	0x6b01
 #define OLD_SET_MODE	0x40046b02
 
@@ -18,7 +18,7 @@
 FIXTURE(ioctl)
 {
 	struct vfifo dev;
-	int fd;			/* one that blocks */
+	int fd;			/* a blocking one */
 };
 
 FIXTURE_SETUP(ioctl)
@@ -55,7 +55,7 @@ TEST_F(ioctl, clear)
 	EXPECT_EQ(0, queued(self->fd));
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
 
-	/* All of the buffer is free again, and nothing old comes back. */
+	/* The whole buffer is free again, and old bytes do not come back. */
 	ASSERT_TRUE(put(&self->dev, self->dev.capacity, 7777));
 	EXPECT_TRUE(get(&self->dev, self->dev.capacity, 7777));
 }
@@ -106,7 +106,7 @@ TEST_F(ioctl, set_mode)
 	}
 }
 
-/* The ioctl and the attribute are two doors to one state. */
+/* The ioctl and the attribute change the same state. */
 TEST_F(ioctl, set_mode_and_sysfs_agree)
 {
 	ASSERT_EQ(0, attr_store("mode", "1"));
@@ -148,7 +148,7 @@ TEST_F(ioctl, set_mode_bad_pointer)
 				     p + self->dev.page - 2)));
 	EXPECT_STREQ("0\n", attr_text("mode"));
 
-	/* Any address will do that can be read. */
+	/* The address need not be aligned. */
 	EXPECT_EQ(0, res(ioctl(self->fd, OLD_SET_MODE, p + 1)));
 	EXPECT_STREQ("1\n", attr_text("mode"));
 	munmap(p, 2 * self->dev.page);
@@ -159,7 +159,7 @@ TEST_F(ioctl, unknown)
 	static const unsigned long cmd[] = {
 		0, ~0U, TCGETS, _IO('k', 0), _IO('k', 99), _IO('k', 255),
 		_IO('j', 1), _IO('l', 1),
-		/* The right number, with a size or a direction that is not. */
+		/* A known number with another size or direction. */
 		_IO('k', 2), _IOR('k', 2, int), _IOWR('k', 2, int),
 		_IOW('k', 2, char), _IOW('k', 2, __u64), _IOW('k', 1, int),
 		_IOR('k', 1, int),
@@ -185,12 +185,12 @@ TEST_F(ioctl, from_32_bit_programs)
 	int *arg;
 
 	if (!runs_32_bit())
-		SKIP(return, "the kernel doesn't run 32-bit programs");
+		SKIP(return, "the kernel does not run 32-bit programs");
 
 	arg = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	ASSERT_NE(MAP_FAILED, arg);
-	/* Nothing is to come while it is on. */
+	/* So that nothing is generated meanwhile. */
 	ASSERT_EQ(0, attr_set("period_ms", 3600000));
 	*arg = 1;
 	EXPECT_EQ(0, ioctl32(self->fd, OLD_SET_MODE, arg));
@@ -208,7 +208,7 @@ TEST_F(ioctl, from_32_bit_programs)
 	EXPECT_EQ(0, queued(self->fd));
 	EXPECT_EQ(0, ioctl32(self->fd, VFIFO_NOTIFY, NULL));
 
-	/* There is nothing in it that they see another way. */
+	/* The structure is the same for them. */
 	info = (void *)arg;
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
@@ -221,7 +221,7 @@ TEST_F(ioctl, from_32_bit_programs)
 
 /* ---- generation ---- */
 
-/* Whether what can be read within @ms is one "AUTO ". */
+/* Whether one "AUTO " can be read within @ms. */
 static bool one_generated(int fd, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -241,7 +241,7 @@ TEST_F(ioctl, auto_generates)
 	for (i = 0; i < 5; i++)
 		EXPECT_TRUE(one_generated(self->dev.fd, DEADLINE * 1000));
 
-	/* CLEAR forgets what was generated, not that it goes on. */
+	/* CLEAR drops what was generated, but does not end generation. */
 	EXPECT_EQ(0, ioctl(self->fd, OLD_CLEAR));
 	EXPECT_TRUE(one_generated(self->dev.fd, DEADLINE * 1000));
 }
@@ -256,7 +256,7 @@ TEST_F(ioctl, auto_keeps_its_period)
 	ASSERT_EQ(0, set_mode(self->fd, 1));
 	for (i = 0; i < 7; i++)
 		ASSERT_TRUE(one_generated(self->dev.fd, DEADLINE * 1000));
-	/* Emulation may be late, but none comes early, and the first after a period. */
+	/* A message may be late, but is never early, not even the first one. */
 	EXPECT_LE(7 * period, now_ms() - start);
 }
 
@@ -267,7 +267,7 @@ TEST_F(ioctl, auto_wakes_reader)
 	ASSERT_EQ(0, attr_set("period_ms", 10));
 	pid = child_start(DEADLINE);
 	if (!pid) {
-		/* No more: who goes on late would find the next one, too. */
+		/* No longer buffer: a late reader would get the next message as well. */
 		char buf[GENERATED_LEN];
 
 		EXPECT_EQ(GENERATED_LEN, res(read(self->fd, buf, sizeof(buf))));
@@ -279,7 +279,7 @@ TEST_F(ioctl, auto_wakes_reader)
 	EXPECT_EQ(0, child_end(pid));
 }
 
-/* Once "manual" is stored, there is nobody left who writes. */
+/* When storing "manual" has returned, no more messages come. */
 TEST_F(ioctl, manual_ends_generation)
 {
 	struct pollfd p = { .fd = self->fd, .events = POLLIN };
@@ -292,7 +292,7 @@ TEST_F(ioctl, manual_ends_generation)
 		ASSERT_EQ(0, i & 1 ? set_mode(self->fd, 0) :
 				     attr_store("mode", "0"));
 		ASSERT_EQ(0, ioctl(self->fd, OLD_CLEAR));
-		/* Many periods: what doesn't come can't be waited for. */
+		/* For many periods. */
 		ASSERT_EQ(0, poll(&p, 1, 30));
 	}
 }
@@ -305,7 +305,7 @@ TEST_F(ioctl, new_period_counts_at_once)
 	EXPECT_TRUE(one_generated(self->dev.fd, DEADLINE * 1000));
 }
 
-/* Who sets the mode that is set does not put off what is due. */
+/* Setting mode auto again does not postpone the next message. */
 TEST_F(ioctl, auto_again_is_nothing_new)
 {
 	ASSERT_EQ(0, attr_set("period_ms", 100));
@@ -327,7 +327,7 @@ TEST_F(ioctl, auto_is_whole_or_not_at_all)
 	EXPECT_TRUE(eventually(attr_get("stats/dropped") > dropped));
 	EXPECT_EQ(cap - 4, queued(self->fd));
 
-	/* One byte more, and it fits. */
+	/* With one more byte of room, it fits. */
 	EXPECT_EQ(1, res(read(self->fd, buf, 1)));
 	EXPECT_TRUE(eventually(queued(self->fd) == cap));
 	EXPECT_EQ(0, set_mode(self->fd, 0));
@@ -337,7 +337,7 @@ TEST_F(ioctl, auto_is_whole_or_not_at_all)
 	free(buf);
 }
 
-/* With writers at work, and the mode turned on and off, no word is ever torn. */
+/* Messages stay whole while others write and the mode changes. */
 TEST_F_TIMEOUT(ioctl, auto_mixes_with_writers, 60)
 {
 	const int words = 2000;
@@ -378,18 +378,19 @@ TEST_F_TIMEOUT(ioctl, auto_mixes_with_writers, 60)
 }
 
 /*
- * The mode turned on and off 10,000 times, by both doors, while somebody reads. Now
- * and then it stays on for about a period, so that it is turned off just when the
- * timer fires or the work item runs.
+ * The mode is turned on and off 10,000 times, by ioctl and attribute, while a process
+ * reads. Sometimes it stays on for about a period, so that it is turned off just when
+ * the timer fires or the work item runs.
  */
 
-#define FLIPS	OFTEN(10000)
+/* A multiple of 20: each of ten parts ends with the mode turned off. */
+#define FLIPS	(20 * OFTEN(500))
 
 FIXTURE(flips)
 {
 	struct vfifo dev;
 	int fd, mode;
-	long *read;		/* bytes that the reader has got */
+	long *read;		/* shared: bytes that the reader has got */
 	pid_t reader;
 };
 
@@ -428,7 +429,7 @@ static void maybe_stay(__u64 *state)
 		usleep(choice / 16 % 1500);
 }
 
-/* Reads until it is killed; ends with an error if a byte is not the right one. */
+/* Reads until it is killed; exits with an error after a wrong byte. */
 static void read_words(int fd, long *count, __u64 state)
 {
 	char buf[64];
@@ -446,10 +447,17 @@ static void read_words(int fd, long *count, __u64 state)
 	}
 }
 
-/* Each off is followed by a look whether anything still comes. */
+/* Ends the reader, which must not have exited. */
+static void reader_end(struct __test_metadata *_metadata, pid_t *reader)
+{
+	EXPECT_NE('Z', child_state(*reader));
+	EXPECT_EQ(-SIGKILL, child_kill(reader));
+}
+
+/* After each turning off, nothing more is generated. */
 TEST_F_TIMEOUT(flips, off_is_off, 100)
 {
-	long start = attr_get("stats/bytes_written"), now, was = start;
+	long start = attr_get("stats/bytes_written"), now = start, was = start;
 	__u64 state = vfifo_seed;
 	__s64 ms = now_ms();
 	int i;
@@ -475,12 +483,10 @@ TEST_F_TIMEOUT(flips, off_is_off, 100)
 	       now_ms() - ms, (now - start) / GENERATED_LEN);
 	EXPECT_LT(0, now - start);
 	EXPECT_TRUE(eventually(*self->read == now - start));
-	EXPECT_NE('Z', child_state(self->reader));
-	kill(self->reader, SIGKILL);
-	EXPECT_EQ(-SIGKILL, child_end(self->reader));
+	reader_end(_metadata, &self->reader);
 }
 
-/* Two turn it on and off at once; only the last off has to hold. */
+/* Two processes change the mode at once. It is off when both have turned it off. */
 TEST_F_TIMEOUT(flips, by_two_doors, 100)
 {
 	long start = attr_get("stats/bytes_written"), now;
@@ -491,7 +497,7 @@ TEST_F_TIMEOUT(flips, by_two_doors, 100)
 	self->reader = child_start(9 * DEADLINE);
 	if (!self->reader)
 		read_words(self->fd, self->read, vfifo_seed);
-	/* In ten stretches, each of which ends with both having turned it off. */
+	/* Ten parts, at the end of which both have turned it off. */
 	for (i = 0; i < 10; i++) {
 		__u64 state = mix64(vfifo_seed + i);
 
@@ -514,16 +520,14 @@ TEST_F_TIMEOUT(flips, by_two_doors, 100)
 		ASSERT_EQ(0, child_end(flipper));
 		EXPECT_STREQ("0\n", attr_text("mode"));
 		now = attr_get("stats/bytes_written");
-		/* Many periods: what doesn't come can't be waited for. */
+		/* For many periods. */
 		usleep(20000);
 		ASSERT_EQ(now, attr_get("stats/bytes_written"));
 		ASSERT_EQ(0, (now - start) % GENERATED_LEN);
 		EXPECT_TRUE(eventually(*self->read == now - start));
 	}
 	EXPECT_LT(0, now - start);
-	EXPECT_NE('Z', child_state(self->reader));
-	kill(self->reader, SIGKILL);
-	EXPECT_EQ(-SIGKILL, child_end(self->reader));
+	reader_end(_metadata, &self->reader);
 }
 
 int main(int argc, char **argv)

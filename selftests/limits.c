@@ -1,47 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The most of everything: capacity, devices, open files, sleepers; and the least:
- * of descriptors and of memory. What can't be had is refused, and nothing else
- * happens.
+ * The largest capacity, number of devices and number of open files, and running out of
+ * descriptors or memory: the excess is refused, without any other effect.
  *
- * With "-n rounds" what depends on chance is done that often, and all sleepers are
- * as many as some of them always are.
+ * "-n ROUNDS" repeats what depends on chance.
  */
 #include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "vfifo_module.h"
+#include "vfifo_limits.h"
 
 #define MIB		1048576L
 #define MAX_CAPACITY	(1024 * MIB)
 #define MAX_DEVICES	256
-#define MANY		1000	/* open files, sleepers */
-#define SOME		200
 
-static int sleepers_max = SOME;
 static int rounds = 1;
-
-/* Seconds for what is a thousand times something. */
-#define LONG_TEST	600
-#define LONG_WAIT	(120 * vfifo_scale())
-
-#define eventually_long(cond) ({					\
-	__s64 __end = now_ms() + LONG_WAIT * 1000;			\
-	bool __done;							\
-	while (!(__done = !!(cond)) && now_ms() < __end)		\
-		usleep(10000);						\
-	__done;								\
-})
 
 FIXTURE(limits)
 {
 	struct health health;
 	long page;
-	long killed;		/* processes, for want of memory */
+	long killed;		/* processes killed by the OOM killer */
 	pid_t canary;
 };
 
@@ -50,13 +32,33 @@ static long oom_kills(void)
 	return file_number("/proc/vmstat", "oom_kill");
 }
 
+/* Kills a process; false if it had ended before. */
+static bool stop(pid_t pid)
+{
+	return !waitpid(pid, NULL, WNOHANG) && !kill(pid, SIGKILL) &&
+	       child_end(pid) == -SIGKILL;
+}
+
+/* Stores a number in an attribute of device @i: 0, or the negative error number. */
+static int device_set(int i, const char *attr, long val)
+{
+	char dir[64], text[32];
+
+	snprintf(dir, sizeof(dir), VFIFO_CLASS "/vfifo%d", i);
+	snprintf(text, sizeof(text), "%ld", val);
+	return file_put(dir, attr, text);
+}
+
 FIXTURE_SETUP(limits)
 {
 	ASSERT_EQ(0, module_unload());
 	health_begin(&self->health);
 	self->page = sysconf(_SC_PAGESIZE);
 	self->killed = oom_kills();
-	/* The first that would be killed if memory was to be had at all costs. */
+	/*
+	 * The OOM killer's first choice, if a request for memory were to invoke
+	 * it.
+	 */
 	self->canary = child_start(LONG_TEST);
 	if (!self->canary) {
 		file_store("/proc/self/oom_score_adj", "1000");
@@ -67,11 +69,8 @@ FIXTURE_SETUP(limits)
 
 FIXTURE_TEARDOWN(limits)
 {
-	/* It lives. */
-	EXPECT_EQ(0, waitpid(self->canary, NULL, WNOHANG));
 	EXPECT_EQ(self->killed, oom_kills());
-	kill(self->canary, SIGKILL);
-	child_end(self->canary);
+	EXPECT_TRUE(stop(self->canary));
 	EXPECT_EQ(0, module_unload());
 	EXPECT_EQ(NULL, module_left_behind());
 	EXPECT_HEALTHY(&self->health);
@@ -85,7 +84,7 @@ static long available(void)
 
 /* ---- capacity ---- */
 
-/* All of @cap bytes can be used, and the last of them are where they should be. */
+/* All of @cap bytes are usable, and the last of them are at the right place. */
 static void use_all(struct __test_metadata *_metadata, long cap)
 {
 	struct pollfd pfd = { .events = POLLIN | POLLOUT };
@@ -111,7 +110,7 @@ static void use_all(struct __test_metadata *_metadata, long cap)
 	EXPECT_EQ(77, data[2 * cap - 1]);
 	data[cap] = 78;
 	EXPECT_EQ(78, data[0]);
-	/* The last bytes before it is full. */
+	/* The last bytes before the FIFO is full. */
 	stream_fill(data + (start + cap - sizeof(buf)) % cap, sizeof(buf), 0);
 	store(own, start + cap);
 	munmap(own, sysconf(_SC_PAGESIZE));
@@ -152,37 +151,34 @@ TEST_F_TIMEOUT(limits, largest_capacity, LONG_TEST)
 	use_all(_metadata, largest);
 	EXPECT_EQ(0, attr_set("capacity", self->page));
 	use_all(_metadata, self->page);
-	TH_LOG("%ld MiB", largest / MIB);
+	TH_LOG("largest capacity: %ld MiB", largest / MIB);
 }
 
 /*
- * More than there is, by resizing: ENOMEM, and not somebody else's memory. What
- * is queued stays.
+ * Resizing to more than is available: ENOMEM, nothing is killed, and queued
+ * bytes stay.
  */
 TEST_F_TIMEOUT(limits, no_memory_for_a_resize, LONG_TEST)
 {
 	long cap = MIB, had[2] = { 0, 0 }, refused = 0, kept;
-	char path[64], text[32];
 	int i, ret, fd;
+	char text[32];
 
 	if (available() > 3 * MAX_CAPACITY)
-		SKIP(return, "there is too much memory to want more");
+		SKIP(return, "too much memory to ask for more");
 	ASSERT_EQ(0, module_load("devices=2"));
 	fd = vfifo_open(O_RDWR | O_NONBLOCK);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(4, write(fd, "kept", 4));
 	while (2 * cap <= available() && cap < MAX_CAPACITY)
 		cap *= 2;
-	/* Small steps at the end, big ones all the time. */
+	/* Ever smaller steps, several of each. */
 	for (; cap >= self->page; cap /= 2) {
 		for (i = 0; i < 4; i++) {
-			snprintf(path, sizeof(path),
-				 VFIFO_CLASS "/vfifo%d/capacity", i & 1);
-			snprintf(text, sizeof(text), "%ld", cap);
 			kept = had[i & 1];
 			if (kept >= cap)
 				continue;
-			ret = file_store(path, text);
+			ret = device_set(i & 1, "capacity", cap);
 			ASSERT_TRUE(ret == 0 || ret == -ENOMEM) {
 				TH_LOG("%ld bytes: %s", cap, strerror(-ret));
 			}
@@ -191,7 +187,7 @@ TEST_F_TIMEOUT(limits, no_memory_for_a_resize, LONG_TEST)
 			else
 				refused++;
 		}
-		/* Once is enough, of the steps that are slow. */
+		/* Larger steps suffice once both devices have grown. */
 		if (had[0] && had[1])
 			break;
 	}
@@ -200,19 +196,19 @@ TEST_F_TIMEOUT(limits, no_memory_for_a_resize, LONG_TEST)
 	EXPECT_EQ(4, queued(fd));
 	EXPECT_EQ(4, read(fd, text, sizeof(text)));
 	EXPECT_EQ(0, memcmp(text, "kept", 4));
-	TH_LOG("%ld MiB and %ld MiB, %ld times ENOMEM", had[0] / MIB,
+	TH_LOG("capacities of %ld MiB and %ld MiB, %ld refused", had[0] / MIB,
 	       had[1] / MIB, refused);
 	close(fd);
 }
 
-/* The same, by loading: as many devices as can be, until memory ends. */
+/* Loading with the largest number of devices and more memory than there is. */
 TEST_F_TIMEOUT(limits, no_memory_for_loading, LONG_TEST)
 {
 	char parameters[64];
 	long cap = 64 * MIB;
 
 	if (available() > 64 * MAX_CAPACITY)
-		SKIP(return, "there is too much memory to want more");
+		SKIP(return, "too much memory to ask for more");
 	while (MAX_DEVICES / 2 * cap < available())
 		cap *= 2;
 	snprintf(parameters, sizeof(parameters), "devices=%d buffer_size=%ld",
@@ -221,7 +217,7 @@ TEST_F_TIMEOUT(limits, no_memory_for_loading, LONG_TEST)
 		TH_LOG("%s", parameters);
 	}
 	EXPECT_EQ(NULL, module_left_behind());
-	/* It is to be had again. */
+	/* The memory is available again. */
 	EXPECT_EQ(0, module_load("devices=3 buffer_size=1048576"));
 	use_all(_metadata, MIB);
 }
@@ -260,7 +256,7 @@ TEST_F_TIMEOUT(limits, most_devices, LONG_TEST)
 			major_number = major(st.st_rdev);
 		EXPECT_EQ(major_number, (int)major(st.st_rdev));
 		EXPECT_EQ(i, (int)minor(st.st_rdev));
-		/* The odd ones only. */
+		/* Only the odd ones. */
 		c = i;
 		if (i & 1)
 			EXPECT_EQ(1, write(fd[i], &c, 1));
@@ -281,26 +277,26 @@ TEST_F_TIMEOUT(limits, most_devices, LONG_TEST)
 	}
 	/* All of them generate. */
 	for (i = 0; i < MAX_DEVICES; i++) {
-		snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/period_ms",
-			 i);
-		EXPECT_EQ(0, file_store(path, "20"));
-		snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/mode", i);
-		EXPECT_EQ(0, file_store(path, "1"));
+		EXPECT_EQ(0, device_set(i, "period_ms", 20));
+		EXPECT_EQ(0, device_set(i, "mode", 1));
 	}
 	EXPECT_TRUE(eventually_long(poll(pfd, MAX_DEVICES, 0) == MAX_DEVICES));
-	/* One of them is enough to keep it. */
+	/* One open file keeps the module loaded. */
 	for (i = 0; i < MAX_DEVICES - 1; i++)
 		close(fd[i]);
 	EXPECT_EQ(-EAGAIN, module_try_unload());
 	close(fd[i]);
-	/* The rest is in the teardown: it can be unloaded as they generate. */
+	/*
+	 * The teardown checks that the module can be unloaded while all of them
+	 * generate.
+	 */
 	EXPECT_EQ(-1, open_number(MAX_DEVICES, O_RDWR));
 	EXPECT_EQ(ENOENT, errno);
 }
 
 /* ---- open files ---- */
 
-/* Whoever breaks one device has broken no other. */
+/* An error state affects one device only. */
 TEST_F(limits, one_is_broken_alone)
 {
 	struct vfifo_info info = { .size = sizeof(info) };
@@ -340,7 +336,7 @@ TEST_F_TIMEOUT(limits, many_open_files, LONG_TEST)
 
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	ASSERT_EQ(0, module_load("devices=1"));
-	/* They all want signals, too, and nobody dies of them. */
+	/* All of them request SIGIO, which is ignored. */
 	signal(SIGIO, SIG_IGN);
 	epfd = epoll_create1(EPOLL_CLOEXEC);
 	ASSERT_LE(0, epfd);
@@ -355,7 +351,7 @@ TEST_F_TIMEOUT(limits, many_open_files, LONG_TEST)
 		ASSERT_EQ(0, epoll_ctl(epfd, EPOLL_CTL_ADD, pfd[i].fd, &event));
 	}
 	EXPECT_EQ(0, poll(pfd, MANY, 0));
-	/* Each writes one byte, and one reads them all. */
+	/* Each writes one byte, and one of them reads all. */
 	for (i = 0; i < MANY; i++) {
 		c = i;
 		EXPECT_EQ(i % 3 ? 1 : -EBADF, res(write(pfd[i].fd, &c, 1)));
@@ -366,7 +362,9 @@ TEST_F_TIMEOUT(limits, many_open_files, LONG_TEST)
 	buf = malloc(MANY);
 	EXPECT_EQ(MANY - (MANY + 2) / 3, read(pfd[0].fd, buf, MANY));
 	EXPECT_EQ(0, poll(pfd, MANY, 0));
-	/* A process that ends closes them all at once; here they are open still. */
+	/*
+	 * An exiting child closes its copies at once; the originals stay open.
+	 */
 	pid = child_start(LONG_WAIT);
 	if (!pid)
 		_exit(0);
@@ -379,7 +377,7 @@ TEST_F_TIMEOUT(limits, many_open_files, LONG_TEST)
 	close(epfd);
 }
 
-/* ---- no more descriptors ---- */
+/* ---- running out of descriptors ---- */
 
 TEST_F(limits, no_descriptor)
 {
@@ -400,7 +398,7 @@ TEST_F(limits, no_descriptor)
 	EXPECT_TRUE(i > 0 && i < 32);
 	EXPECT_EQ(EMFILE, ret);
 	EXPECT_EQ(-EMFILE, res(dup(fd[0])));
-	/* Those who have one go on, and one that is given back can be had. */
+	/* Open descriptors keep working, and a closed one can be reopened. */
 	EXPECT_EQ(1, write(fd[0], "x", 1));
 	close(fd[--i]);
 	fd[i] = vfifo_open(O_RDWR | O_NONBLOCK);
@@ -410,16 +408,16 @@ TEST_F(limits, no_descriptor)
 	for (; i >= 0; i--)
 		close(fd[i]);
 	setrlimit(RLIMIT_NOFILE, &limit);
-	/* None of those that failed has left a reference: see the teardown. */
+	/* The teardown checks that failed attempts left no reference. */
 }
 
 #define FILE_MAX	"/proc/sys/fs/file-max"
 
-/* All files of the system: refused to who is not root. */
+/* The system-wide limit of open files, which does not apply to root. */
 TEST_F(limits, no_file)
 {
 	int *ready = shared(sizeof(*ready)), fd;
-	char old[64];
+	char old[32];
 	struct stat st;
 	pid_t pid;
 
@@ -427,14 +425,14 @@ TEST_F(limits, no_file)
 	ASSERT_EQ(0, module_load("devices=1"));
 	ASSERT_EQ(0, stat("/dev/vfifo0", &st));
 	ASSERT_EQ(0, chmod("/dev/vfifo0", 0666));
-	snprintf(old, sizeof(old), "%s", path_text(FILE_MAX));
-	pid = child_start(2 * DEADLINE);
+	snprintf(old, sizeof(old), "%.20s", path_text(FILE_MAX));
+	pid = nobody_start(2 * DEADLINE);
 	if (!pid) {
-		fd = setresuid(65534, 65534, 65534) ? -1 : vfifo_open(O_RDWR);
+		fd = vfifo_open(O_RDWR);
 		if (fd < 0)
 			_exit(1);
 		__atomic_store_n(ready, 1, __ATOMIC_SEQ_CST);
-		/* Until there is none. */
+		/* Wait until the limit applies. */
 		while ((fd = open("/dev/null", O_RDONLY)) >= 0) {
 			close(fd);
 			usleep(1000);
@@ -453,264 +451,9 @@ TEST_F(limits, no_file)
 	EXPECT_EQ(0, chmod("/dev/vfifo0", st.st_mode & 07777));
 }
 
-/* ---- sleepers ---- */
+/* ---- running out of memory ---- */
 
-enum sleep { READS, WRITES_A_BYTE, WRITES_A_LOT, POLLS };
-enum wake { BY_ONE_CALL, BY_MANY_CALLS, BY_CLEAR, BY_CLAIM, BY_SIGNAL };
-
-FIXTURE(sleepers)
-{
-	struct health health;
-	int fd;			/* O_NONBLOCK */
-	int sleeper;		/* theirs */
-	long cap;
-	pthread_t *threads;
-	long *result;
-};
-
-FIXTURE_VARIANT(sleepers)
-{
-	enum sleep sleep;
-	enum wake wake;
-	long result;
-	bool many;		/* in every run */
-};
-
-FIXTURE_VARIANT_ADD(sleepers, readers_one_write)
-{
-	.sleep = READS,
-	.wake = BY_ONE_CALL,
-	.result = 1,
-	.many = true,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, readers_writes)
-{
-	.sleep = READS,
-	.wake = BY_MANY_CALLS,
-	.result = 1,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, readers_claim)
-{
-	.sleep = READS,
-	.wake = BY_CLAIM,
-	.result = -EBUSY,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, readers_signal)
-{
-	.sleep = READS,
-	.wake = BY_SIGNAL,
-	.result = -EINTR,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, writers_one_read)
-{
-	.sleep = WRITES_A_BYTE,
-	.wake = BY_ONE_CALL,
-	.result = 1,
-	.many = true,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, writers_reads)
-{
-	.sleep = WRITES_A_BYTE,
-	.wake = BY_MANY_CALLS,
-	.result = 1,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, writers_clear)
-{
-	.sleep = WRITES_A_BYTE,
-	.wake = BY_CLEAR,
-	.result = 1,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, writers_claim)
-{
-	.sleep = WRITES_A_BYTE,
-	.wake = BY_CLAIM,
-	.result = -EBUSY,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, large_writers_reads)
-{
-	.sleep = WRITES_A_LOT,
-	.wake = BY_MANY_CALLS,
-	.result = PIPE_BUF,
-};
-
-FIXTURE_VARIANT_ADD(sleepers, pollers)
-{
-	.sleep = POLLS,
-	.wake = BY_ONE_CALL,
-	.result = 1,
-	.many = true,
-};
-
-FIXTURE_SETUP(sleepers)
-{
-	health_begin(&self->health);
-	ASSERT_EQ(0, module_unload());
-	ASSERT_EQ(0, module_load("devices=1"));
-	self->fd = vfifo_open(O_RDWR | O_NONBLOCK);
-	self->sleeper = vfifo_open(O_RDWR);
-	ASSERT_TRUE(self->fd >= 0 && self->sleeper >= 0);
-	self->cap = attr_get("capacity");
-	self->threads = calloc(MANY, sizeof(*self->threads));
-	self->result = calloc(MANY, sizeof(*self->result));
-}
-
-FIXTURE_TEARDOWN(sleepers)
-{
-	close(self->fd);
-	close(self->sleeper);
-	EXPECT_HEALTHY(&self->health);
-	health_end(&self->health);
-}
-
-static struct {
-	int fd;
-	enum sleep sleep;
-	int ready, done;
-} dormitory;
-
-static void *sleeper(void *arg)
-{
-	struct pollfd pfd = { .fd = dormitory.fd, .events = POLLIN };
-	static char page[PIPE_BUF];
-	long *result = arg;
-	char c;
-
-	__atomic_add_fetch(&dormitory.ready, 1, __ATOMIC_SEQ_CST);
-	switch (dormitory.sleep) {
-	case READS:
-		*result = res(read(dormitory.fd, &c, 1));
-		break;
-	case WRITES_A_BYTE:
-		*result = res(write(dormitory.fd, page, 1));
-		break;
-	case WRITES_A_LOT:
-		*result = res(write(dormitory.fd, page, sizeof(page)));
-		break;
-	case POLLS:
-		*result = res(poll(&pfd, 1, -1));
-		break;
-	}
-	__atomic_add_fetch(&dormitory.done, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-/* How many threads of this process sleep. Of pollers nobody counts them. */
-static int asleep(enum sleep sleep)
-{
-	struct dirent *entry;
-	char path[300], *p;
-	int count = 0;
-	DIR *dir;
-
-	if (sleep != POLLS)
-		return attr_get(sleep == READS ? "stats/reader_sleeps" :
-						 "stats/writer_sleeps");
-	dir = opendir("/proc/self/task");
-	while ((entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/self/task/%s/stat",
-			 entry->d_name);
-		p = strrchr(path_text(path), ')');
-		count += p && p[2] == 'S';
-	}
-	closedir(dir);
-	return count;
-}
-
-static int done(void)
-{
-	return __atomic_load_n(&dormitory.done, __ATOMIC_SEQ_CST);
-}
-
-TEST_F_TIMEOUT(sleepers, all_wake, LONG_TEST)
-{
-	struct sigaction action = { .sa_handler = no_op };
-	struct vfifo_info info = { .size = sizeof(info) };
-	int many = variant->many ? MANY : sleepers_max, started;
-	bool writes = variant->sleep == WRITES_A_BYTE ||
-		      variant->sleep == WRITES_A_LOT;
-	struct vfifo_end *own = NULL;
-	char *buf = calloc(1, self->cap);
-	__s64 start, end;
-	pthread_attr_t attr;
-	long i, left;
-
-	sigaction(SIGUSR1, &action, NULL);
-	ASSERT_EQ(0, ioctl(self->fd, VFIFO_GET_INFO, &info));
-	for (i = 0; writes && i < self->cap; i += PIPE_BUF)
-		ASSERT_EQ(PIPE_BUF, write(self->fd, buf, PIPE_BUF));
-	dormitory.fd = self->sleeper;
-	dormitory.sleep = variant->sleep;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 65536);
-	for (started = 0; started < many; started++)
-		if (pthread_create(&self->threads[started], &attr, sleeper,
-				   &self->result[started]))
-			break;
-	ASSERT_EQ(many, started);
-	EXPECT_TRUE(eventually_long(asleep(variant->sleep) == many));
-	EXPECT_EQ(0, done());
-
-	start = now_ms();
-	switch (variant->wake) {
-	case BY_ONE_CALL:
-		i = writes ? read(self->fd, buf, self->cap) :
-			     write(self->fd, buf, many);
-		EXPECT_EQ(writes ? self->cap : many, i);
-		break;
-	case BY_MANY_CALLS:
-		/* Each makes one of them go on, and not more. */
-		left = variant->sleep == WRITES_A_LOT ? many * PIPE_BUF : many;
-		while (left > 0) {
-			i = writes ? res(read(self->fd, buf, left / many + 1)) :
-				     res(write(self->fd, buf, 1));
-			ASSERT_TRUE(i > 0 || i == -EAGAIN);
-			left -= i > 0 ? i : 0;
-			if (now_ms() - start > LONG_WAIT * 1000)
-				break;
-		}
-		break;
-	case BY_CLEAR:
-		EXPECT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
-		break;
-	case BY_CLAIM:
-		own = map_page(self->fd,
-			       writes ? info.producer_offset :
-					info.consumer_offset,
-			       PROT_READ | PROT_WRITE);
-		EXPECT_NE(NULL, own);
-		break;
-	case BY_SIGNAL:
-		for (i = 0; i < many; i++)
-			pthread_kill(self->threads[i], SIGUSR1);
-		break;
-	}
-	EXPECT_TRUE(eventually_long(done() == many)) {
-		TH_LOG("%d have not been woken", many - done());
-	}
-	end = now_ms();
-	/* Those who are left are not waited for. */
-	ASSERT_EQ(many, done());
-	for (i = 0; i < many; i++) {
-		pthread_join(self->threads[i], NULL);
-		EXPECT_EQ(variant->result, self->result[i]);
-	}
-	TH_LOG("%d woken in %lld ms", many, end - start);
-	if (own)
-		munmap(own, sysconf(_SC_PAGESIZE));
-	free(buf);
-}
-
-/* ---- no more memory ---- */
-
-/* A group that may have 32 MiB; NULL if there can't be one. */
+/* A cgroup limited to 32 MiB; NULL if there cannot be one. */
 static const char *memory_group(void)
 {
 	const char *group = cgroup_begin("cgroup2", NULL);
@@ -723,7 +466,7 @@ static const char *memory_group(void)
 	return NULL;
 }
 
-/* Uses memory until it is killed. */
+/* Allocates memory until it is killed. */
 static void eat(void)
 {
 	size_t piece = 4 * MIB, i;
@@ -758,8 +501,8 @@ FIXTURE_SETUP(memory)
 	self->group = memory_group();
 	if (!self->group &&
 	    file_number("/proc/meminfo", "MemTotal") > 4L << 20)
-		SKIP(return, "no memory cgroup, and too much memory to fill");
-	TH_LOG("%s", self->group ? "memory of a cgroup" : "all memory");
+		SKIP(return, "no memory cgroup, and too much memory to fill up");
+	TH_LOG("%s", self->group ? "a memory cgroup" : "all memory");
 }
 
 FIXTURE_TEARDOWN(memory)
@@ -770,7 +513,7 @@ FIXTURE_TEARDOWN(memory)
 	health_end(&self->health);
 }
 
-/* In a child: from here on its memory is scarce, and it is the one to be killed. */
+/* In a child: limits its memory and makes it the OOM killer's first choice. */
 static void scarce(const char *group)
 {
 	char path[128];
@@ -784,8 +527,8 @@ static void scarce(const char *group)
 }
 
 /*
- * The producer is killed in the middle of its work. What it had published is there,
- * who slept is told, and the end is free.
+ * The producer is killed in the middle of its work. Published bytes are there,
+ * sleepers are woken, and the end is free.
  */
 TEST_F_TIMEOUT(memory, killed_producer, LONG_TEST)
 {
@@ -813,7 +556,7 @@ TEST_F_TIMEOUT(memory, killed_producer, LONG_TEST)
 		if (data == MAP_FAILED || !own)
 			_exit(1);
 		stream_fill(data + own->position % self->dev.capacity, 200, 0);
-		/* It never comes to telling anyone. */
+		/* It is killed before it notifies anyone. */
 		store(own, own->position + 100);
 		eat();
 	}
@@ -830,7 +573,10 @@ TEST_F_TIMEOUT(memory, killed_producer, LONG_TEST)
 	close(fd);
 }
 
-/* A stream goes on while others are killed, and sizes are what can be had. */
+/*
+ * A stream continues while other processes are killed, and resizing works or
+ * fails cleanly.
+ */
 TEST_F_TIMEOUT(memory, stream_goes_on, LONG_TEST)
 {
 	int fd = vfifo_open(O_RDWR), i, ret, resized = 0;
@@ -878,13 +624,9 @@ TEST_F_TIMEOUT(memory, stream_goes_on, LONG_TEST)
 	before = __atomic_load_n(pages, __ATOMIC_SEQ_CST);
 	EXPECT_TRUE(eventually(__atomic_load_n(pages, __ATOMIC_SEQ_CST) >
 			       before + 10));
-	EXPECT_EQ(0, waitpid(writer, NULL, WNOHANG));
-	EXPECT_EQ(0, waitpid(reader, NULL, WNOHANG));
-	kill(writer, SIGKILL);
-	kill(reader, SIGKILL);
-	EXPECT_EQ(-SIGKILL, child_end(writer));
-	EXPECT_EQ(-SIGKILL, child_end(reader));
-	TH_LOG("%lu reads, %d times resized", *pages, resized);
+	EXPECT_TRUE(stop(writer));
+	EXPECT_TRUE(stop(reader));
+	TH_LOG("%lu reads, %d resizes", *pages, resized);
 	free(buf);
 	close(fd);
 }
@@ -893,10 +635,8 @@ int main(int argc, char **argv)
 {
 	const char *n = take_option(&argc, argv, "-n"), *why = module_setup();
 
-	if (n) {
+	if (n)
 		rounds = atoi(n);
-		sleepers_max = MANY;
-	}
 	module_begin(why);
 	file_keep(FILE_MAX);
 	return vfifo_main(argc, argv);

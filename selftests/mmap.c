@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The mapping of a vfifo's data: what is queued can be read and changed in place,
- * and nobody gets a mapping that Documentation/misc-devices/vfifo.rst doesn't give.
+ * Mapping a vfifo's buffer: queued bytes can be read and changed in place, and every
+ * mapping that Documentation/misc-devices/vfifo.rst does not allow is refused.
  */
 #include <poll.h>
 #include <sys/syscall.h>
@@ -15,7 +15,7 @@ FIXTURE(mapping)
 {
 	struct vfifo dev;
 	long cap, page;
-	char *map;		/* the data, twice in a row */
+	char *map;		/* the buffer, twice in a row */
 };
 
 static void *map_at(int fd, int prot, long len, off_t off)
@@ -23,7 +23,7 @@ static void *map_at(int fd, int prot, long len, off_t off)
 	return mmap(NULL, len, prot, MAP_SHARED, fd, off);
 }
 
-/* What mmap() answers: 0, with the mapping gone again, or -errno. */
+/* Tries a mapping, and undoes it: 0, or -errno. */
 static long try_map(int fd, int prot, int flags, long len, off_t off)
 {
 	void *p = mmap(NULL, len, prot, flags, fd, off);
@@ -50,10 +50,7 @@ FIXTURE_TEARDOWN(mapping)
 	vfifo_teardown(&self->dev);
 }
 
-/*
- * Where in the buffer the next byte will go: where a byte that passes through the
- * empty FIFO leaves its trace.
- */
+/* The offset of the next byte, found by passing a byte through the empty FIFO. */
 static long find_position(struct vfifo *dev, char *map)
 {
 	char c = 'x';
@@ -68,7 +65,7 @@ static long find_position(struct vfifo *dev, char *map)
 	return (found - map + 1) % dev->capacity;
 }
 
-/* Lets bytes pass until the next one goes to @at. */
+/* Passes bytes through until the next one goes to offset @at. */
 static bool move_position(struct vfifo *dev, char *map, long at)
 {
 	long pos = find_position(dev, map), n;
@@ -178,7 +175,7 @@ TEST_F(mapping, is_shared_by_processes)
 	stream_fill(self->map, self->page, 0);
 	pid = child_start(DEADLINE);
 	if (!pid) {
-		/* The one inherited, and one of a process's own. */
+		/* The inherited mapping, and a new one. */
 		EXPECT_TRUE(stream_equal(self->map, self->page, 0));
 		fd = vfifo_open(O_RDWR);
 		p = map_at(fd, PROT_READ | PROT_WRITE, self->cap, 0);
@@ -268,7 +265,7 @@ TEST_F(mapping, needs_the_access_that_it_gives)
 	ASSERT_LE(0, w);
 	EXPECT_EQ(-EACCES, try_map(r, prot, MAP_SHARED, self->cap, 0));
 	EXPECT_EQ(-EACCES, try_map(r, PROT_WRITE, MAP_SHARED, self->cap, 0));
-	/* A processor that can only write doesn't exist. */
+	/* A mapping for writing is always readable as well. */
 	EXPECT_EQ(-EACCES, try_map(w, prot, MAP_SHARED, self->cap, 0));
 	EXPECT_EQ(-EACCES, try_map(w, PROT_WRITE, MAP_SHARED, self->cap, 0));
 
@@ -301,7 +298,7 @@ TEST_F(mapping, stays_inside_the_buffer)
 	EXPECT_EQ(0, try_map(fd, r, shd, page, 2 * cap - page));
 	EXPECT_EQ(-EINVAL, try_map(fd, r, shd, 2 * page, 2 * cap - page));
 	EXPECT_EQ(-EINVAL, try_map(fd, r, shd, page, 2 * cap));
-	/* Sums that would overflow a signed, or a shifted, offset. */
+	/* Sums that overflow a signed or a shifted offset. */
 	EXPECT_EQ(-EINVAL, try_map(fd, r, shd, 2 * page, LLONG_MAX - page + 1));
 	EXPECT_EQ(-EINVAL, try_map(fd, r, shd, page, 1LL << 62));
 }
@@ -334,7 +331,7 @@ TEST_F(mapping, moves_and_shrinks)
 	ASSERT_NE(MAP_FAILED, room);
 	p = map_at(self->dev.fd, PROT_READ | PROT_WRITE, 2 * cap, 0);
 	ASSERT_NE(MAP_FAILED, p);
-	/* One that was not touched before has to find its pages, too. */
+	/* A mapping that was not accessed before it moved has its pages, too. */
 	ASSERT_EQ(room, mremap(p, 2 * cap, 2 * cap,
 			       MREMAP_MAYMOVE | MREMAP_FIXED, room));
 	EXPECT_TRUE(stream_equal(room, cap, 0));
@@ -343,7 +340,7 @@ TEST_F(mapping, moves_and_shrinks)
 	EXPECT_TRUE(stream_equal(room, page, 0));
 	EXPECT_EQ(-1, msync(room + page, page, MS_ASYNC));
 	EXPECT_EQ(ENOMEM, errno);
-	/* What is left still is a mapping of the device. */
+	/* The rest still counts as a mapping. */
 	munmap(self->map, 2 * cap);
 	EXPECT_EQ(-EBUSY, attr_set("capacity", 2 * cap));
 	munmap(room, page);
@@ -351,7 +348,7 @@ TEST_F(mapping, moves_and_shrinks)
 	self->map = MAP_FAILED;
 }
 
-/* The flags that /proc/self/smaps has of the mapping at @p. */
+/* The flags of the mapping at @p in /proc/self/smaps. */
 static const char *vm_flags(void *p)
 {
 	static char line[256];
@@ -382,11 +379,11 @@ TEST_F(mapping, is_not_dumped)
 	EXPECT_NE(NULL, strstr(flags, " de ")) {
 		TH_LOG("%s", flags);
 	}
-	/* And nobody can have it dumped. */
+	/* And this cannot be changed. */
 	EXPECT_EQ(-EINVAL, res(madvise(self->map, self->page, MADV_DODUMP)));
 }
 
-/* However it came to be, and whatever is left of it. */
+/* Every mapping does, whether inherited or partly unmapped. */
 TEST_F(mapping, keeps_the_capacity)
 {
 	const long cap = self->cap;
@@ -413,7 +410,7 @@ TEST_F(mapping, keeps_the_capacity)
 	__atomic_store_n(go, 1, __ATOMIC_SEQ_CST);
 	EXPECT_EQ(0, child_end(pid));
 
-	/* A moment later, if somebody looks at the child's maps. */
+	/* The last reference to the child's memory may go a moment later. */
 	EXPECT_TRUE(eventually(!attr_set("capacity", 2 * cap)));
 	EXPECT_EQ(2 * cap, attr_get("capacity"));
 	self->map = map_at(self->dev.fd, PROT_READ, 4 * cap, 0);
@@ -424,7 +421,7 @@ TEST_F(mapping, keeps_the_capacity)
 	EXPECT_EQ(0, attr_set("capacity", cap));
 }
 
-/* Memory that held somebody else's secrets must not be seen. */
+/* The old contents of memory must not be visible. */
 TEST_F(mapping, new_memory_is_zero)
 {
 	const long cap = 4 * self->cap;
@@ -441,7 +438,7 @@ TEST_F(mapping, new_memory_is_zero)
 	munmap(p, cap);
 }
 
-/* The pages are ordinary ones: other files can take them without a copy. */
+/* The pages are ordinary ones, which can be passed to other files without a copy. */
 TEST_F(mapping, feeds_other_system_calls)
 {
 	struct iovec iov = { self->map, self->page };
@@ -462,7 +459,7 @@ TEST_F(mapping, feeds_other_system_calls)
 	free(buf);
 }
 
-/* They are of no file, by which processes could mean the same futex. */
+/* The pages belong to no file, so they cannot identify a futex between processes. */
 TEST_F(mapping, has_futexes_for_threads_only)
 {
 	EXPECT_EQ(-EFAULT, res(syscall(SYS_futex, self->map, FUTEX_WAKE, 1,
@@ -472,14 +469,14 @@ TEST_F(mapping, has_futexes_for_threads_only)
 				 0)));
 }
 
-/* The device copies from and to its own memory: no deadlock, nothing worse. */
+/* The device copies from and to its own buffer, without a deadlock. */
 TEST_F(mapping, of_the_device_itself_as_a_buffer)
 {
 	char *p;
 
 	ASSERT_TRUE(move_position(&self->dev, self->map, 0));
 	stream_fill(self->map + self->cap / 2, PIPE_BUF, 0);
-	/* Another mapping, so that its pages were not touched yet. */
+	/* A new mapping, whose pages were not accessed yet. */
 	p = map_at(self->dev.fd, PROT_READ | PROT_WRITE, self->cap, 0);
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(PIPE_BUF, res(write(self->dev.fd, p + self->cap / 2,
@@ -493,14 +490,14 @@ TEST_F(mapping, of_the_device_itself_as_a_buffer)
 				     PIPE_BUF)));
 	EXPECT_TRUE(stream_equal(self->map + self->cap / 4, PIPE_BUF, 0));
 
-	/* A copy onto itself is whatever it is, but comes to an end. */
+	/* The result of a copy onto itself is undefined, but it ends. */
 	EXPECT_EQ(self->cap, res(write(self->dev.fd, self->map + 1,
 				       self->cap)));
 	EXPECT_EQ(self->cap, res(read(self->dev.fd, self->map + 3, self->cap)));
 	munmap(p, self->cap);
 }
 
-/* Each byte that passes is scribbled over meanwhile: the counts stay right. */
+/* Overwriting bytes while they pass does not change the counts. */
 TEST_F(mapping, scribbling_does_not_confuse_the_device)
 {
 	pid_t pid = child_start(DEADLINE);
@@ -517,8 +514,7 @@ TEST_F(mapping, scribbling_does_not_confuse_the_device)
 		ASSERT_EQ(PIPE_BUF, res(read(self->dev.fd, buf, PIPE_BUF)));
 	}
 	EXPECT_EQ(0, queued(self->dev.fd));
-	kill(pid, SIGKILL);
-	EXPECT_EQ(-SIGKILL, child_end(pid));
+	EXPECT_EQ(-SIGKILL, child_kill(&pid));
 }
 
 int main(int argc, char **argv)

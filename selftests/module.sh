@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Loading and unloading the vfifo driver: parameters, and who keeps it loaded.
+# Loading and unloading the module: its parameters, its uevents, and what keeps it loaded.
 #
-# VFIFO_MODULE names the module, or is the path of its .ko file. What was loaded
-# before is loaded again afterwards, with as many devices of the same capacity.
+# VFIFO_MODULE is the name of the module or the path of its .ko file. A module that was
+# loaded before is loaded again at exit, with as many devices of the same capacity.
 
-# The functions are called by name, which shellcheck can't see.
+# The functions are called by name, which shellcheck cannot see.
 # shellcheck disable=SC2317
 
 DIR=$(dirname "$(readlink -f "$0")")
@@ -27,13 +27,13 @@ loaded()
 	grep -q "^$name " /proc/modules 2> /dev/null
 }
 
+loader=modprobe
+[ "$module" = "${module#*/}" ] || loader=insmod
+
 # load [PARAMETER=VALUE...]
 load()
 {
-	case $module in
-	*/*)	insmod "$module" "$@" ;;
-	*)	modprobe "$module" "$@" ;;
-	esac
+	"$loader" "$module" "$@"
 }
 
 try_to_unload()
@@ -41,13 +41,13 @@ try_to_unload()
 	! loaded || rmmod "$name" 2> /dev/null
 }
 
-# The reference of a process that has just ended may take a moment to go.
+# The reference of a process may go a moment after the process has ended.
 unload()
 {
 	eventually try_to_unload
 }
 
-# stays_loaded: rmmod says that the module is in use, and means it.
+# stays_loaded: whether rmmod fails because the module is in use, and nothing changes.
 stays_loaded()
 {
 	local out
@@ -90,6 +90,12 @@ unloading_leaves_nothing()
 	! grep -q vfifo /proc/devices
 }
 
+# "modprobe vfifo" is to find it, like the device and its class.
+alias_is_vfifo()
+{
+	modinfo -F alias "$module" | grep -qx vfifo
+}
+
 several_devices()
 {
 	local i
@@ -126,7 +132,7 @@ size_is_rounded_up()
 	[ "$(attr 0 capacity)" -eq $((64 * page)) ]
 }
 
-# mark_log: begins anew. logged TEXT: whether the log has said that since.
+# mark_log: marks the end of the log. logged TEXT: whether it contains TEXT since then.
 mark_log()
 {
 	mark="module.sh: $$ $RANDOM"
@@ -153,12 +159,12 @@ bad_parameters()
 			unload || return 1
 			continue
 		fi
-		# Beyond 64 bits, the parser of numbers may have its own word.
+		# Beyond 64 bits, the parser of numbers has an error of its own.
 		if [[ $out != *"Invalid "* && $out != *"out of range"* ]]; then
 			echo "# $p: $out"
 			rc=1
 		fi
-		# What is no number that fits, the parser says.
+		# If it is not a number, or does not fit, the parser logs that.
 		if ! logged "$p is not within 1 to " &&
 		   ! logged "invalid for parameter \`${p%=*}'"; then
 			echo "# $p: the log does not say why"
@@ -205,7 +211,7 @@ mapping_keeps_it()
 	return $rc
 }
 
-# Memory that others have used, and given back, doesn't show through.
+# The old contents of memory are not visible in a new device.
 new_device_holds_no_old_byte()
 {
 	local file i rc=0 mib=$((16 / ${VFIFO_SCALE:-1}))
@@ -249,7 +255,7 @@ sleeping_reader_keeps_it()
 	return $rc
 }
 
-# unloaded: whether nothing of the module is there.
+# unloaded: whether nothing of the module is left.
 unloaded()
 {
 	if loaded || [ -e $class ] || [ -e /sys/devices/virtual/vfifo ] ||
@@ -260,13 +266,13 @@ unloaded()
 	fi
 }
 
-# heard ACTION COUNT COMMAND...: whether there are just these events during that.
+# heard ACTION COUNT COMMAND...: whether the command causes exactly these uevents.
 heard()
 {
 	local action=$1 count=$2 said input rc=0
 
 	shift 2
-	# Long, since failure_half_way is as slow as memory that the host has to find first.
+	# Long, since failure_half_way uses memory that the host may have to allocate first.
 	coproc HEAR { exec timeout "$((8 * DEADLINE))" "$uevents" "$action" "$count"; }
 	exec {said}<&"${HEAR[0]}"
 	input=${HEAR[1]}
@@ -295,7 +301,7 @@ events_of_unloading()
 	heard remove 256 unload
 }
 
-# For a device that was announced, user space may ask for the event again.
+# User space may request the event of a device again.
 event_on_demand()
 {
 	load || return 1
@@ -308,42 +314,38 @@ kilobytes()
 	sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo
 }
 
-# load_in_vain PARAMETER...: true if loading fails. Should the out-of-memory killer come after
-# all, it has been told whom to take.
-load_in_vain()
+# loading_fails PARAMETER...: true if loading fails. If the OOM killer runs nevertheless, it
+# kills the loading process first.
+loading_fails()
 {
 	! (
 		echo 1000 > /proc/self/oom_score_adj
-		case $module in
-		*/*)	exec insmod "$module" "$@" ;;
-		*)	exec modprobe "$module" "$@" ;;
-		esac
+		exec "$loader" "$module" "$@"
 	) 2> /dev/null
 }
 
-# With so many buffers the memory is gone when some devices exist already, and others
-# don't. None of them was ever announced.
+# Memory runs out when some of the devices have been created. None of them is announced.
 failure_half_way()
 {
 	local total size
 
 	total=$(kilobytes MemTotal)
 	if [ "$total" -gt 4194304 ] || [ "$(kilobytes SwapTotal)" -gt 0 ]; then
-		echo "# that much memory is better left alone"
+		echo "# not with that much memory"
 		return "$KSFT_SKIP"
 	fi
-	# A power of two, so that 64 devices are at least as much as there is.
+	# A power of two, so that 64 devices need at least all memory.
 	size=4096
 	while [ $((size * 64)) -lt "$((total * 1024))" ]; do
 		size=$((2 * size))
 	done
-	heard add 0 load_in_vain devices=256 "buffer_size=$size" || return 1
+	heard add 0 loading_fails devices=256 "buffer_size=$size" || return 1
 	unloaded || return 1
 	load devices=2 || return 1
 	[ -c /dev/vfifo1 ] && [ ! -e /dev/vfifo2 ]
 }
 
-# An attribute that somebody has open is cut off, and doesn't hold up unloading.
+# An open attribute does not delay unloading, and cannot be read after it.
 open_attribute_does_not_keep_it()
 {
 	local rc=0
@@ -372,7 +374,7 @@ unloading_while_generating()
 	done
 }
 
-# says TEXT PARAMETER...: loads, and that puts TEXT into the log.
+# says TEXT PARAMETER...: whether loading writes TEXT to the log.
 says()
 {
 	local text=$1
@@ -381,7 +383,7 @@ says()
 	mark_log && load "$@" && logged "$text"
 }
 
-# Messages that are wanted from the beginning.
+# Debug messages that are enabled while the module is loaded.
 dyndbg_parameter()
 {
 	local text="$name: vfifo1: capacity "
@@ -396,7 +398,7 @@ dyndbg_parameter()
 
 no_kernel_warning()
 {
-	# Bits 7 and 9: the kernel has died, or has warned.
+	# Bits 7 and 9: an oops, or a warning.
 	[ $((($(cat /proc/sys/kernel/tainted) & ~tainted) & 0x280)) -eq 0 ]
 }
 
@@ -413,7 +415,7 @@ skip()
 	exit "$KSFT_SKIP"
 }
 
-tests="defaults unloading_leaves_nothing several_devices size_is_rounded_up
+tests="defaults unloading_leaves_nothing alias_is_vfifo several_devices size_is_rounded_up
        bad_parameters open_file_keeps_it mapping_keeps_it
        new_device_holds_no_old_byte sleeping_reader_keeps_it
        open_attribute_does_not_keep_it unloading_while_generating
@@ -438,13 +440,17 @@ tainted=$(cat /proc/sys/kernel/tainted)
 trap restore EXIT
 
 for t in "$@"; do
-	# Whoever runs this closed the device, so it must be possible.
+	# Nothing uses the device between tests, so this must succeed.
 	if ! unload; then
-		ktap_test_fail "$t: the module can't be unloaded"
+		ktap_test_fail "$t: the module cannot be unloaded"
 		continue
 	fi
 	if [ "$t" = dyndbg_parameter ] && [ ! -e /proc/dynamic_debug ]; then
 		ktap_test_skip "$t: this kernel has no dynamic debug"
+		continue
+	fi
+	if [ "$t" = alias_is_vfifo ] && ! command -v modinfo > /dev/null; then
+		ktap_test_skip "$t: modinfo is not installed"
 		continue
 	fi
 	"$t"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VFIFO_NOTIFY: whom it tells, and that those for whom there is nothing new are
- * left alone, whoever calls it and however often.
+ * VFIFO_NOTIFY wakes those for whom there is news. All others are left alone, whichever
+ * process calls it and however often.
  */
 #include "vfifo_uring.h"
 #include "vfifo_waiters.h"
@@ -12,14 +12,14 @@
 
 FIXTURE(notify)
 {
-	struct vfifo dev;	/* its file claims */
-	int stranger;		/* a read-only file of one who owns nothing */
-	int r, w;		/* of those who wait, one direction each */
-	int fd;			/* blocks, for both */
-	struct vfifo_end *head, *tail;	/* the pages that are claimed, or NULL */
+	struct vfifo dev;	/* its file holds the claims */
+	int stranger;		/* a read-only file without a claim */
+	int r, w;		/* for the waiters, one direction each */
+	int fd;			/* a blocking one */
+	struct vfifo_end *head, *tail;	/* the claimed pages, or NULL */
 	struct waiters waiters;
 	struct ring ring;
-	bool uring;		/* or there is none */
+	bool uring;		/* available */
 };
 
 /* Which ends are claimed. */
@@ -52,11 +52,11 @@ FIXTURE_VARIANT_ADD(notify, both_claimed)
 	.consumer = true,
 };
 
-/* Signals that are queued, not merged: they can be counted. */
+/* Real-time signals, which are queued and can be counted. */
 static int count_signals(int fd, int sig)
 {
 	hold_signal(sig);
-	/* This one comes when no more can be queued. */
+	/* Sent when the queue is full. */
 	hold_signal(SIGIO);
 	if (fcntl(fd, F_SETSIG, sig))
 		return -1;
@@ -90,7 +90,7 @@ FIXTURE_SETUP(notify)
 	ASSERT_TRUE(waiters_begin(&self->waiters));
 	ret = ring_begin(&self->ring);
 	self->uring = !ret;
-	/* The others say that there is no io_uring, or that it is disabled. */
+	/* These two errors: io_uring is missing or disabled. */
 	ASSERT_TRUE(!ret || ret == -EOPNOTSUPP || ret == -EPERM);
 }
 
@@ -106,7 +106,7 @@ FIXTURE_TEARDOWN(notify)
 	vfifo_teardown(&self->dev);
 }
 
-/* How many have come since the last look. */
+/* The number of signals since the last call. */
 static int signals(int sig)
 {
 	struct timespec now = { 0 };
@@ -120,7 +120,7 @@ static int signals(int sig)
 	return n;
 }
 
-/* Queues @len bytes, and claims what is to be claimed. */
+/* Queues @len bytes and makes the claims of the variant. */
 #define BEGIN(len) ({							\
 	ASSERT_TRUE(put(&self->dev, len, 0));				\
 	if (variant->producer) {					\
@@ -135,7 +135,7 @@ static int signals(int sig)
 	ASSERT_EQ(0, count_signals(self->w, SIG_OUT));			\
 })
 
-/* Who waits for an event that is not there, or for an edge. */
+/* Starts waiters for an event or, if it is there already, for its edge. */
 static bool add_waiters(struct waiters *w, int fd, __u32 event, bool ready)
 {
 	if (!waiters_start(w, 1, BY_EPOLL, fd, event | EPOLLET, NULL) ||
@@ -147,7 +147,7 @@ static bool add_waiters(struct waiters *w, int fd, __u32 event, bool ready)
 			 waiter_start(w, BY_EPOLL, fd, event, NULL));
 }
 
-/* Calls in vain: true if all of them return 0, and are counted. */
+/* Calls VFIFO_NOTIFY often: true if all calls return 0 and are counted. */
 static bool call_often(int fd)
 {
 	long before = attr_get("stats/notifies");
@@ -159,10 +159,7 @@ static bool call_often(int fd)
 	return attr_get("stats/notifies") == before + CALLS;
 }
 
-/*
- * A stranger calls again and again: nobody gets a signal, and nobody so much as
- * leaves the place where it sleeps.
- */
+/* Calls through @fd cause no signal, and none of the waiters wakes up at all. */
 static void tells_nobody(struct __test_metadata *_metadata, struct waiters *w,
 			 int fd)
 {
@@ -188,7 +185,7 @@ TEST_F(notify, in_vain_while_empty)
 	ASSERT_TRUE(add_waiters(w, self->r, EPOLLIN, variant->consumer));
 	ASSERT_TRUE(add_waiters(w, self->w, EPOLLOUT, true));
 	tells_nobody(_metadata, w, self->stranger);
-	/* The owner's file is as good. */
+	/* The same for the owner's file. */
 	tells_nobody(_metadata, w, self->dev.fd);
 }
 
@@ -214,7 +211,7 @@ TEST_F(notify, in_vain_while_full)
 	tells_nobody(_metadata, w, self->dev.fd);
 }
 
-/* A call that sleeps is not woken to find nothing. */
+/* A sleeping call is not woken. */
 TEST_F(notify, in_vain_beside_calls_that_sleep)
 {
 	char buf[PIPE_BUF] = "";
@@ -223,7 +220,7 @@ TEST_F(notify, in_vain_beside_calls_that_sleep)
 	pid_t pid;
 	int i;
 
-	/* Either may sleep only if its end is not claimed. */
+	/* A call sleeps only at an end that is not claimed. */
 	for (i = 0; i < 2; i++) {
 		write_it = i;
 		if (write_it ? variant->producer : variant->consumer)
@@ -246,7 +243,7 @@ TEST_F(notify, in_vain_beside_calls_that_sleep)
 	}
 }
 
-/* Nor does io_uring try again, until it has a thread of its own to sleep. */
+/* Nor does io_uring retry, which would end in a worker thread. */
 TEST_F(notify, in_vain_beside_io_uring)
 {
 	char buf[PIPE_BUF] = "";
@@ -270,7 +267,7 @@ TEST_F(notify, in_vain_beside_io_uring)
 		EXPECT_TRUE(call_often(self->stranger));
 		EXPECT_EQ(0, completions(&self->ring));
 		EXPECT_EQ(0, workers());
-		/* It waits still. */
+		/* The requests still wait. */
 		release_ends(&self->head, &self->tail, self->dev.page);
 		EXPECT_TRUE(write_it ? get(&self->dev, 2 * PIPE_BUF, 0) :
 				       put(&self->dev, 2, 0));
@@ -281,25 +278,25 @@ TEST_F(notify, in_vain_beside_io_uring)
 	}
 }
 
-/* ---- when there is something to tell ---- */
+/* ---- when there is news ---- */
 
-#define SIG_TOLD	SIG_IN		/* for those at the other end */
-#define SIG_SAME	SIG_OUT		/* for those at the claimed one */
+#define SIG_TOLD	SIG_IN		/* for the end opposite the claim */
+#define SIG_SAME	SIG_OUT		/* for the claimed end */
 
 FIXTURE(news)
 {
-	struct vfifo dev;	/* its file claims */
+	struct vfifo dev;	/* its file holds the claim */
 	int stranger, same, opposite;
 	struct vfifo_end *own;	/* the claimed end's page */
 	struct waiters waiters;
 };
 
-/* The claimed end; those at the other one are told. */
+/* The claimed end. Waiters are at the other one. */
 FIXTURE_VARIANT(news)
 {
 	bool producer;
-	short event;		/* what they wait for */
-	long step;		/* how far the position moves for one event */
+	short event;		/* that they wait for */
+	long step;		/* of the position, for one event */
 };
 
 FIXTURE_VARIANT_ADD(news, producer)
@@ -345,7 +342,7 @@ FIXTURE_TEARDOWN(news)
 	vfifo_teardown(&self->dev);
 }
 
-/* Each is told once of each; then there is nothing new any more. */
+/* Each waiter is told once of each piece of news. */
 TEST_F(news, told_once)
 {
 	struct waiters *w = &self->waiters;
@@ -371,7 +368,7 @@ TEST_F(news, told_once)
 		EXPECT_EQ(0, signals(SIG_TOLD));
 		EXPECT_EQ(3 * i, told_all(w));
 	}
-	/* The owner's own side is none of its business. */
+	/* Those at the claimed end are never told. */
 	EXPECT_EQ(0, signals(SIG_SAME));
 }
 
@@ -389,19 +386,19 @@ TEST_F(news, sleepers_and_pollers)
 		       write(fd, buf, PIPE_BUF)) <= 0);
 	ASSERT_TRUE(child_sleeps(pid));
 	ASSERT_TRUE(add_waiters(w, self->opposite, variant->event, false));
-	/* One piece for the call, the other one for all to see. */
+	/* Enough for the call, and as much again for the pollers. */
 	store(self->own, load(self->own) + 2 * variant->step);
 	EXPECT_EQ(0, told_all(w));
 	EXPECT_EQ('S', child_state(pid));
 	ASSERT_EQ(0, ioctl(self->stranger, VFIFO_NOTIFY));
 	EXPECT_EQ(0, child_end(pid));
-	/* All but one of the two exclusive ones, which wait for the next. */
+	/* All but one of the two exclusive waiters. */
 	EXPECT_EQ(w->count - 1, told_all(w));
 	EXPECT_EQ(1, signals(SIG_TOLD));
 	close(fd);
 }
 
-/* What was told of before a waiter came is not told to it again. */
+/* Old news is not told to a later waiter. */
 TEST_F(news, nothing_new_for_late_comers)
 {
 	struct waiters *w = &self->waiters;
@@ -413,7 +410,7 @@ TEST_F(news, nothing_new_for_late_comers)
 	tells_nobody(_metadata, w, self->stranger);
 }
 
-/* Nothing, or room that is not enough for an atomic write, is no event. */
+/* No byte, or too little room for an atomic write, is not an event. */
 TEST_F(news, less_than_an_event)
 {
 	struct waiters *w = &self->waiters;
@@ -431,7 +428,7 @@ TEST_F(news, less_than_an_event)
 	EXPECT_EQ(1, signals(SIG_TOLD));
 }
 
-/* The end of a claim tells of what its owner has told nobody of. */
+/* The end of a claim tells the news for which its owner did not call. */
 TEST_F(news, release_tells_of_the_rest)
 {
 	struct waiters *w = &self->waiters;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Has four devices in use in every way that there is, and then ends the system, as
- * its argument says: reboot, poweroff, kill (of all processes, then poweroff) or
- * panic. Whoever runs this watches from outside whether the system ends.
+ * Uses four devices in every possible way, and then ends the system as its argument says:
+ * reboot, poweroff, kill (all processes, then power off) or panic. The caller watches
+ * from outside that the system really ends.
  *
  * vfifo0: both ends mapped, bytes moving at full speed
  * vfifo1: readers and pollers asleep, one with O_ASYNC
  * vfifo2: full, writers asleep
- * vfifo3: generating once a millisecond, and full, too
+ * vfifo3: generating every millisecond, and full
  */
 #include <poll.h>
 #include <sys/reboot.h>
@@ -31,15 +31,14 @@ static int device(int number)
 static void attribute(int number, const char *name, const char *text)
 {
 	char path[64];
-	int fd;
+	int ret;
 
 	snprintf(path, sizeof(path), VFIFO_CLASS "/vfifo%d/%s", number, name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, text, strlen(text)) < 0) {
-		perror(path);
+	ret = file_store(path, text);
+	if (ret) {
+		fprintf(stderr, "%s: %s\n", path, strerror(-ret));
 		exit(1);
 	}
-	close(fd);
 }
 
 static struct vfifo_end *page_of(int fd, __u64 offset, int prot)
@@ -53,7 +52,7 @@ static struct vfifo_end *page_of(int fd, __u64 offset, int prot)
 	return end;
 }
 
-/* One end of vfifo0, until the end. */
+/* One end of vfifo0, for ever. */
 static void mapped_end(bool producer)
 {
 	struct vfifo_info info = { .size = sizeof(info) };
@@ -79,7 +78,7 @@ static void mapped_end(bool producer)
 		n = load(peer);
 		n = producer ? info.capacity - (at - n) : n - at;
 		if (n < (producer ? PIPE_BUF : 1)) {
-			/* The kernel says that this one waits. */
+			/* poll(2) sets the flag that this end waits. */
 			poll(&pfd, 1, -1);
 			continue;
 		}
@@ -109,30 +108,22 @@ static void polls(void)
 	poll(&pfd, 1, -1);
 }
 
+static void write_bytes(size_t len)
+{
+	static char buf[100000];
+
+	if (write(device(2), buf, len) < 0)
+		exit(1);
+}
+
 static void writes(void)
 {
-	char buf[10] = "";
-
-	if (write(device(2), buf, sizeof(buf)) < 0)
-		exit(1);
+	write_bytes(10);
 }
 
 static void writes_a_lot(void)
 {
-	static char buf[100000];
-
-	if (write(device(2), buf, sizeof(buf)) < 0)
-		exit(1);
-}
-
-static void produces(void)
-{
-	mapped_end(true);
-}
-
-static void consumes(void)
-{
-	mapped_end(false);
+	write_bytes(100000);
 }
 
 static void fill(int number)
@@ -146,17 +137,10 @@ static void fill(int number)
 	close(fd);
 }
 
-/* Bytes that went through vfifo0. */
+/* The number of bytes that have passed through vfifo0. */
 static long moved(void)
 {
-	FILE *file = fopen(VFIFO_CLASS "/vfifo0/stats/bytes_read", "r");
-	long n = -1;
-
-	if (file && fscanf(file, "%ld", &n) != 1)
-		n = -1;
-	if (file)
-		fclose(file);
-	return n;
+	return strtol(path_text(VFIFO_CLASS "/vfifo0/stats/bytes_read"), NULL, 10);
 }
 
 int main(int argc, char **argv)
@@ -184,9 +168,9 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!fork())
-		produces();
+		mapped_end(true);
 	if (!fork())
-		consumes();
+		mapped_end(false);
 	for (i = 0; i < ARRAY_SIZE(sleepers); i++) {
 		if (!child_sleeps(pid[i])) {
 			fprintf(stderr, "process %zu does not sleep\n", i);

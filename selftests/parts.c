@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A large read takes its bytes in parts and gives room back after each, however it
- * comes to them: without sleeping, after it slept, after its memory was missing, or
- * with only some of it there. Otherwise whoever produces, and everyone else who
- * wants the reader's lock, waits for as long as it takes to copy it all.
+ * A large read copies in parts and releases the space after each, in all
+ * situations: without sleeping, after sleeping, after faulting memory in, and
+ * if only part of the memory is accessible. Otherwise writers and other users
+ * of the reader's lock wait until everything is copied.
  */
 #include <sys/uio.h>
 
@@ -16,18 +16,18 @@ FIXTURE(parts)
 {
 	struct tracer tracer;
 	struct vfifo dev;
-	int fd;			/* one that blocks */
-	long *ret;		/* shared: what the child's read returned */
+	int fd;			/* blocks */
+	long *ret;		/* shared: the result of the child's read */
 	char *data;		/* the device's memory */
 	pid_t pid;
 };
 
 FIXTURE_VARIANT(parts)
 {
-	bool sleeps;		/* the bytes come later */
+	bool sleeps;		/* the bytes are queued later */
 	bool fresh;		/* the memory has never been touched */
-	bool bad_end;		/* its last page is none */
-	bool pieces;		/* by readv(2) */
+	bool bad_end;		/* the last page is inaccessible */
+	bool pieces;		/* readv(2) */
 };
 
 FIXTURE_VARIANT_ADD(parts, all_there)
@@ -90,11 +90,8 @@ FIXTURE_VARIANT_ADD(parts, pieces_bad_end)
 FIXTURE_SETUP(parts)
 {
 	struct vfifo_info info = { .size = sizeof(info) };
-	const char *why = NULL;
+	const char *why = tracer_setup(_metadata, &self->tracer);
 
-	ASSERT_TRUE(tracer_begin(&self->tracer, &why)) {
-		TH_LOG("no tracer: %s", strerror(errno));
-	}
 	if (why)
 		SKIP(return, "%s", why);
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
@@ -111,10 +108,7 @@ FIXTURE_SETUP(parts)
 
 FIXTURE_TEARDOWN(parts)
 {
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		waitpid(self->pid, NULL, 0);
-	}
+	child_kill(&self->pid);
 	if (self->dev.fd > 0) {
 		munmap(self->data, 2 * CAPACITY);
 		munmap(self->ret, sizeof(*self->ret));
@@ -124,7 +118,7 @@ FIXTURE_TEARDOWN(parts)
 	EXPECT_EQ(0, tracer_end(&self->tracer));
 }
 
-/* Queues the whole capacity at once. */
+/* Queues a whole capacity at once. */
 static bool publish_all(struct vfifo *dev, char *data)
 {
 	struct vfifo_end *own = claim_end(dev, true);
@@ -140,7 +134,7 @@ static bool publish_all(struct vfifo *dev, char *data)
 	return true;
 }
 
-/* In a child: one read of more than there will be. True if it got the stream. */
+/* In a child: one read of up to @len bytes. True if it got the stream. */
 static bool read_all(int fd, long len, bool pieces, long bad, bool fresh,
 		     long *ret)
 {

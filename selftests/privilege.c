@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may do what: nobody without permission on the node; with permission to read,
- * or to write, what that is, and not more. And nothing that the driver says tells
- * where anything is in the kernel.
+ * Permissions: without any on the node nothing is possible, and permission to read or to
+ * write allows that and no more. No output of the driver contains a kernel address, and
+ * no buffer contains old memory.
  */
 #include <dirent.h>
-#include <grp.h>
 #include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 
-#include "vfifo_module.h"
-
-#define NOBODY	65534
+#include "vfifo_log.h"
 
 FIXTURE(privilege)
 {
 	struct vfifo dev;
 	struct vfifo_info info;
 	char path[64];
-	mode_t mode;		/* of the node, as it was */
+	mode_t mode;		/* of the node, before the test */
 };
 
 FIXTURE_SETUP(privilege)
@@ -28,7 +25,7 @@ FIXTURE_SETUP(privilege)
 	struct stat st;
 
 	if (geteuid())
-		SKIP(return, "only root can become somebody else");
+		SKIP(return, "only root can change to another user");
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->info.size = sizeof(self->info);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, &self->info));
@@ -45,21 +42,7 @@ FIXTURE_TEARDOWN(privilege)
 	vfifo_teardown(&self->dev);
 }
 
-/* A process without any rights; 0 in it. */
-static pid_t nobody_start(void)
-{
-	pid_t pid = child_start(2 * DEADLINE);
-
-	if (!pid && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
-		     setresuid(NOBODY, NOBODY, NOBODY)))
-		_exit(99);
-	return pid;
-}
-
-/*
- * In such a process: has the harness say what is wrong, and the parent know it
- * by the exit status.
- */
+/* In a child of nobody_start(): logs a failure and sets @wrong, its exit status. */
 #define NOBODY_EXPECT(error, call) do {					\
 	long __got = res((long)(call));					\
 									\
@@ -79,7 +62,7 @@ static long map(int fd, size_t len, int prot, __u64 offset)
 	return 0;
 }
 
-/* What mprotect says to a mapping that was made with @prot. */
+/* The result of mprotect for a mapping made with @prot. */
 static long protect(int fd, size_t len, int prot, int later, __u64 offset)
 {
 	void *p = mmap(NULL, len, prot, MAP_SHARED, fd, offset);
@@ -95,7 +78,7 @@ static long protect(int fd, size_t len, int prot, int later, __u64 offset)
 	return ret;
 }
 
-/* Opens it once more by the name that an open file has in /proc. */
+/* Opens an open file again, by its name in /proc. */
 static int reopen(int fd, int flags)
 {
 	char path[64];
@@ -112,10 +95,10 @@ TEST_F(privilege, without_permission)
 	int fd, wrong = 0;
 	pid_t pid;
 
-	/* As devtmpfs makes it. */
+	/* The mode that devtmpfs sets. */
 	ASSERT_EQ(0, stat(self->path, &st));
 	EXPECT_EQ(0600U, st.st_mode & 0777);
-	pid = nobody_start();
+	pid = nobody_start(2 * DEADLINE);
 	if (!pid) {
 		NOBODY_EXPECT(EACCES, vfifo_open(O_RDONLY));
 		NOBODY_EXPECT(EACCES, vfifo_open(O_WRONLY));
@@ -124,7 +107,7 @@ TEST_F(privilege, without_permission)
 		NOBODY_EXPECT(EACCES, access(self->path, R_OK));
 		NOBODY_EXPECT(EPERM, chmod(self->path, 0666));
 		NOBODY_EXPECT(EPERM, chown(self->path, NOBODY, NOBODY));
-		/* A name is not a file. */
+		/* O_PATH needs no permission, and allows no use. */
 		fd = vfifo_open(O_PATH);
 		NOBODY_EXPECT(0, fd < 0 ? fd : 0);
 		NOBODY_EXPECT(EBADF, read(fd, &st, 1));
@@ -136,7 +119,7 @@ TEST_F(privilege, without_permission)
 	EXPECT_EQ(100, queued(self->dev.fd));
 }
 
-/* Without permission on the files, and without capabilities even for the owner. */
+/* Attributes can be read by all users and written by root only. */
 TEST_F(privilege, attributes_are_for_root)
 {
 	static const char *const attrs[] = {
@@ -147,9 +130,9 @@ TEST_F(privilege, attributes_are_for_root)
 	pid_t pid;
 	size_t i;
 
-	/* Whoever may do anything with the node is not meant by that. */
+	/* Permissions of the node make no difference. */
 	ASSERT_EQ(0, chmod(self->path, 0666));
-	pid = nobody_start();
+	pid = nobody_start(2 * DEADLINE);
 	if (!pid) {
 		for (i = 0; i < ARRAY_SIZE(attrs); i++) {
 			attr_path(path, sizeof(path), attrs[i]);
@@ -176,7 +159,7 @@ TEST_F(privilege, with_permission_to_read)
 	pid_t pid;
 
 	ASSERT_EQ(0, chmod(self->path, 0444));
-	pid = nobody_start();
+	pid = nobody_start(2 * DEADLINE);
 	if (!pid) {
 		NOBODY_EXPECT(EACCES, vfifo_open(O_WRONLY));
 		NOBODY_EXPECT(EACCES, vfifo_open(O_RDWR));
@@ -185,7 +168,7 @@ TEST_F(privilege, with_permission_to_read)
 			_exit(98);
 		NOBODY_EXPECT(EACCES, reopen(fd, O_RDWR));
 		NOBODY_EXPECT(EACCES, reopen(fd, O_WRONLY));
-		/* No bytes go in, whatever the call. */
+		/* No call adds bytes. */
 		iov.iov_base = buf;
 		iov.iov_len = 1;
 		NOBODY_EXPECT(EBADF, write(fd, buf, 1));
@@ -197,7 +180,7 @@ TEST_F(privilege, with_permission_to_read)
 		NOBODY_EXPECT(EBADF, splice(pipes[0], NULL, fd, NULL, 1, 0));
 		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_SET_MODE, &on));
 		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_SET_MODE, NULL));
-		/* Nor by memory, at once or later. */
+		/* Nor does a mapping, now or after mprotect. */
 		NOBODY_EXPECT(EACCES, map(fd, cap, RW, 0));
 		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_WRITE, 0));
 		NOBODY_EXPECT(EACCES, map(fd, page, RW, info->producer_offset));
@@ -208,7 +191,7 @@ TEST_F(privilege, with_permission_to_read)
 					      info->producer_offset));
 		NOBODY_EXPECT(EACCES, protect(fd, page, PROT_READ, RW,
 					      info->consumer_offset));
-		/* What there is to read can be had. */
+		/* Everything can be read. */
 		NOBODY_EXPECT(0, map(fd, 2 * cap, PROT_READ, 0));
 		NOBODY_EXPECT(0, map(fd, page, PROT_READ,
 				     info->producer_offset));
@@ -218,7 +201,7 @@ TEST_F(privilege, with_permission_to_read)
 		NOBODY_EXPECT(0, ioctl(fd, VFIFO_NOTIFY));
 		if (read(fd, buf, 4) != 4 || !stream_equal(buf, 4, 0))
 			_exit(96);
-		/* Who may take all bytes may throw them away. */
+		/* A reader may drop all bytes. */
 		NOBODY_EXPECT(0, ioctl(fd, VFIFO_CLEAR));
 		_exit(wrong);
 	}
@@ -239,7 +222,7 @@ TEST_F(privilege, with_permission_to_write)
 	pid_t pid;
 
 	ASSERT_EQ(0, chmod(self->path, 0222));
-	pid = nobody_start();
+	pid = nobody_start(2 * DEADLINE);
 	if (!pid) {
 		NOBODY_EXPECT(EACCES, vfifo_open(O_RDONLY));
 		NOBODY_EXPECT(EACCES, vfifo_open(O_RDWR));
@@ -255,7 +238,7 @@ TEST_F(privilege, with_permission_to_write)
 		NOBODY_EXPECT(EBADF, preadv2(fd, &iov, 1, -1, 0));
 		NOBODY_EXPECT(EBADF, splice(fd, NULL, pipes[1], NULL, 1, 0));
 		NOBODY_EXPECT(EBADF, ioctl(fd, VFIFO_CLEAR));
-		/* On no machine is memory only for writing. */
+		/* A mapping is never only for writing. */
 		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_WRITE, 0));
 		NOBODY_EXPECT(EACCES, map(fd, cap, RW, 0));
 		NOBODY_EXPECT(EACCES, map(fd, cap, PROT_READ, 0));
@@ -276,10 +259,10 @@ TEST_F(privilege, with_permission_to_write)
 	EXPECT_TRUE(get(&self->dev, 100, 0));
 }
 
-/* What root has opened is as open in the hands of somebody else. */
+/* A file that root has opened stays usable after a change of user. */
 TEST_F(privilege, file_is_what_counts)
 {
-	pid_t pid = nobody_start();
+	pid_t pid = nobody_start(2 * DEADLINE);
 	int wrong = 0;
 	char c;
 
@@ -288,7 +271,7 @@ TEST_F(privilege, file_is_what_counts)
 				     self->info.producer_offset));
 		NOBODY_EXPECT(0, -(read(self->dev.fd, &c, 1) != 1));
 		NOBODY_EXPECT(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-		/* But it can't be opened once more. */
+		/* But it cannot be opened again. */
 		NOBODY_EXPECT(EACCES, reopen(self->dev.fd, O_RDONLY));
 		_exit(wrong);
 	}
@@ -296,7 +279,7 @@ TEST_F(privilege, file_is_what_counts)
 	EXPECT_EQ(0, queued(self->dev.fd));
 }
 
-/* ---- nothing is executable ---- */
+/* ---- no mapping is executable ---- */
 
 TEST_F(privilege, never_executable)
 {
@@ -324,7 +307,7 @@ TEST_F(privilege, never_executable)
 	EXPECT_EQ(0, attr_get("consumer_claimed"));
 }
 
-/* Old programs, for which what can be read can be executed, can't map it. */
+/* Old programs, for which readable implies executable, cannot map it. */
 TEST_F(privilege, read_does_not_imply_exec)
 {
 	struct statvfs st;
@@ -343,12 +326,11 @@ TEST_F(privilege, read_does_not_imply_exec)
 	EXPECT_EQ(0, child_end(pid));
 }
 
-/* ---- no kernel address in any output ---- */
+/* ---- no output contains a kernel address ---- */
 
 /*
- * Whether there is a number in the text, as hexadecimal digits or decimal ones,
- * that is an address of the kernel's: on 64 bits the upper half, on 32 bits what
- * is within the usual 3:1 split.
+ * Whether the text contains a kernel address, hexadecimal or decimal: on 64 bits a
+ * number in the upper half, on 32 bits one in the upper quarter.
  */
 static bool has_address(const char *text)
 {
@@ -366,7 +348,7 @@ static bool has_address(const char *text)
 			p += 2;
 		for (end = p; isxdigit((unsigned char)*end); end++)
 			;
-		/* A hashed pointer is none, but nobody needs that either. */
+		/* A hashed pointer would also be found; none is needed either. */
 		if (end - p == 2 * sizeof(long)) {
 			value = strtoull(p, NULL, 16);
 			if (value >= kernel && value < top - 4095)
@@ -398,7 +380,7 @@ TEST(addresses_are_recognised)
 	EXPECT_FALSE(has_address("ffffffffffffffff"));
 }
 
-/* Looks through all files below @path; how many there were. */
+/* Checks all files below @path: how many there were. */
 static int look_through(struct __test_metadata *_metadata, const char *path)
 {
 	DIR *dir = opendir(path);
@@ -421,7 +403,7 @@ static int look_through(struct __test_metadata *_metadata, const char *path)
 			count += look_through(_metadata, name);
 		} else if (entry->d_type == DT_REG) {
 			count++;
-			/* Positions are what their owners said, so any number. */
+			/* Positions are set by owners, so they may be any number. */
 			if (!strncmp(entry->d_name, "bytes_", 6))
 				continue;
 			EXPECT_FALSE(has_address(path_text(name))) {
@@ -433,28 +415,25 @@ static int look_through(struct __test_metadata *_metadata, const char *path)
 	return count;
 }
 
-/* The lines of the log that are about this driver. */
+/* Checks the lines of the log that are about vfifo: how many, or -errno. */
 static int look_through_log(struct __test_metadata *_metadata)
 {
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	char record[2048], *at;
-	int count = 0;
-	ssize_t len;
+	int fd = log_open(), count = 0;
+	char *text, *at;
 
 	if (fd < 0)
 		return -errno;
-	while ((len = read(fd, record, sizeof(record) - 1)) > 0 ||
-	       (len < 0 && errno == EPIPE)) {
-		record[len < 0 ? 0 : len] = '\0';
-		if (!strstr(record, "vfifo"))
+	lseek(fd, 0, SEEK_SET);
+	while ((text = log_next(fd, NULL))) {
+		if (!strstr(text, "vfifo"))
 			continue;
 		count++;
-		/* So is that where a claim began or ended. */
-		at = strstr(record, "ed at ");
-		if (at && at[6 + strspn(at + 6, "0123456789\n")] == '\0')
+		/* The position at which a claim began or ended may be any number. */
+		at = strstr(text, "ed at ");
+		if (at && at[6 + strspn(at + 6, "0123456789")] == '\0')
 			*at = '\0';
-		EXPECT_FALSE(has_address(record)) {
-			TH_LOG("log: %s", record);
+		EXPECT_FALSE(has_address(text)) {
+			TH_LOG("log: %s", text);
 		}
 	}
 	close(fd);
@@ -467,7 +446,7 @@ TEST_F(privilege, no_addresses)
 	char path[PATH_MAX];
 	void *data;
 
-	/* In the states that there can be something to say about. */
+	/* With a mapping and a claim, so that there is something to report. */
 	data = mmap(NULL, 2 * self->dev.capacity, RW, MAP_SHARED, self->dev.fd,
 		    0);
 	own = map_page(self->dev.fd, self->info.producer_offset, RW);
@@ -478,7 +457,7 @@ TEST_F(privilege, no_addresses)
 	EXPECT_NE(NULL, strstr(path_text(path), "vfifo-size"));
 	EXPECT_FALSE(has_address(path_text(path)));
 	EXPECT_FALSE(has_address(path_text("/proc/devices")));
-	/* Even of a broken one. */
+	/* And in the error state. */
 	own->position += 1ULL << 40;
 	EXPECT_EQ(-EIO, res(read(self->dev.fd, path, 1)));
 	munmap(own, self->dev.page);
@@ -486,7 +465,7 @@ TEST_F(privilege, no_addresses)
 	EXPECT_LE(0, look_through_log(_metadata));
 }
 
-/* ---- nor other memory of the kernel's ---- */
+/* ---- no buffer contains old memory ---- */
 
 static bool all_zero(const char *p, size_t len)
 {
@@ -498,7 +477,7 @@ static bool all_zero(const char *p, size_t len)
 	return true;
 }
 
-/* What is in a buffer that nothing was written to yet. */
+/* A new buffer is all zeroes. */
 TEST_F(privilege, new_memory_is_empty)
 {
 	static const int pages[] = { 64, 1, 16, 256, 2 };
@@ -514,11 +493,11 @@ TEST_F(privilege, new_memory_is_empty)
 		ASSERT_NE(MAP_FAILED, data);
 		EXPECT_TRUE(all_zero(data, 2 * cap));
 		munmap(data, 2 * cap);
-		/* Something that the next one would have to hide. */
+		/* Bytes that must not be in the next buffer. */
 		ASSERT_TRUE(put(&self->dev, self->dev.page, 0));
 		ASSERT_TRUE(get(&self->dev, self->dev.page, 0));
 	}
-	/* Of what VFIFO_GET_INFO has no use for, nothing is touched. */
+	/* VFIFO_GET_INFO leaves the rest of a larger struct alone. */
 	memset(buf, 0x5a, sizeof(buf));
 	((struct vfifo_info *)buf)->size = sizeof(buf);
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_GET_INFO, buf));

@@ -1,17 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Programs that know nothing of vfifo move data through it, unchanged, and what
-# comes out has the checksum of what went in.
+# Common programs move data through a vfifo, and its checksum does not change.
 
-# The functions are called by name, which shellcheck can't see.
+# The functions are called by name, which shellcheck cannot see.
 # shellcheck disable=SC2317
 
 DIR=$(dirname "$(readlink -f "$0")")
 # shellcheck source-path=SCRIPTDIR source=vfifo_lib.sh
 . "$DIR/vfifo_lib.sh"
 
-# Many times what the buffer holds, and not a multiple of anything.
+# Many times the capacity, and not a multiple of anything.
 LEN=600011
 
 sum()
@@ -19,7 +18,7 @@ sum()
 	sha256sum "$@" | cut -d ' ' -f 1
 }
 
-# arrived: whether $tmp/out is what was sent, and nothing is left in the device.
+# arrived: whether $tmp/out is the data that was sent, and the device is empty.
 arrived()
 {
 	[ "$(sum "$tmp/out")" = "$want" ] && size_is 0
@@ -48,7 +47,7 @@ has_all()
 	[ "$(stat -c %s "$tmp/out")" -ge "$LEN" ]
 }
 
-# There is no end of file for cat: it is ended when it has shown all.
+# cat never gets an end of file. It is killed when it has copied everything.
 test_cat()
 {
 	local rc=0 pid
@@ -95,7 +94,7 @@ test_dd_large_blocks()
 	both w_dd_large r_dd_large
 }
 
-# Again and again, as each of them ends where the device is empty.
+# Repeatedly, since dd ends whenever the device is empty.
 r_dd_nonblock()
 {
 	local end=$((SECONDS + DEADLINE)) had=0 n
@@ -180,7 +179,7 @@ r_socat_pipe()
 	return "$rc"
 }
 
-# From a device that does not block, to a pipe.
+# From a non-blocking device to a pipe.
 test_socat_nonblock()
 {
 	rm -f "$tmp/fifo"
@@ -188,7 +187,7 @@ test_socat_nonblock()
 	both w_dd_large r_socat_pipe
 }
 
-# One process, with both ends and a selector.
+# One process uses both ends with a selector.
 test_python_selectors()
 {
 	limit python3 -E -S - "$tmp/data" "$dev" "$tmp/out" <<- 'END' || return 1
@@ -226,7 +225,7 @@ test_python_selectors()
 	arrived
 }
 
-# A pipe to the device in one process, the device to a pipe in another.
+# One process splices from a pipe to the device, another from the device to a pipe.
 test_python_splice()
 {
 	limit python3 -E -S - "$tmp/data" "$dev" "$tmp/out" <<- 'END' || return 1
@@ -259,7 +258,7 @@ test_python_splice()
 	arrived
 }
 
-# One job writes blocks with checksums, the other reads and verifies them.
+# One job writes blocks with checksums, and another reads and verifies them.
 test_fio()
 {
 	local options

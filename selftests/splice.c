@@ -1,27 +1,236 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where splice(2) and sendfile(2) on a vfifo differ from those on a pipe, and the
- * other documented differences: each test states what happens, and where possible
- * does the same to a socket or a pipe, which show that it is not the device's doing.
+ * splice(2), tee(2) and sendfile(2). What a vfifo has in common with a pipe comes first,
+ * then the documented differences, with those in file times. Where possible, a test does
+ * the same with a socket or a pipe, to show that the difference is in the kernel's code
+ * for splicing and not in the driver.
  */
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "vfifo_test.h"
+#include "vfifo_stream.h"
+
+/* ---- as with pipes ---- */
+
+static bool pipe_has(int fd, char *tmp, long len, __u64 pos)
+{
+	return res(read(fd, tmp, len)) == len && stream_equal(tmp, len, pos);
+}
+
+TEST_F(stream, splice_to_it)
+{
+	long used = self->cap - 100;
+
+	ASSERT_EQ(30000, res(write(self->pipe[1], self->buf, 30000)));
+	EXPECT_EQ(10000, res(splice(self->pipe[0], NULL, self->w, NULL, 10000, 0)));
+	EXPECT_EQ(20000, res(splice(self->pipe[0], NULL, self->w, NULL, 50000, 0)));
+	EXPECT_EQ(-EAGAIN, res(splice(self->pipe[0], NULL, self->w, NULL, 1,
+				      SPLICE_F_NONBLOCK)));
+	EXPECT_TRUE(get(&self->dev, 30000, 0));
+
+	/* Only what fits is moved; the rest stays in the pipe. */
+	ASSERT_TRUE(put(&self->dev, used, 0));
+	ASSERT_EQ(9000, res(write(self->pipe[1], self->buf + used, 9000)));
+	EXPECT_EQ(100, res(splice(self->pipe[0], NULL, self->w, NULL, 9000, 0)));
+	EXPECT_EQ(-EAGAIN, res(splice(self->pipe[0], NULL, self->w, NULL, 9000, 0)));
+	EXPECT_TRUE(get(&self->dev, self->cap, 0));
+	EXPECT_EQ(8900, res(splice(self->pipe[0], NULL, self->w, NULL, 9000, 0)));
+	EXPECT_TRUE(get(&self->dev, 8900, self->cap));
+	EXPECT_EQ(0, queued(self->pipe[0]));
+}
+
+TEST_F(stream, splice_from_it)
+{
+	char tmp[8000];
+
+	EXPECT_EQ(-EAGAIN, res(splice(self->r, NULL, self->pipe[1], NULL, 10, 0)));
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	EXPECT_EQ(3000, res(splice(self->r, NULL, self->pipe[1], NULL, 3000, 0)));
+	EXPECT_EQ(5000, res(splice(self->r, NULL, self->pipe[1], NULL, 5000, 0)));
+	EXPECT_EQ(self->cap - 8000, queued(self->r));
+
+	/* The pipe owns its copy: later writes do not show there. */
+	ASSERT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
+	ASSERT_TRUE(put(&self->dev, self->cap, 77777));
+	EXPECT_TRUE(pipe_has(self->pipe[0], tmp, 8000, 0));
+
+	/* As much as the pipe holds, and nothing beyond that is consumed. */
+	EXPECT_EQ(self->cap, res(splice(self->r, NULL, self->pipe[1], NULL,
+					4 * self->cap, 0)));
+	EXPECT_EQ(0, queued(self->r));
+	ASSERT_TRUE(put(&self->dev, 10, 0));
+	EXPECT_EQ(-EAGAIN, res(splice(self->r, NULL, self->pipe[1], NULL, 10,
+				      SPLICE_F_NONBLOCK)));
+	EXPECT_TRUE(get(&self->dev, 10, 0));
+	EXPECT_TRUE(pipe_has(self->pipe[0], self->buf, self->cap, 77777));
+}
 
 /*
- * ---- waiting with the pipe's mutex ----
+ * O_NONBLOCK of the device's file decides whether the call waits for the
+ * device.
+ */
+TEST_F(stream, splice_sleeps)
+{
+	char tmp[10];
+	pid_t pid;
+
+	pid = child_start(DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(10, res(splice(self->fd, NULL, self->pipe[1], NULL,
+					 1000, SPLICE_F_NONBLOCK)));
+		_exit(0);
+	}
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_TRUE(put(&self->dev, 10, 0));
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_TRUE(pipe_has(self->pipe[0], tmp, 10, 0));
+
+	ASSERT_TRUE(put(&self->dev, self->cap, 0));
+	ASSERT_EQ(20000, res(write(self->pipe[1], self->buf + self->cap, 20000)));
+	pid = child_start(DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(20000, res(splice(self->pipe[0], NULL, self->fd, NULL,
+					    20000, SPLICE_F_NONBLOCK)));
+		_exit(0);
+	}
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_TRUE(get(&self->dev, self->cap, 0));
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_TRUE(get(&self->dev, 20000, self->cap));
+}
+
+TEST_F(stream, splice_killed)
+{
+	char tmp[10];
+	pid_t pid;
+
+	pid = child_start(DEADLINE);
+	if (!pid)
+		_exit(splice(self->fd, NULL, self->pipe[1], NULL, 1000, 0) != 1);
+	EXPECT_TRUE(child_sleeps(pid));
+	kill(pid, SIGKILL);
+	EXPECT_EQ(-SIGKILL, child_end(pid));
+	/* It has released the pipe and consumed nothing. */
+	ASSERT_TRUE(put(&self->dev, 10, 0));
+	EXPECT_EQ(10, res(splice(self->r, NULL, self->pipe[1], NULL, 1000, 0)));
+	EXPECT_TRUE(pipe_has(self->pipe[0], tmp, 10, 0));
+}
+
+TEST_F(stream, splice_refuses)
+{
+	loff_t off = 0;
+
+	ASSERT_TRUE(put(&self->dev, 10, 0));
+	ASSERT_EQ(10, res(write(self->pipe[1], self->buf, 10)));
+	EXPECT_EQ(-EINVAL, res(splice(self->r, NULL, self->w, NULL, 10, 0)));
+	EXPECT_EQ(-EINVAL, res(splice(self->r, &off, self->pipe[1], NULL, 10, 0)));
+	EXPECT_EQ(-EINVAL, res(splice(self->pipe[0], NULL, self->w, &off, 10, 0)));
+	EXPECT_EQ(-EBADF, res(splice(self->w, NULL, self->pipe[1], NULL, 10, 0)));
+	EXPECT_EQ(-EBADF, res(splice(self->pipe[0], NULL, self->r, NULL, 10, 0)));
+	EXPECT_EQ(-EINVAL, res(tee(self->r, self->pipe[1], 10, 0)));
+	EXPECT_EQ(-EINVAL, res(tee(self->pipe[0], self->w, 10, 0)));
+	EXPECT_EQ(10, queued(self->pipe[0]));
+	EXPECT_TRUE(get(&self->dev, 10, 0));
+}
+
+TEST_F(stream, tee)
+{
+	char tmp[9000];
+	int copy[2];
+
+	ASSERT_EQ(0, pipe2(copy, O_NONBLOCK | O_CLOEXEC));
+	ASSERT_TRUE(put(&self->dev, 9000, 0));
+	ASSERT_EQ(9000, res(splice(self->r, NULL, self->pipe[1], NULL, 9000, 0)));
+	EXPECT_EQ(9000, res(tee(self->pipe[0], copy[1], 9000, 0)));
+	EXPECT_EQ(9000, res(splice(self->pipe[0], NULL, self->w, NULL, 9000, 0)));
+	EXPECT_TRUE(get(&self->dev, 9000, 0));
+	EXPECT_TRUE(pipe_has(copy[0], tmp, 9000, 0));
+	close(copy[0]);
+	close(copy[1]);
+}
+
+/* A memory file with @len bytes of the stream. */
+static int memory_file(const char *buf, long len)
+{
+	int fd = memfd_create("vfifo", MFD_CLOEXEC);
+
+	if (fd >= 0 && (write(fd, buf, len) != len || lseek(fd, 0, SEEK_SET))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+TEST_F(stream, sendfile_to_it)
+{
+	int fd = memory_file(self->buf, 3 * self->cap);
+	off_t off = 1000;
+	pid_t pid;
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(5000, res(sendfile(self->w, fd, &off, 5000)));
+	EXPECT_EQ(6000, off);
+	EXPECT_EQ(0, lseek(fd, 0, SEEK_CUR));
+	EXPECT_TRUE(get(&self->dev, 5000, 1000));
+
+	/* As much as fits; the offset is that of the next byte. */
+	ASSERT_TRUE(put(&self->dev, 10, 0));
+	off = 10;
+	EXPECT_EQ(self->cap - 10, res(sendfile(self->w, fd, &off, 3 * self->cap)));
+	EXPECT_EQ(self->cap, off);
+	EXPECT_EQ(-EAGAIN, res(sendfile(self->w, fd, &off, 100)));
+	EXPECT_EQ(self->cap, off);
+	EXPECT_TRUE(get(&self->dev, self->cap, 0));
+
+	/* A blocking descriptor takes all of it. */
+	pid = child_start(DEADLINE);
+	if (!pid) {
+		EXPECT_EQ(3 * self->cap,
+			  res(sendfile(self->fd, fd, NULL, 4 * self->cap)));
+		_exit(0);
+	}
+	EXPECT_TRUE(child_sleeps(pid));
+	ASSERT_EQ(0, fcntl(self->dev.fd, F_SETFL, 0));
+	EXPECT_TRUE(get(&self->dev, 3 * self->cap, 0));
+	EXPECT_EQ(0, child_end(pid));
+	EXPECT_EQ(3 * self->cap, lseek(fd, 0, SEEK_CUR));
+	EXPECT_EQ(0, queued(self->fd));
+	close(fd);
+}
+
+TEST_F(stream, sendfile_from_it)
+{
+	int fd = memory_file(self->buf, 0);
+	off_t off = 0;
+
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(put(&self->dev, 1000, 0));
+	EXPECT_EQ(-EINVAL, res(sendfile(fd, self->r, NULL, 1000)));
+	EXPECT_EQ(-EINVAL, res(sendfile(self->w, self->r, NULL, 1000)));
+	EXPECT_EQ(-ESPIPE, res(sendfile(fd, self->r, &off, 1000)));
+	EXPECT_EQ(-EBADF, res(sendfile(fd, self->w, NULL, 1000)));
+	EXPECT_EQ(0, lseek(fd, 0, SEEK_END));
+	EXPECT_EQ(1000, queued(self->r));
+	close(fd);
+
+	/* Any file that can be spliced can be sent to a pipe. */
+	EXPECT_EQ(1000, res(sendfile(self->pipe[1], self->r, NULL, 5000)));
+	EXPECT_TRUE(pipe_has(self->pipe[0], self->buf, 1000, 0));
+}
+
+/*
+ * ---- sleeping with the pipe's mutex held ----
  *
- * The kernel's splice code holds the pipe's mutex while it calls the file's read or
- * write, so while those wait, other users of the same pipe wait for the mutex, which
- * no signal ends. Whoever splices can be killed, and that ends it for the others.
+ * The kernel holds the pipe's mutex while it calls the file's read or write. While these
+ * sleep, other users of the pipe wait for the mutex, and no signal interrupts them. The
+ * splicing process can be killed, and then the others go on.
  */
 
 FIXTURE(locked)
 {
 	struct vfifo dev;
-	int fd, peer;		/* what is spliced, blocking; a socket's other end */
+	int fd, peer;		/* the spliced file, blocking, and its other end */
 	int pipe[2];
 	pid_t splicer, user;
 };
@@ -29,7 +238,7 @@ FIXTURE(locked)
 FIXTURE_VARIANT(locked)
 {
 	bool socket;
-	bool out;		/* to the file, which is full; else from it, empty */
+	bool out;		/* to the file, which is full; or from it, empty */
 };
 
 FIXTURE_VARIANT_ADD(locked, from_device)
@@ -65,7 +274,6 @@ FIXTURE_SETUP(locked)
 					ends));
 		self->fd = ends[0];
 		self->peer = ends[1];
-		/* Which sides are which is all the same, but for O_NONBLOCK. */
 		ASSERT_EQ(0, fcntl(self->peer, F_SETFL, O_NONBLOCK));
 		while (variant->out && send(self->fd, page, sizeof(page),
 					    MSG_DONTWAIT) > 0)
@@ -91,7 +299,7 @@ FIXTURE_SETUP(locked)
 		_exit(0);
 	}
 	ASSERT_TRUE(child_sleeps(self->splicer));
-	/* There is room in the pipe: nothing but the mutex is to be waited for. */
+	/* The pipe has room, so this can wait only for the mutex. */
 	self->user = child_start(6 * DEADLINE);
 	if (!self->user)
 		_exit(write(self->pipe[1], "x", 1) != 1);
@@ -99,14 +307,8 @@ FIXTURE_SETUP(locked)
 
 FIXTURE_TEARDOWN(locked)
 {
-	if (self->splicer > 0) {
-		kill(self->splicer, SIGKILL);
-		waitpid(self->splicer, NULL, 0);
-	}
-	if (self->user > 0) {
-		kill(self->user, SIGKILL);
-		waitpid(self->user, NULL, 0);
-	}
+	child_kill(&self->splicer);
+	child_kill(&self->user);
 	close(self->fd);
 	close(self->peer);
 	close(self->pipe[0]);
@@ -121,7 +323,7 @@ TEST_F(locked, splicer_can_be_killed)
 	EXPECT_TRUE(eventually(child_state(self->splicer) == 'Z'));
 	EXPECT_EQ(-SIGKILL, child_end(self->splicer));
 	self->splicer = 0;
-	/* The other one goes on, and has lost nothing. */
+	/* The other process continues, and has lost nothing. */
 	EXPECT_TRUE(eventually(child_state(self->user) == 'Z'));
 	EXPECT_EQ(0, child_end(self->user));
 	self->user = 0;
@@ -145,7 +347,7 @@ TEST_F(locked, other_user_cannot_be_killed_before)
 	self->user = 0;
 }
 
-/* What the splice waits for ends it, too. */
+/* The event that the splice waits for also ends it. */
 TEST_F(locked, ends_with_the_wait)
 {
 	char buf[PIPE_BUF];
@@ -153,7 +355,7 @@ TEST_F(locked, ends_with_the_wait)
 	EXPECT_TRUE(eventually(child_state(self->user) == 'D'));
 	if (!variant->out)
 		EXPECT_EQ(10, res(write(self->peer, "0123456789", 10)));
-	/* A socket gives room back when most of it has been read. */
+	/* A socket has room again when most of it has been read. */
 	while (variant->out && child_state(self->splicer) != 'Z' &&
 	       read(self->peer, buf, sizeof(buf)) > 0)
 		;
@@ -162,6 +364,8 @@ TEST_F(locked, ends_with_the_wait)
 	EXPECT_EQ(0, child_end(self->user));
 	self->user = 0;
 }
+
+/* ---- other differences ---- */
 
 FIXTURE(differs)
 {
@@ -190,9 +394,8 @@ FIXTURE_TEARDOWN(differs)
 }
 
 /*
- * The flag of the device's file decides whether it is waited for, not
- * SPLICE_F_NONBLOCK, which is about the pipe. So nobody needs to wait with the
- * pipe's mutex.
+ * O_NONBLOCK of the device's file decides whether splice sleeps; SPLICE_F_NONBLOCK is
+ * about the pipe. So a program can avoid sleeping with the pipe's mutex held.
  */
 TEST_F(differs, nonblocking_file_is_not_waited_for)
 {
@@ -225,7 +428,7 @@ TEST_F(differs, nonblocking_file_is_not_waited_for)
 	EXPECT_EQ(0, child_end(pid));
 }
 
-/* Bytes always go to the end, but the VFS refuses to splice to such files. */
+/* The VFS refuses to splice to a file with O_APPEND. */
 TEST_F(differs, append)
 {
 	int fd = vfifo_open(O_WRONLY | O_APPEND | O_NONBLOCK), file;
@@ -241,16 +444,16 @@ TEST_F(differs, append)
 	EXPECT_EQ(-EINVAL, res(sendfile(fd, file, &off, 10)));
 	EXPECT_EQ(0, off);
 	EXPECT_EQ(0, queued(fd));
-	/* Everything else goes. */
+	/* write(2) works. */
 	EXPECT_EQ(10, res(write(fd, "0123456789", 10)));
 	EXPECT_EQ(10, queued(fd));
-	/* Without the flag, what was refused is still there. */
+	/* Without the flag, the bytes that were refused can be spliced. */
 	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
 	EXPECT_EQ(10, res(splice(self->pipe[0], NULL, fd, NULL, 10, 0)));
 	EXPECT_EQ(10, res(sendfile(fd, file, &off, 10)));
 	EXPECT_EQ(30, queued(fd));
 
-	/* A pipe takes it all the same. */
+	/* A pipe with the flag accepts both calls. */
 	ASSERT_EQ(10, write(self->pipe[1], "0123456789", 10));
 	ASSERT_EQ(0, fcntl(self->other[1], F_SETFL, O_APPEND));
 	EXPECT_EQ(10, res(splice(self->pipe[0], NULL, self->other[1], NULL, 10,
@@ -276,10 +479,10 @@ TEST_F(differs, lengths_over_ssize_max)
 		EXPECT_EQ(-EINVAL, res(splice(self->pipe[0], NULL, self->dev.fd,
 					      NULL, lengths[i], 0)));
 		EXPECT_EQ(10, queued(self->fd));
-		/* From pipe to pipe there is no such limit. */
+		/* Between pipes there is no such limit. */
 		EXPECT_EQ(5, res(splice(self->pipe[0], NULL, self->other[1],
 					NULL, lengths[i], 0)));
-		/* As much as there can be is fine. */
+		/* LONG_MAX is allowed. */
 		EXPECT_EQ(10, res(splice(self->dev.fd, NULL, self->pipe[1],
 					 NULL, LONG_MAX, 0)));
 		EXPECT_EQ(10, res(splice(self->pipe[0], NULL, self->dev.fd,
@@ -293,7 +496,7 @@ static long long stamp(struct timespec ts)
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
-/* The times that files get move in ticks. */
+/* Waits until the clock of file times has moved. */
 static bool tick(void)
 {
 	struct timespec start, now;
@@ -303,7 +506,7 @@ static bool tick(void)
 			  stamp(now) > stamp(start));
 }
 
-/* Those of a FIFO in a file system move with each transfer, those of the node don't. */
+/* Transfers change the times of a FIFO in a file system, but not those of the node. */
 TEST_F(differs, times_of_the_node_stay)
 {
 	char dir[] = "/tmp/vfifo-times-XXXXXX", path[64];
@@ -312,13 +515,13 @@ TEST_F(differs, times_of_the_node_stay)
 	int fifo;
 	char c;
 
-	/* In a file system of its own: those of overlayfs do not move, either. */
+	/* On tmpfs, since overlayfs does not change these times either. */
 	ASSERT_NE(NULL, mkdtemp(dir));
 	if (unshare(CLONE_NEWNS) ||
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", dir, "tmpfs", 0, NULL)) {
 		rmdir(dir);
-		SKIP(return, "can't mount: %s", strerror(errno));
+		SKIP(return, "cannot mount: %s", strerror(errno));
 	}
 	snprintf(path, sizeof(path), "%s/fifo", dir);
 	ASSERT_EQ(0, mkfifo(path, 0600));

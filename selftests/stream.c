@@ -1,49 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The byte stream: read(2), write(2) and poll(2) on a vfifo keep the promises of
- * pipe(7).
+ * The byte stream: read(2) and write(2) on a vfifo behave as pipe(7) promises.
  */
-#include <poll.h>
-#include <sched.h>
 #include <sys/uio.h>
 
-#include "vfifo_test.h"
+#include "vfifo_stream.h"
 
-FIXTURE(stream)
-{
-	struct vfifo dev;
-	int fd;			/* one that blocks */
-	char *buf;		/* 4 × capacity */
-};
-
-FIXTURE_SETUP(stream)
-{
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->fd = vfifo_open(O_RDWR);
-	ASSERT_LE(0, self->fd);
-	self->buf = malloc(4 * self->dev.capacity);
-	ASSERT_NE(NULL, self->buf);
-	stream_fill(self->buf, 4 * self->dev.capacity, 0);
-}
-
-FIXTURE_TEARDOWN(stream)
-{
-	free(self->buf);
-	close(self->fd);
-	vfifo_teardown(&self->dev);
-}
-
-static short poll_now(int fd)
-{
-	struct pollfd p = {
-		.fd = fd,
-		.events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM,
-	};
-
-	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
-}
-
-/* How often the signal below arrived; children share it. */
+/* How many times SIGUSR1 arrived; shared with children. */
 static int *hits;
 
 static void on_usr1(int sig __always_unused)
@@ -70,7 +33,7 @@ TEST_F(stream, nonblock_read_of_empty)
 
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
 
-	/* The flag counts as it is at the call, not as it was at open. */
+	/* The flag is evaluated at the call, not at open. */
 	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_NONBLOCK));
 	EXPECT_EQ(-EAGAIN, res(read(self->fd, &c, 1)));
 }
@@ -157,7 +120,7 @@ TEST_F(stream, vectors)
 	EXPECT_TRUE(stream_equal(b, 1, 3));
 	EXPECT_TRUE(stream_equal(c, 100, 4));
 
-	/* It is the sum of the lengths that makes a write atomic. */
+	/* The sum of the lengths decides whether a write is atomic. */
 	ASSERT_TRUE(put(&self->dev, self->dev.capacity - PIPE_BUF + 10, 0));
 	memset(d, 'd', sizeof(d));
 	EXPECT_EQ(PIPE_BUF - 10, res(writev(self->dev.fd, out, 2)));
@@ -239,7 +202,7 @@ TEST_F(stream, write_sleeps_while_full)
 	EXPECT_TRUE(get(&self->dev, cap, 100));
 }
 
-/* A small write waits for room for all of it, and shows nothing until then. */
+/* A small write sleeps until all of it fits, and queues nothing before that. */
 TEST_F(stream, blocking_small_write_is_atomic)
 {
 	long used = self->dev.capacity - PIPE_BUF + 1;
@@ -315,7 +278,7 @@ TEST_F(stream, signal_interrupts_write)
 	EXPECT_EQ(used, queued(self->fd));
 }
 
-/* Bytes that are already queued can't be taken back, restart or not. */
+/* Bytes already queued cannot be taken back, SA_RESTART or not. */
 TEST_F(stream, signal_ends_large_write_early)
 {
 	long cap = self->dev.capacity;
@@ -364,7 +327,7 @@ TEST_F(stream, killed_sleepers_leave_nothing)
 
 #define SLEEPERS 4
 
-/* One write that is enough for all of them must not wake only the first. */
+/* One write that satisfies all readers must wake all of them. */
 TEST_F(stream, every_sleeping_reader_is_woken)
 {
 	pid_t pid[SLEEPERS];
@@ -404,7 +367,10 @@ TEST_F(stream, every_sleeping_writer_is_woken)
 	EXPECT_EQ(cap - PIPE_BUF + SLEEPERS, queued(self->fd));
 }
 
-/* Room for the second but not for the first: neither hides the other. */
+/*
+ * Free space for the second writer but not for the first: the second must not
+ * wait.
+ */
 TEST_F(stream, small_write_passes_a_waiting_large_one)
 {
 	long used = self->dev.capacity - 100;
@@ -422,194 +388,7 @@ TEST_F(stream, small_write_passes_a_waiting_large_one)
 	EXPECT_EQ(100 + PIPE_BUF, queued(self->fd));
 }
 
-TEST_F(stream, poll_bits)
-{
-	const short in = POLLIN | POLLRDNORM, out = POLLOUT | POLLWRNORM;
-	long cap = self->dev.capacity;
-
-	EXPECT_EQ(out, poll_now(self->fd));
-	ASSERT_TRUE(put(&self->dev, 1, 0));
-	EXPECT_EQ(in | out, poll_now(self->fd));
-	ASSERT_TRUE(put(&self->dev, cap - PIPE_BUF - 1, 1));
-	EXPECT_EQ(in | out, poll_now(self->fd));
-	ASSERT_TRUE(put(&self->dev, 1, cap - PIPE_BUF));
-	EXPECT_EQ(in, poll_now(self->fd));
-	ASSERT_TRUE(put(&self->dev, PIPE_BUF - 1, cap - PIPE_BUF + 1));
-	EXPECT_EQ(in, poll_now(self->fd));
-	ASSERT_TRUE(get(&self->dev, PIPE_BUF, 0));
-	EXPECT_EQ(in | out, poll_now(self->fd));
-	ASSERT_TRUE(get(&self->dev, cap - PIPE_BUF, PIPE_BUF));
-	EXPECT_EQ(out, poll_now(self->fd));
-}
-
-/* There is always one of both: bytes, or room. */
-TEST_F_TIMEOUT(stream, poll_bits_are_of_one_moment, 60)
-{
-	const struct sched_param first = { .sched_priority = 1 };
-	int *done = shared(sizeof(*done)), i, none = 0;
-	cpu_set_t cpu;
-	pid_t pid;
-	char c = 0;
-
-	ASSERT_NE(NULL, done);
-	/* With so little, a byte is all the difference between them. */
-	ASSERT_EQ(0, attr_set("capacity", PIPE_BUF));
-	/* It comes and goes in the midst of what this one does. */
-	CPU_ZERO(&cpu);
-	CPU_SET(sched_getcpu(), &cpu);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
-	pid = child_start(60);
-	if (!pid) {
-		sched_setscheduler(0, SCHED_FIFO, &first);
-		for (i = 0; i < 20000; i++) {
-			usleep(1 + i % 97);
-			if (i % 2 ? read(self->dev.fd, &c, 1) != 1 :
-				    write(self->dev.fd, &c, 1) != 1)
-				_exit(1);
-		}
-		__atomic_store_n(done, 1, __ATOMIC_SEQ_CST);
-		_exit(0);
-	}
-	while (!__atomic_load_n(done, __ATOMIC_SEQ_CST) && child_state(pid) != 'Z')
-		for (i = 0; i < 100; i++)
-			none += !poll_now(self->fd);
-	EXPECT_EQ(0, child_end(pid));
-	EXPECT_EQ(0, none);
-}
-
-TEST_F(stream, poll_wakes_reader)
-{
-	pid_t pid = child_start(DEADLINE);
-
-	if (!pid) {
-		struct pollfd p = { .fd = self->fd, .events = POLLIN };
-
-		EXPECT_EQ(1, poll(&p, 1, -1));
-		EXPECT_EQ(POLLIN, p.revents);
-		_exit(0);
-	}
-	EXPECT_TRUE(child_sleeps(pid));
-	EXPECT_EQ(1, res(write(self->fd, "x", 1)));
-	EXPECT_EQ(0, child_end(pid));
-}
-
-TEST_F(stream, poll_wakes_writer)
-{
-	long cap = self->dev.capacity;
-	pid_t pid;
-
-	ASSERT_TRUE(put(&self->dev, cap, 0));
-	pid = child_start(DEADLINE);
-	if (!pid) {
-		struct pollfd p = { .fd = self->fd, .events = POLLOUT };
-
-		EXPECT_EQ(1, poll(&p, 1, -1));
-		EXPECT_EQ(POLLOUT, p.revents);
-		EXPECT_GE(cap - PIPE_BUF, queued(self->fd));
-		_exit(0);
-	}
-	EXPECT_TRUE(child_sleeps(pid));
-	/* In two steps: the first leaves less room than poll promises. */
-	EXPECT_TRUE(get(&self->dev, PIPE_BUF - 1, 0));
-	EXPECT_TRUE(get(&self->dev, 1, PIPE_BUF - 1));
-	EXPECT_EQ(0, child_end(pid));
-}
-
-TEST_F(stream, write_fault)
-{
-	long page = self->dev.page, ret;
-	char *p = half_mapped(page);
-
-	ASSERT_NE(NULL, p);
-	EXPECT_EQ(-EFAULT, res(write(self->fd, p + page, 10)));
-	EXPECT_EQ(-EFAULT, res(write(self->fd, p + page, page)));
-	EXPECT_EQ(0, queued(self->fd));
-
-	/* The only case in which a write that is atomic is cut short. */
-	stream_fill(p, page, 0);
-	ret = res(write(self->fd, p + page - 100, 200));
-	EXPECT_LE(1, ret);
-	EXPECT_GE(100, ret);
-	EXPECT_EQ(ret, queued(self->fd));
-	EXPECT_TRUE(get(&self->dev, ret, page - 100));
-	EXPECT_EQ(0, queued(self->fd));
-
-	/* Too long to be atomic: the good bytes count. */
-	ret = res(write(self->fd, p, 2 * page));
-	EXPECT_LE(1, ret);
-	EXPECT_GE(page, ret);
-	EXPECT_EQ(ret, queued(self->fd));
-	EXPECT_TRUE(get(&self->dev, ret, 0));
-	munmap(p, 2 * page);
-}
-
-/* The rest, which it can't read, waits for no room. */
-TEST_F_TIMEOUT(stream, write_fault_ends_it, 60)
-{
-	enum { GOOD = 100, OTHERS = 3000, ROUNDS = 300 };
-	long page = self->dev.page, *wrote = shared(sizeof(*wrote));
-	char *p = half_mapped(page);
-	long seen = 0, ret, i, round;
-	pid_t faults, others;
-
-	ASSERT_NE(NULL, p);
-	ASSERT_NE(NULL, wrote);
-	ASSERT_EQ(0, attr_set("capacity", PIPE_BUF));
-	memset(p, 'f', page);
-	faults = child_start(60);
-	if (!faults) {
-		while ((ret = write(self->fd, p + page - GOOD, PIPE_BUF)) > 0)
-			__atomic_add_fetch(wrote, ret, __ATOMIC_SEQ_CST);
-		_exit(1);
-	}
-	/* Fits beside the good part, and then the rest does not. */
-	others = child_start(60);
-	if (!others) {
-		memset(self->buf, 'o', OTHERS);
-		for (;;)
-			if (write(self->dev.fd, self->buf, OTHERS) < 0 &&
-			    errno != EAGAIN)
-				_exit(1);
-	}
-	for (round = 0; round < ROUNDS; round++) {
-		/* With anything queued it has to wait with its next write. */
-		ASSERT_TRUE(eventually(queued(self->dev.fd) &&
-				       child_asleep(faults)));
-		ret = __atomic_load_n(wrote, __ATOMIC_SEQ_CST);
-		i = read(self->dev.fd, self->buf, PIPE_BUF);
-		ASSERT_LT(0, i);
-		while (i--)
-			seen += self->buf[i] == 'f';
-		ASSERT_EQ(ret, seen);
-	}
-	EXPECT_LT(0, seen);
-	kill(faults, SIGKILL);
-	kill(others, SIGKILL);
-	child_end(faults);
-	child_end(others);
-	munmap(p, 2 * page);
-}
-
-TEST_F(stream, read_fault)
-{
-	long page = self->dev.page, ret;
-	char *p = half_mapped(page);
-
-	ASSERT_NE(NULL, p);
-	ASSERT_TRUE(put(&self->dev, 200, 0));
-	EXPECT_EQ(-EFAULT, res(read(self->fd, p + page, 10)));
-	EXPECT_EQ(200, queued(self->fd));
-
-	ret = res(read(self->fd, p + page - 100, 200));
-	EXPECT_LE(1, ret);
-	EXPECT_GE(100, ret);
-	EXPECT_EQ(200 - ret, queued(self->fd));
-	EXPECT_TRUE(stream_equal(p + page - 100, ret, 0));
-	EXPECT_TRUE(get(&self->dev, 200 - ret, ret));
-	munmap(p, 2 * page);
-}
-
-/* A byte or a few at a time, through every offset of the buffer. */
+/* A few bytes at a time, through every offset of the buffer. */
 TEST_F(stream, wraps_at_every_offset)
 {
 	long cap = self->dev.capacity, held = cap - 7, pos = 0, i;
@@ -627,7 +406,7 @@ TEST_F(stream, wraps_at_every_offset)
 	EXPECT_TRUE(get(&self->dev, held, pos));
 }
 
-/* Random reads and writes, against two counters that say what must happen. */
+/* Random reads and writes, checked against two counters. */
 TEST_F_TIMEOUT(stream, model, 60)
 {
 	long cap = self->dev.capacity, want, len, got, used, left;
@@ -636,7 +415,9 @@ TEST_F_TIMEOUT(stream, model, 60)
 
 	LOG_SEED();
 	for (i = 0; i < 20000; i++) {
-		/* Small, around PIPE_BUF, or anything that may be too much. */
+		/*
+		 * Small, around PIPE_BUF, or possibly larger than the capacity.
+		 */
 		switch (rnd(&state) % 4) {
 		case 0:
 			len = PIPE_BUF - 2 + rnd(&state) % 5;
@@ -680,7 +461,7 @@ TEST_F_TIMEOUT(stream, model, 60)
 	}
 }
 
-/* One call writes many times what fits, another process reads as it likes. */
+/* One write of several times the capacity, read in random portions. */
 TEST_F_TIMEOUT(stream, large_write, 60)
 {
 	long cap = self->dev.capacity, total = 4 * cap - 123, n;
@@ -709,157 +490,32 @@ TEST_F_TIMEOUT(stream, large_write, 60)
 	}
 }
 
-/* Many writers and readers at once: no record lost, doubled, torn or late. */
+/* ---- RWF_NOWAIT ---- */
 
-#define WRITERS	4
-#define READERS	3
-#define RECORDS	1000		/* of each writer */
-
-struct record {
-	__u64 sum;		/* of all that follows */
-	__u32 writer;
-	__u32 number;
-	__u8 payload[];
-};
-
-struct tally {
-	int tickets;		/* records that no reader has claimed yet */
-	int seen[WRITERS][RECORDS];
-};
-
-FIXTURE(records)
+TEST_F(stream, nowait)
 {
-	struct vfifo dev;
-	struct tally *tally;
-	long len;		/* of every record */
-};
+	struct iovec iov = { self->buf, 100 };
+	long cap = self->cap;
+	char tmp[100];
+	struct iovec to = { tmp, sizeof(tmp) };
 
-FIXTURE_VARIANT(records)
-{
-	bool polls;
-};
+	EXPECT_EQ(-EAGAIN, res(preadv2(self->fd, &to, 1, -1, RWF_NOWAIT)));
+	EXPECT_EQ(100, res(pwritev2(self->fd, &iov, 1, -1, RWF_NOWAIT)));
+	EXPECT_EQ(100, res(preadv2(self->fd, &to, 1, -1, RWF_NOWAIT)));
+	EXPECT_TRUE(stream_equal(tmp, 100, 0));
 
-FIXTURE_VARIANT_ADD(records, blocking)
-{
-	.polls = false,
-};
+	ASSERT_TRUE(put(&self->dev, cap - 99, 0));
+	EXPECT_EQ(-EAGAIN, res(pwritev2(self->fd, &iov, 1, -1, RWF_NOWAIT)));
+	EXPECT_EQ(cap - 99, queued(self->fd));
+	iov.iov_base = self->buf + cap - 99;
+	iov.iov_len = PIPE_BUF + 1;
+	EXPECT_EQ(99, res(pwritev2(self->fd, &iov, 1, -1, RWF_NOWAIT)));
+	EXPECT_EQ(-EAGAIN, res(pwritev2(self->fd, &iov, 1, -1, RWF_NOWAIT)));
+	EXPECT_TRUE(get(&self->dev, cap, 0));
 
-FIXTURE_VARIANT_ADD(records, polling)
-{
-	.polls = true,
-};
-
-FIXTURE_SETUP(records)
-{
-	__u64 state = vfifo_seed;
-
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->tally = shared(sizeof(*self->tally));
-	ASSERT_NE(NULL, self->tally);
-	self->tally->tickets = WRITERS * RECORDS;
-	/* Up to what is atomic, and odd so that records straddle the wrap. */
-	self->len = (64 + rnd(&state) % (PIPE_BUF - 64)) | 1;
-}
-
-FIXTURE_TEARDOWN(records)
-{
-	munmap(self->tally, sizeof(*self->tally));
-	vfifo_teardown(&self->dev);
-}
-
-static __u64 record_sum(const struct record *rec, long len)
-{
-	const __u8 *p = (const __u8 *)rec;
-	__u64 sum = vfifo_seed;
-	long i;
-
-	for (i = sizeof(rec->sum); i < len; i++)
-		sum = (sum ^ p[i]) * 0x100000001b3ULL;
-	return sum;
-}
-
-/* A read or a write, which waits with poll() if the descriptor doesn't block. */
-static long transfer(int fd, bool out, void *buf, long len)
-{
-	struct pollfd p = { .fd = fd, .events = out ? POLLOUT : POLLIN };
-	long ret;
-
-	for (;;) {
-		ret = res(out ? write(fd, buf, len) : read(fd, buf, len));
-		if (ret != -EAGAIN)
-			return ret;
-		if (poll(&p, 1, -1) < 0)
-			return -errno;
-	}
-}
-
-TEST_F_TIMEOUT(records, integrity, 60)
-{
-	int flags = variant->polls ? O_NONBLOCK : 0;
-	pid_t pid[WRITERS + READERS];
-	int i, j;
-
-	LOG_SEED();
-	for (i = 0; i < WRITERS + READERS; i++) {
-		bool out = i < WRITERS;
-		long last[WRITERS];
-		struct record *rec;
-		int fd;
-
-		pid[i] = child_start(5 * DEADLINE);
-		ASSERT_LE(0, pid[i]);
-		if (pid[i])
-			continue;
-
-		fd = vfifo_open(flags | (out ? O_WRONLY : O_RDONLY));
-		EXPECT_LE(0, fd);
-		rec = malloc(self->len);
-		for (j = 0; out && j < RECORDS; j++) {
-			rec->writer = i;
-			rec->number = j;
-			stream_fill(rec->payload, self->len - sizeof(*rec),
-				    ((__u64)i << 32) + j * PIPE_BUF);
-			rec->sum = record_sum(rec, self->len);
-			EXPECT_EQ(self->len,
-				  transfer(fd, true, rec, self->len)) {
-				_exit(1);
-			}
-		}
-		for (j = 0; j < WRITERS; j++)
-			last[j] = -1;
-		while (!out && __atomic_fetch_sub(&self->tally->tickets, 1,
-						  __ATOMIC_RELAXED) > 0) {
-			EXPECT_EQ(self->len,
-				  transfer(fd, false, rec, self->len)) {
-				_exit(1);
-			}
-			EXPECT_EQ(record_sum(rec, self->len), rec->sum) {
-				_exit(1);
-			}
-			EXPECT_GT(WRITERS, (int)rec->writer) {
-				_exit(1);
-			}
-			EXPECT_LT(last[rec->writer], (long)rec->number) {
-				_exit(1);
-			}
-			last[rec->writer] = rec->number;
-			__atomic_add_fetch(&self->tally->seen[rec->writer]
-					   [rec->number % RECORDS], 1,
-					   __ATOMIC_RELAXED);
-		}
-		_exit(0);
-	}
-
-	for (i = 0; i < WRITERS + READERS; i++)
-		EXPECT_EQ(0, child_end(pid[i]));
-	for (i = 0; i < WRITERS; i++) {
-		for (j = 0; j < RECORDS; j++) {
-			ASSERT_EQ(1, self->tally->seen[i][j]) {
-				TH_LOG("writer %d, record %d", i, j);
-			}
-		}
-	}
-	EXPECT_EQ(0, queued(self->dev.fd));
+	/* Flags and offsets that a stream does not support. */
+	EXPECT_EQ(-ESPIPE, res(preadv2(self->fd, &to, 1, 0, RWF_NOWAIT)));
+	EXPECT_EQ(-EOPNOTSUPP, res(preadv2(self->fd, &to, 1, -1, 0x40000000)));
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Suspend and resume: who sleeps in a call sleeps on, what is queued stays queued,
- * nothing is generated meanwhile, and afterwards generation goes on.
+ * Suspend and resume: sleeping calls keep sleeping, queued bytes stay queued, and
+ * generation pauses and continues.
  *
- * How far a suspend goes depends on the variant: with pm_test it turns back on its
- * way. The last one really puts the machine to sleep, and has its clock wake it.
+ * The variants suspend to a different depth. With pm_test, the kernel turns back at some
+ * point. The last variant puts the machine to sleep, and its clock wakes it up.
  */
 #include <dirent.h>
 #include <poll.h>
@@ -15,16 +15,16 @@
 #define POWER		"/sys/power"
 #define PARAMETERS	"/sys/module/suspend/parameters"
 
-/* Seconds for which everything is frozen. */
+/* Seconds for which all processes are frozen. */
 #define FROZEN		2
 
 /*
- * Half of that, in milliseconds: a sleep is counted in ticks of a clock that, in an
- * emulated machine which had to wait, may have to catch up first.
+ * Half of that, in milliseconds. The clock that measures it may have to catch up first,
+ * in an emulated machine that had to wait.
  */
 #define FROZEN_MS	(FROZEN * 500)
 
-/* Seconds until the clock's alarm: of them it takes some to fall asleep. */
+/* Seconds until the clock's alarm, including the time to fall asleep. */
 #define ALARM		4
 
 #define WORD		"AUTO "
@@ -33,13 +33,13 @@
 FIXTURE(suspend)
 {
 	struct vfifo dev;
-	int fd;			/* one that blocks */
+	int fd;			/* a blocking one */
 	int alarm;
 };
 
 FIXTURE_VARIANT(suspend)
 {
-	const char *test;	/* where it turns back */
+	const char *test;	/* where the kernel turns back */
 	const char *state;
 };
 
@@ -61,7 +61,7 @@ FIXTURE_VARIANT_ADD(suspend, memory_devices)
 	.state = "mem",
 };
 
-/* Up to where one CPU is left. */
+/* Up to the point where one CPU is left. */
 FIXTURE_VARIANT_ADD(suspend, memory_processors)
 {
 	.test = "processors",
@@ -74,7 +74,7 @@ FIXTURE_VARIANT_ADD(suspend, memory)
 	.state = "mem",
 };
 
-/* Whether any device has a driver that a suspend cuts off for good. */
+/* Whether a device in use does not survive a suspend. */
 static bool cannot_resume(void)
 {
 	DIR *dir = opendir("/sys/bus/virtio/drivers/9pnet_virtio");
@@ -96,7 +96,7 @@ FIXTURE_SETUP(suspend)
 	self->fd = -1;
 	if (!strstr(file_text(POWER, "state"), variant->state))
 		SKIP(return, "the machine has no state '%s'", variant->state);
-	/* As idle as that, some machines hear no alarm. */
+	/* In the state s2idle, an alarm does not wake all machines. */
 	if (real && !strstr(file_text(POWER, "mem_sleep"), "[deep]"))
 		SKIP(return, "the state 'mem' is not suspend to RAM here");
 	if (strcmp(variant->test, "freezer") && cannot_resume())
@@ -132,7 +132,7 @@ static __s64 boot_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* Suspends, and returns 0 when the system is back. */
+/* Suspends the machine: 0 after it has resumed. */
 static int suspend(int alarm, const char *state)
 {
 	struct itimerspec in = { .it_value.tv_sec = ALARM };
@@ -146,7 +146,7 @@ static int suspend(int alarm, const char *state)
 		if (alarm >= 0 && timerfd_settime(alarm, 0, &in, NULL))
 			return -errno;
 		ret = file_put(POWER, "state", state);
-		/* An alarm that is too near keeps the machine awake. */
+		/* EBUSY: the alarm was too near. */
 		if (ret != -EBUSY)
 			break;
 		sleep(FROZEN);
@@ -154,7 +154,7 @@ static int suspend(int alarm, const char *state)
 	return ret;
 }
 
-/* Words generated so far, whether or not they fitted. */
+/* The number of words generated so far, including dropped ones. */
 static long words(long other_bytes)
 {
 	return (attr_get("stats/bytes_written") - other_bytes) / WORD_LEN +
@@ -180,7 +180,7 @@ TEST_F_TIMEOUT(suspend, generation_rests, 60)
 	took = boot_ms() - took;
 	TH_LOG("%ld words in %ld ms", after - before, took);
 	EXPECT_LE(FROZEN_MS, took);
-	/* One a millisecond, and one that was due when all was frozen. */
+	/* One each millisecond, and one that was due when everything was frozen. */
 	EXPECT_GE(took - FROZEN_MS + 2, after - before);
 
 	EXPECT_TRUE(eventually(words(old) > after + 2));
@@ -215,7 +215,7 @@ TEST_F_TIMEOUT(suspend, sleepers_sleep_on, 60)
 	EXPECT_TRUE(child_sleeps(reader));
 	EXPECT_EQ(1, res(write(self->fd, "x", 1)));
 	EXPECT_EQ(0, child_end(reader));
-	/* It may have been too late for that one. */
+	/* The reader may have been faster than the poller. */
 	EXPECT_EQ(1, res(write(self->fd, "y", 1)));
 	EXPECT_EQ(0, child_end(poller));
 	EXPECT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The attributes of a vfifo: what they show, what they accept, and that what they
- * refuse changes nothing.
+ * The attributes of a vfifo: what they show and accept, and that refused values
+ * change nothing.
  */
 #include <poll.h>
-#include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -42,7 +41,7 @@ TEST_F(sysfs, files)
 		}
 		if (i < OWN_ATTRS)
 			continue;
-		/* A number and a newline, so that a shell can use it. */
+		/* A number and a newline, for shell scripts. */
 		EXPECT_LE(0, attr_get(vfifo_attrs[i].name)) {
 			TH_LOG("%s: '%s'", path,
 			       attr_text(vfifo_attrs[i].name));
@@ -64,7 +63,7 @@ TEST_F(sysfs, device_node)
 		 minor(st.st_rdev));
 	EXPECT_STREQ(text, attr_text("dev"));
 
-	/* What udev learns, and makes the node from. */
+	/* udev creates the node from these. */
 	snprintf(text, sizeof(text), "\n%s", attr_text("uevent"));
 	snprintf(line, sizeof(line), "\nMAJOR=%u\n", major(st.st_rdev));
 	EXPECT_NE(NULL, strstr(text, line));
@@ -74,7 +73,7 @@ TEST_F(sysfs, device_node)
 	EXPECT_NE(NULL, strstr(text, line));
 }
 
-/* Even for root, so that a typing error is noticed. */
+/* Even for root, so that mistakes are noticed. */
 TEST_F(sysfs, read_only_files)
 {
 	size_t i;
@@ -91,13 +90,10 @@ TEST_F(sysfs, read_only_files)
 
 TEST_F(sysfs, other_users_only_look)
 {
-	pid_t pid = child_start(DEADLINE);
+	pid_t pid = nobody_start(DEADLINE);
 	size_t i;
 
 	if (!pid) {
-		EXPECT_EQ(0, setresuid(65534, 65534, 65534)) {
-			_exit(1);
-		}
 		EXPECT_EQ(-EACCES, res(vfifo_open(O_RDONLY)));
 		for (i = 0; i < ARRAY_SIZE(vfifo_attrs); i++) {
 			EXPECT_NE('\0', attr_text(vfifo_attrs[i].name)[0]);
@@ -144,7 +140,7 @@ TEST_F(sysfs, stats_count_bytes)
 	EXPECT_EQ(written + 10000, attr_get("stats/bytes_written"));
 	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
 
-	/* What failed was neither, and nobody has slept in a call. */
+	/* Failed calls are not counted, and no call has slept. */
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
 	p.events = POLLIN;
 	EXPECT_EQ(0, poll(&p, 1, 10));
@@ -159,14 +155,14 @@ TEST_F(sysfs, stats_count_bytes)
 	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
 	EXPECT_EQ(dropped, attr_get("stats/dropped"));
 
-	/* Nor is what is thrown away read. */
+	/* Cleared bytes are not counted as read. */
 	EXPECT_EQ(cleared, attr_get("stats/bytes_cleared"));
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 	EXPECT_EQ(cleared + self->dev.capacity, attr_get("stats/bytes_cleared"));
 	EXPECT_EQ(got + 10000, attr_get("stats/bytes_read"));
 }
 
-/* What doesn't fit whole isn't generated, but counted. */
+/* A message that does not fit is not generated, but counted. */
 TEST_F(sysfs, stats_count_what_was_dropped)
 {
 	long used = self->dev.capacity - 4;
@@ -196,13 +192,13 @@ TEST_F(sysfs, capacity_is_rounded_up)
 	EXPECT_EQ(0, attr_set("capacity", 5 * page));
 	EXPECT_EQ(8 * page, attr_get("capacity"));
 
-	/* With a newline or without, it is the same number. */
+	/* A trailing newline makes no difference. */
 	snprintf(text, sizeof(text), "%ld", 2 * page);
 	EXPECT_EQ(0, attr_store("capacity", text));
 	EXPECT_EQ(2 * page, attr_get("capacity"));
 }
 
-/* One below, at and above every power of two, as far as memory goes for sure. */
+/* One below, at and above every power of two up to 16 MiB. */
 TEST_F(sysfs, capacity_rounding_at_the_edges)
 {
 	long page = self->dev.page, power;
@@ -224,7 +220,7 @@ TEST_F(sysfs, capacity_rounding_at_the_edges)
 	EXPECT_EQ(-ERANGE, attr_set("capacity", (1L << 30) + 1));
 }
 
-/* As C writes numbers, and with one newline at most. */
+/* Numbers as in C, with at most one trailing newline. */
 TEST_F(sysfs, forms_of_numbers)
 {
 	static const char *const forms[] = {
@@ -248,7 +244,7 @@ TEST_F(sysfs, forms_of_numbers)
 		EXPECT_EQ(131072, attr_get("period_ms"));
 	}
 	for (i = 0; i < ARRAY_SIZE(no_forms); i++) {
-		/* A write of nothing is none. */
+		/* Writing nothing stores nothing. */
 		int ret = no_forms[i][0] ? -EINVAL : 0;
 
 		EXPECT_EQ(ret, attr_store("capacity", no_forms[i])) {
@@ -291,7 +287,7 @@ TEST_F(sysfs, resize_keeps_what_is_queued)
 	ASSERT_TRUE(get(&self->dev, 4 * cap - page, pos));
 	pos += 4 * cap - page;
 
-	/* Down to where they only just fit. */
+	/* Shrink until they just fit. */
 	EXPECT_EQ(0, attr_set("capacity", page));
 	EXPECT_EQ(page, attr_get("capacity"));
 	EXPECT_EQ(page, attr_get("size"));
@@ -355,7 +351,7 @@ TEST_F(sysfs, period_range)
 	EXPECT_STREQ("3600000\n", attr_text("period_ms"));
 }
 
-/* Stores @len bytes with one write, as programs do which store strings whole. */
+/* Stores @len bytes with one write, including any NUL, as some programs do. */
 static ssize_t store_bytes(const char *attr, const char *bytes, size_t len)
 {
 	char path[PATH_MAX];
@@ -371,7 +367,7 @@ static ssize_t store_bytes(const char *attr, const char *bytes, size_t len)
 	return ret;
 }
 
-/* The text ends where a string in C does. */
+/* A NUL ends the text. */
 TEST_F(sysfs, nul)
 {
 	EXPECT_EQ(2, store_bytes("period_ms", "7", 2));
@@ -394,7 +390,7 @@ TEST_F(sysfs, nul)
 	EXPECT_STREQ("0\n", attr_text("mode"));
 }
 
-/* Every text that is refused, alone in its variant's list. */
+/* Values that must be refused, by attribute and error. */
 
 FIXTURE(refused)
 {
@@ -424,7 +420,7 @@ FIXTURE_VARIANT_ADD(refused, capacity_too_large)
 	.err = -ERANGE,
 	.text = {
 		"1073741825", "2147483648\n", "4294967296",
-		/* Cut to 32 or 64 bits, these would be fine. */
+		/* These would be valid if truncated to 32 or 64 bits. */
 		"4295032832", "18446744073709551616", "18446744073709617152",
 		"9223372036854775808", "18446744073709551615",
 		"100000000000000000000000000000000000000000000008192",
@@ -490,7 +486,7 @@ TEST_F(refused, and_nothing_changes)
 	EXPECT_EQ(0, queued(self->dev.fd));
 }
 
-/* Longer than any number, and full of bytes that end no string. */
+/* Longer than any number, and full of bytes without a terminator. */
 TEST_F(refused, long_texts)
 {
 	long was = attr_get(variant->attr);
@@ -502,195 +498,6 @@ TEST_F(refused, long_texts)
 	memset(text, 0xff, sizeof(text) - 1);
 	EXPECT_EQ(-EINVAL, attr_store(variant->attr, text));
 	EXPECT_EQ(was, attr_get(variant->attr));
-}
-
-/* ---- several who store at once ---- */
-
-#define STORERS	3
-#define LOOKS	300
-
-FIXTURE(storm)
-{
-	struct vfifo dev;
-	int *stop;
-};
-
-FIXTURE_VARIANT(storm)
-{
-	const char *attr;
-	/* What each of them stores in turn; only sizes that are not rounded. */
-	long value[STORERS][2];
-};
-
-FIXTURE_VARIANT_ADD(storm, mode)
-{
-	.attr = "mode",
-	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
-};
-
-/* All of their digits differ, so that a mixture would be none of them. */
-FIXTURE_VARIANT_ADD(storm, period)
-{
-	.attr = "period_ms",
-	.value = { { 1, 3333333 }, { 222222, 44444 }, { 555, 3600000 } },
-};
-
-FIXTURE_VARIANT_ADD(storm, capacity)
-{
-	.attr = "capacity",
-	.value = { { 65536, 131072 }, { 262144, 524288 }, { 1048576, 65536 } },
-};
-
-FIXTURE_SETUP(storm)
-{
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->stop = shared(sizeof(*self->stop));
-	ASSERT_NE(NULL, self->stop);
-}
-
-FIXTURE_TEARDOWN(storm)
-{
-	munmap(self->stop, sizeof(*self->stop));
-	vfifo_teardown(&self->dev);
-}
-
-static bool stopped(int *stop)
-{
-	return __atomic_load_n(stop, __ATOMIC_SEQ_CST);
-}
-
-/*
- * Each store is whole: whoever looks sees one of the values that are stored, never
- * a mixture, and what is there at the end is what one of them stored last. The
- * attribute's file stays open, so that the stores come thick and fast.
- */
-TEST_F_TIMEOUT(storm, each_store_is_whole, 60)
-{
-	__s64 until = now_ms() + DEADLINE * 1000;
-	bool seen[2 * STORERS] = {}, last;
-	int kinds = 0, i, j, fd, len;
-	pid_t pid[STORERS];
-	char text[32];
-	long val;
-
-	LOG_SEED();
-	ASSERT_TRUE(put(&self->dev, 5000, 0));
-	ASSERT_EQ(0, attr_set(variant->attr, variant->value[0][0]));
-	for (i = 0; i < STORERS; i++) {
-		__u64 state = vfifo_seed + i;
-
-		pid[i] = child_start(5 * DEADLINE);
-		if (pid[i])
-			continue;
-		fd = attr_open(variant->attr, O_WRONLY);
-		do {
-			last = stopped(self->stop);
-			val = variant->value[i][last || rnd(&state) & 1];
-			len = snprintf(text, sizeof(text), "%ld\n", val);
-			/* The newline may be missing. */
-			len -= rnd(&state) & 1;
-			EXPECT_EQ(len, res(pwrite(fd, text, len, 0))) {
-				_exit(1);
-			}
-		} while (!last);
-		_exit(0);
-	}
-	/* Until it has seen several of them, too. */
-	for (j = 0; j < LOOKS || kinds < 2; j++) {
-		ASSERT_GT(until, now_ms());
-		val = attr_get(variant->attr);
-		for (i = 0; i < 2 * STORERS; i++) {
-			if (val == variant->value[i / 2][i % 2])
-				break;
-		}
-		ASSERT_GT(2 * STORERS, i) {
-			TH_LOG("%s: %ld", variant->attr, val);
-		}
-		kinds += !seen[i];
-		seen[i] = true;
-		sched_yield();
-	}
-	__atomic_store_n(self->stop, 1, __ATOMIC_SEQ_CST);
-	for (i = 0; i < STORERS; i++)
-		EXPECT_EQ(0, child_end(pid[i]));
-	val = attr_get(variant->attr);
-	EXPECT_TRUE(val == variant->value[0][1] || val == variant->value[1][1] ||
-		    val == variant->value[2][1]) {
-		TH_LOG("%s at the end: %ld", variant->attr, val);
-	}
-	ASSERT_EQ(0, attr_store("mode", "0"));
-	EXPECT_TRUE(get(&self->dev, 5000, 0));
-}
-
-/* Settings of all kinds, by several at once, while bytes run through. */
-TEST_F_TIMEOUT(sysfs, storm_over_a_stream, 60)
-{
-	long cap = self->dev.capacity, page = self->dev.page, total = 16 * cap;
-	__u64 state = vfifo_seed, pos = 0;
-	pid_t pid[STORERS + 1];
-	long busy = 0, len;
-	char buf[6000];
-	int fd, i, n;
-	int *stop = shared(sizeof(*stop));
-
-	ASSERT_NE(NULL, stop);
-	LOG_SEED();
-	fd = vfifo_open(O_RDWR);
-	ASSERT_LE(0, fd);
-	for (i = 0; i < STORERS; i++) {
-		pid[i] = child_start(5 * DEADLINE);
-		if (pid[i])
-			continue;
-		state = mix64(vfifo_seed + i);
-		while (!stopped(stop)) {
-			n = attr_set("period_ms", 1000000 + rnd(&state) % 1000000);
-			if (!n)
-				n = attr_set("mode", rnd(&state) % 2);
-			if (n)
-				_exit(1);
-			/* What is queued may be too much for the new size. */
-			n = attr_set("capacity", page << rnd(&state) % 6);
-			if (n && n != -EBUSY)
-				_exit(2);
-		}
-		_exit(0);
-	}
-	pid[STORERS] = child_start(5 * DEADLINE);
-	if (!pid[STORERS]) {
-		state = ~vfifo_seed;
-		while (pos < (__u64)total) {
-			len = 1 + rnd(&state) % sizeof(buf);
-			if (len > total - (long)pos)
-				len = total - pos;
-			stream_fill(buf, len, pos);
-			if (write(fd, buf, len) != len)
-				_exit(1);
-			pos += len;
-		}
-		_exit(0);
-	}
-	while (pos < (__u64)total) {
-		len = res(read(fd, buf, 1 + rnd(&state) % sizeof(buf)));
-		ASSERT_LT(0, len);
-		ASSERT_TRUE(stream_equal(buf, len, pos)) {
-			TH_LOG("%ld bytes at %llu", len, (unsigned long long)pos);
-		}
-		pos += len;
-		/* A full FIFO is one that can't shrink. */
-		if (rnd(&state) % 16 == 0) {
-			usleep(rnd(&state) % 2000);
-			n = attr_set("capacity", page << rnd(&state) % 6);
-			ASSERT_TRUE(!n || n == -EBUSY);
-			busy += !!n;
-		}
-	}
-	__atomic_store_n(stop, 1, __ATOMIC_SEQ_CST);
-	for (i = 0; i <= STORERS; i++)
-		EXPECT_EQ(0, child_end(pid[i]));
-	EXPECT_EQ(0, queued(fd));
-	TH_LOG("%ld resizes refused", busy);
-	close(fd);
-	munmap(stop, sizeof(*stop));
 }
 
 int main(int argc, char **argv)

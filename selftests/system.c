@@ -1,38 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A vfifo and the system around it: processors that come and go, memory that is
- * short, and a log that stays quiet.
+ * A vfifo in a changing system: CPUs that go offline and come back, and capacities as
+ * large as all memory.
  */
-#include <poll.h>
-#include <sched.h>
-#include <termios.h>
-#include <sys/uio.h>
-
 #include "vfifo_test.h"
 
 #define WORD		"AUTO "
 #define WORD_LEN	5
 
-/* ---- processors that come and go ---- */
+/* ---- CPU hotplug ---- */
 
 #define CPUS	"/sys/devices/system/cpu"
 
-/* What the processes of a test tell each other. */
+/* Shared by the processes of a test. */
 struct board {
 	int stop;
-	long words;		/* generated, and read */
-	long records;		/* likewise, written by us */
+	long words;		/* generated ones that were read */
+	long records;		/* written ones that were read */
 };
 
 FIXTURE(hotplug)
 {
 	struct vfifo dev;
-	int cpu;		/* the one that goes */
+	int cpu;		/* goes offline */
 	char dir[64];
 	struct board *board;
 };
 
-/* The last one, if it is not the only one; else 0. */
+/* The last CPU, or 0 if there is only one. */
 static int removable_cpu(void)
 {
 	char online[64];
@@ -48,10 +43,10 @@ FIXTURE_SETUP(hotplug)
 {
 	self->cpu = removable_cpu();
 	if (!self->cpu)
-		SKIP(return, "no second CPU that can be taken away");
+		SKIP(return, "no second CPU that can go offline");
 	snprintf(self->dir, sizeof(self->dir), CPUS "/cpu%d", self->cpu);
 	if (strcmp(file_text(self->dir, "online"), "1\n"))
-		SKIP(return, "CPU %d is not there", self->cpu);
+		SKIP(return, "CPU %d is offline", self->cpu);
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->board = shared(sizeof(*self->board));
 	ASSERT_NE(NULL, self->board);
@@ -66,7 +61,7 @@ FIXTURE_TEARDOWN(hotplug)
 	vfifo_teardown(&self->dev);
 }
 
-/* What is written between the words: no byte of it begins a word. */
+/* Written between the generated words. It does not begin with a byte that they do. */
 struct record {
 	__u8 mark;
 	__u8 last;
@@ -112,7 +107,7 @@ static bool read_all(int fd, void *buf, size_t len)
 	return true;
 }
 
-/* Ends with 0 after the last record, if all was as it should be. */
+/* Exits with 0 after the last record if the whole stream was right. */
 static void read_records(struct board *board)
 {
 	char buf[PIPE_BUF];
@@ -152,8 +147,8 @@ static bool grows(long *count)
 }
 
 /*
- * A writer, a reader and the generator work while a CPU goes and comes: no byte is
- * lost, doubled or torn, and all three go on.
+ * A writer, a reader and the generator run while a CPU goes offline and online: no byte
+ * is lost, duplicated or torn, and none of the three stops.
  */
 TEST_F_TIMEOUT(hotplug, stream_goes_on, 100)
 {
@@ -203,14 +198,14 @@ static int run_on(int cpu)
 	return sched_setaffinity(0, sizeof(set), &set);
 }
 
-/* The timer is started on the very CPU that is taken away then. */
+/* The timer is started on the CPU that goes offline next. */
 TEST_F_TIMEOUT(hotplug, timer_moves, 60)
 {
 	long period, size;
 	int i;
 
 	for (i = 0; i < 6; i++) {
-		/* Due at any moment, or only when the CPU has long gone. */
+		/* The timer expires at any moment, or well after the CPU has gone. */
 		period = i & 1 ? 300 : 1;
 		ASSERT_EQ(0, attr_set("period_ms", period));
 		ASSERT_EQ(0, run_on(self->cpu));
@@ -220,7 +215,7 @@ TEST_F_TIMEOUT(hotplug, timer_moves, 60)
 		size = queued(self->dev.fd);
 		EXPECT_TRUE(eventually(queued(self->dev.fd) > size));
 
-		/* And off means off, wherever it is. */
+		/* Turning generation off works, wherever the timer is. */
 		if (i & 2)
 			ASSERT_EQ(0, file_put(self->dir, "online", "1"));
 		ASSERT_EQ(0, attr_store("mode", "0"));
@@ -231,7 +226,7 @@ TEST_F_TIMEOUT(hotplug, timer_moves, 60)
 	}
 }
 
-/* ---- memory that is short ---- */
+/* ---- large capacities ---- */
 
 #define MIB	0x100000L
 #define GIB	0x40000000L
@@ -262,7 +257,7 @@ FIXTURE_TEARDOWN(memory)
 	vfifo_teardown(&self->dev);
 }
 
-/* The device has its old buffer, with what was in it, and can be used. */
+/* The device still has its old buffer and the bytes in it, and works. */
 static bool unharmed(struct vfifo *dev, long len, __u64 pos)
 {
 	long room = dev->capacity - len;
@@ -273,14 +268,14 @@ static bool unharmed(struct vfifo *dev, long len, __u64 pos)
 	       get(dev, dev->capacity, pos);
 }
 
-/* Nobody is killed for what could never be had. */
+/* A capacity that memory cannot hold is refused, without the OOM killer. */
 TEST_F(memory, more_than_there_is)
 {
 	long len = self->dev.capacity - 100, pos = self->dev.capacity / 2;
 
 	if (self->total >= GIB)
-		SKIP(return, "there is more memory than a buffer can have");
-	/* Queued bytes that straddle the end of the buffer. */
+		SKIP(return, "memory is larger than any capacity");
+	/* Bytes that wrap around the end of the buffer. */
 	ASSERT_TRUE(put(&self->dev, pos, 0) && get(&self->dev, pos, 0));
 	ASSERT_TRUE(put(&self->dev, len, pos));
 	EXPECT_EQ(-ENOMEM, attr_set("capacity", GIB));
@@ -305,289 +300,6 @@ TEST_F(memory, the_largest_capacity)
 	EXPECT_TRUE(get(&self->dev, len + MIB, pos));
 	EXPECT_EQ(0, attr_set("capacity", self->dev.capacity));
 	EXPECT_TRUE(unharmed(&self->dev, 0, 0));
-}
-
-/* ---- a log that stays quiet ---- */
-
-#define TIMES	1000
-
-FIXTURE(log)
-{
-	struct vfifo dev;
-	int kmsg;
-};
-
-FIXTURE_SETUP(log)
-{
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ASSERT_LE(0, self->kmsg);
-}
-
-FIXTURE_TEARDOWN(log)
-{
-	close(self->kmsg);
-	vfifo_teardown(&self->dev);
-}
-
-/* Not constants, of which a compiler would see that they are too much. */
-size_t huge = SIZE_MAX;
-int minus_one = -1, too_many = IOV_MAX + 1;
-
-struct files {
-	int r, w, rw;		/* that don't block */
-	int pipe[2];
-	char *bad;		/* a page that can't be accessed */
-	char *good;
-};
-
-#define CALLS 55
-
-static long bad_claim(struct files *f, struct vfifo_info *info, int call, long page)
-{
-	struct vfifo_end *end;
-	__u64 old;
-	long ret;
-
-	end = map_page(f->rw, info->producer_offset, PROT_READ | PROT_WRITE);
-	if (!end)
-		return 0;
-	switch (call) {
-	case 0:
-		ret = res(write(f->w, f->good, 1));
-		break;
-	case 1:
-		ret = map_page(f->rw, info->producer_offset,
-			       PROT_READ | PROT_WRITE) ? 0 : -errno;
-		break;
-	case 2:
-		ret = res(write(f->pipe[1], end, page));
-		if (ret == page)
-			ret = res(read(f->pipe[0], end, huge));
-		while (read(f->pipe[0], f->good, page) > 0)
-			;
-		break;
-	default:
-		/* A position that can't be. */
-		old = end->position;
-		store(end, ~old);
-		ret = res(read(f->r, f->good, 1));
-		if (ret == -EIO)
-			ret = res(write(f->rw, f->good, 1));
-		store(end, old);
-	}
-	munmap(end, page);
-	return ret;
-}
-
-/* Call number @call of those that are refused, or do nothing. */
-static long bad_call(struct files *f, int call)
-{
-	struct iovec iov[2] = { { f->good, 1 }, { f->bad, 1 } };
-	char path[PATH_MAX];
-	long page = sysconf(_SC_PAGESIZE), ret;
-	void *map = MAP_FAILED;
-	int value = 1;
-	struct vfifo_info info = { .size = sizeof(info) };
-
-	snprintf(path, sizeof(path), "/dev/%s", vfifo_name());
-	ioctl(f->rw, VFIFO_GET_INFO, &info);
-	switch (call) {
-	case 0:
-		return res(open(path, O_RDWR | O_DIRECTORY));
-	case 1:
-		return res(open(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-	case 2:
-		return res(attr_open("capacity", O_WRONLY));
-	case 3:
-		return res(attr_open("mode", O_RDWR));
-	case 4:
-		return res(attr_open("size", O_RDWR));
-	case 5:
-		return res(read(f->r, f->good, 1));
-	case 6:
-		return res(read(f->r, f->bad, 1));
-	case 7:
-		return res(read(f->w, f->good, 1));
-	case 8:
-		return res(read(f->r, f->good, huge));
-	case 9:
-		return res(read(f->r, (void *)-4096L, 10));
-	case 10:
-		return res(readv(f->r, iov, minus_one));
-	case 11:
-		return res(readv(f->r, (void *)f->bad, 2));
-	case 12:
-		return res(pread(f->r, f->good, 1, 0));
-	case 13:
-		return res(preadv2(f->r, iov, 1, -1, 0x40000000));
-	case 14:
-		return res(write(f->w, f->bad, 1));
-	case 15:
-		return res(write(f->w, f->bad, PIPE_BUF + 1));
-	case 16:
-		return res(write(f->r, f->good, 1));
-	case 17:
-		return res(write(f->w, f->good, huge));
-	case 18:
-		return res(write(f->w, (void *)-4096L, PIPE_BUF));
-	case 19:
-		return res(writev(f->w, iov, too_many));
-	case 20:
-		return res(pwrite(f->w, f->good, 1, 0));
-	case 21:
-		return res(pwritev2(f->w, iov, 1, -1, 0x40000000));
-	case 22:
-		return res(lseek(f->rw, 0, SEEK_SET));
-	case 23:
-		return res(ftruncate(f->rw, 0));
-	case 24:
-		return res(fsync(f->rw));
-	case 25:
-		return res(fallocate(f->rw, 0, 0, 1));
-	case 26:
-		return res(ioctl(f->rw, _IO('k', 99), f->good));
-	case 27:
-		return res(ioctl(f->rw, _IOWR('k', 2, __u64), f->good));
-	case 28:
-		return res(ioctl(f->rw, TCGETS, f->good));
-	case 29:
-		return res(ioctl(f->w, VFIFO_CLEAR));
-	case 30:
-		return res(ioctl(f->r, VFIFO_SET_MODE, &value));
-	case 31:
-		return res(ioctl(f->w, VFIFO_SET_MODE, f->bad));
-	case 32:
-		return res(ioctl(f->rw, FIONREAD, f->bad));
-	case 33:
-		return res(fcntl(f->rw, F_SETFL, O_NONBLOCK | O_DIRECT));
-	case 34:
-		return res(fcntl(f->rw, F_SETPIPE_SZ, page));
-	case 35:
-		return res(fcntl(f->rw, F_SETLEASE, F_WRLCK));
-	case 36:
-		return res(splice(f->r, NULL, f->pipe[1], NULL, 1, 0));
-	case 37:
-		return res(splice(f->pipe[0], NULL, f->w, NULL, 1,
-				  SPLICE_F_NONBLOCK));
-	case 38:
-		return res(tee(f->r, f->pipe[1], 1, 0));
-	case 39:
-		map = mmap(NULL, page, PROT_READ, MAP_PRIVATE, f->rw, 0);
-		break;
-	case 40:
-		map = mmap(NULL, page, PROT_EXEC, MAP_SHARED, f->rw, 0);
-		break;
-	case 41:
-		map = mmap(NULL, page, PROT_WRITE, MAP_SHARED, f->r, 0);
-		break;
-	case 42:
-		map = mmap(NULL, page, PROT_READ, MAP_SHARED, f->w, 0);
-		break;
-	case 43:
-		map = mmap(NULL, page, PROT_READ, MAP_SHARED, f->rw, GIB);
-		break;
-	case 44:
-		map = mmap(NULL, 3UL << 30, PROT_READ, MAP_SHARED, f->rw, 0);
-		break;
-	case 45:
-		/* Allowed, but it must not grow. */
-		map = mmap(NULL, page, PROT_READ, MAP_SHARED, f->rw, 0);
-		ret = mremap(map, page, 64 * page, MREMAP_MAYMOVE) ==
-		      MAP_FAILED ? -errno : 0;
-		munmap(map, page);
-		return ret;
-	case 46:
-		info.size = 7;
-		return res(ioctl(f->rw, VFIFO_GET_INFO, &info));
-	case 47:
-		return res(ioctl(f->rw, VFIFO_GET_INFO, f->bad));
-	case 48:
-		return res(ioctl(f->rw, _IO('k', 3), &info));
-	case 49:
-		map = mmap(NULL, page, PROT_WRITE, MAP_SHARED, f->w,
-			   info.producer_offset);
-		break;
-	case 50:
-		map = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, f->rw,
-			   info.consumer_offset);
-		break;
-	default:
-		/* By the owner of an end, or meanwhile by others. */
-		return bad_claim(f, &info, call - 51, page);
-	}
-	ret = map == MAP_FAILED ? -errno : 0;
-	if (!ret)
-		munmap(map, page);
-	return ret;
-}
-
-/*
- * What somebody without rights can do as often as they like with a node that they
- * may open must not write to the log: each line would push out another one.
- */
-TEST_F_TIMEOUT(log, bad_calls_leave_no_line, 100)
-{
-	char text[8192];
-	int call, i, lines = 0;
-	struct files f;
-	ssize_t len;
-	pid_t pid;
-
-	f.r = vfifo_open(O_RDONLY | O_NONBLOCK);
-	f.w = vfifo_open(O_WRONLY | O_NONBLOCK);
-	f.rw = vfifo_open(O_RDWR | O_NONBLOCK);
-	ASSERT_LE(0, f.r);
-	ASSERT_LE(0, f.w);
-	ASSERT_LE(0, f.rw);
-	ASSERT_EQ(0, pipe2(f.pipe, O_NONBLOCK | O_CLOEXEC));
-	f.good = mmap(NULL, self->dev.page, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	f.bad = mmap(NULL, self->dev.page, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, f.good);
-	ASSERT_NE(MAP_FAILED, f.bad);
-
-	ASSERT_LE(0, lseek(self->kmsg, 0, SEEK_END));
-	pid = child_start(9 * DEADLINE);
-	if (!pid) {
-		EXPECT_EQ(0, setresuid(65534, 65534, 65534)) {
-			_exit(1);
-		}
-		for (call = 0; call < CALLS; call++) {
-			for (i = 0; i < TIMES; i++) {
-				EXPECT_GT(0, bad_call(&f, call)) {
-					TH_LOG("call %d was accepted", call);
-					_exit(1);
-				}
-			}
-		}
-		_exit(0);
-	}
-	EXPECT_EQ(0, child_end(pid));
-
-	/* Others may have something to say, but not a thousand times. */
-	for (;;) {
-		len = res(read(self->kmsg, text, sizeof(text) - 1));
-		if (len == -EAGAIN)
-			break;
-		ASSERT_LT(0, len);
-		text[len] = '\0';
-		lines++;
-		EXPECT_EQ(NULL, strstr(text, "vfifo")) {
-			TH_LOG("%s", text);
-		}
-		ASSERT_GT(50, lines) {
-			TH_LOG("%s", text);
-		}
-	}
-	munmap(f.good, self->dev.page);
-	munmap(f.bad, self->dev.page);
-	close(f.pipe[0]);
-	close(f.pipe[1]);
-	close(f.rw);
-	close(f.w);
-	close(f.r);
 }
 
 int main(int argc, char **argv)

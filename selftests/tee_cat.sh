@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Ordinary programs use a vfifo as they would a named pipe.
+# Common programs use a vfifo like a named pipe.
 
-# The functions are called by name, which shellcheck can't see.
+# The functions are called by name, which shellcheck cannot see.
 # shellcheck disable=SC2317
 
 DIR=$(dirname "$(readlink -f "$0")")
@@ -19,7 +19,7 @@ echo_tee_head()
 	eventually size_is 0
 }
 
-# There is no end of file: cat goes on, and shows each line as it comes.
+# cat gets no end of file, and shows each line as it comes.
 cat_follows()
 {
 	local rc=0 pid
@@ -47,7 +47,7 @@ dd_odd_blocks()
 	cmp -n 15540 "$tmp/data" "$tmp/out" && eventually size_is 0
 }
 
-# Many times what the buffer holds.
+# Many times the capacity.
 dd_through()
 {
 	local rc=0 pid
@@ -81,7 +81,7 @@ generation()
 	return "$rc"
 }
 
-# What the shell says when the driver refuses.
+# The shell reports errors of the driver.
 refusals()
 {
 	local out

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The programs of tools/vfifo do what they say, with each other and with others.
+# The programs of tools/vfifo, used with each other and with common programs.
 
-# The functions are called by name, which shellcheck can't see.
+# The functions are called by name, which shellcheck cannot see.
 # shellcheck disable=SC2317
 
 DIR=$(dirname "$(readlink -f "$0")")
@@ -12,13 +12,13 @@ DIR=$(dirname "$(readlink -f "$0")")
 
 bin=$(dirname "$(helper vfifo-cat)")
 
-# vfcat ARGUMENT...: vfifo-cat on the device
+# vfcat ARGUMENT...: runs vfifo-cat on the device
 vfcat()
 {
 	limit "$bin/vfifo-cat" "$@" "$dev"
 }
 
-# lines N: what the producer makes; numbered_lines N: what the consumer prints.
+# lines N: the output of producer; numbered_lines N: the output of consumer.
 lines()
 {
 	seq -f "line %.0f of $1" "$1"
@@ -55,7 +55,7 @@ echo_to_consumer()
 	numbered_lines 3 | cmp - "$tmp/out"
 }
 
-# Both ways each, all with all.
+# Mapped and by system calls, in all combinations.
 cat_to_cat()
 {
 	local size from to pid rc=0
@@ -100,7 +100,7 @@ cat_shows_the_rate()
 	grep -q '^vfifo-cat: 7 bytes, [0-9.]* MB/s in all$' "$tmp/err"
 }
 
-# What it has taken it has delivered, and the rest is still there.
+# The bytes taken from the device have been written, and the others are still queued.
 cat_ends_by_signal()
 {
 	local how signal pid rc=0
@@ -125,7 +125,7 @@ cat_ends_by_signal()
 	return "$rc"
 }
 
-# end PID: so that it owns nothing any more.
+# end PID: kills the process and waits until its claim has ended.
 end()
 {
 	kill "$1"
@@ -135,6 +135,11 @@ end()
 consumer_is_claimed()
 {
 	[ "$(cat "$sys/consumer_claimed")" -eq 1 ]
+}
+
+producer_is_claimed()
+{
+	[ "$(cat "$sys/producer_claimed")" -eq 1 ]
 }
 
 cat_says_what_is_wrong()
@@ -172,14 +177,14 @@ cat_says_what_is_wrong()
 	return "$rc"
 }
 
-# The permissions of the node are all it takes.
+# Permissions on the node are sufficient.
 nobody_may()
 {
 	local mode rc=0
 
 	mode=$(stat -c %a "$dev")
 	chmod 666 "$dev"
-	# Where this is installed, nobody may not even look.
+	# The directory of the programs may be closed to other users.
 	chmod 755 "$tmp"
 	cp "$bin/vfifo-cat" "$tmp"
 	echo "from nobody" | limit setpriv --reuid=65534 --clear-groups \
@@ -195,13 +200,13 @@ nobody_may()
 	return "$rc"
 }
 
-# pid_is PID STATE: whether it is, in words of /proc.
+# pid_is PID STATE: whether the process is in that state, as /proc names it.
 pid_is()
 {
 	grep -qs "^State:.*($2)" "/proc/$1/status"
 }
 
-# A stop is no signal that a handler would have to see.
+# The program continues after SIGSTOP and SIGCONT.
 cat_goes_on_after_a_stop()
 {
 	local pid rc=0
@@ -222,7 +227,7 @@ cat_goes_on_after_a_stop()
 	return $rc
 }
 
-# Its line would have to stay queued in the room that the writer needs.
+# The line would have to stay queued, in the room that the writer needs.
 consumer_refuses_too_long_a_line()
 {
 	local text rc=0
@@ -233,7 +238,7 @@ consumer_refuses_too_long_a_line()
 	return $rc
 }
 
-# What could not be printed is not taken.
+# A line that cannot be printed stays queued.
 consumer_keeps_what_does_not_go_out()
 {
 	local rc=0
@@ -244,11 +249,59 @@ consumer_keeps_what_does_not_go_out()
 	return $rc
 }
 
+# The store queues nothing, the commit does, and read(2) returns the bytes.
+test_mmap_queues()
+{
+	local want text="Hello from a pointer"
+
+	printf -v want '%s\n' "stored, and read back: $text" "queued: 0 bytes" "" \
+		"reserved and stored; queued: 0 bytes" \
+		"committed; queued: $((${#text} + 1)) bytes" \
+		"read(2) returned: $text"
+	limit "$bin/test_mmap" "$dev" > "$tmp/out" || return 1
+	printf '%s' "$want" | cmp - "$tmp/out" || return 1
+	# The ends are free again, and nothing is left.
+	size_is 0 && [ "$(cat "$sys/producer_claimed")" -eq 0 ]
+}
+
+# Bytes that are queued are not overwritten.
+test_mmap_needs_an_empty_fifo()
+{
+	local rc=0
+
+	echo hello > "$dev"
+	limit "$bin/test_mmap" "$dev" > "$tmp/out" 2> "$tmp/err" && rc=1
+	[ ! -s "$tmp/out" ] || rc=1
+	grep -qx "test_mmap: $dev: 6 bytes are queued; read them first" \
+		"$tmp/err" || rc=1
+	[ "$(limit head -n 1 "$dev")" = hello ] || rc=1
+	return "$rc"
+}
+
+# It claims the producer's end, so an owner is in its way.
+test_mmap_says_that_an_end_is_claimed()
+{
+	local pid rc=0
+
+	"$bin/vfifo-cat" -wm "$dev" < "$tmp/fifo" &
+	pid=$!
+	# Keeps the program waiting for input.
+	exec 4> "$tmp/fifo"
+	eventually producer_is_claimed || rc=1
+	limit "$bin/test_mmap" "$dev" > /dev/null 2> "$tmp/err" && rc=1
+	grep -q "claiming the producer's end: Device or resource busy" \
+		"$tmp/err" || rc=1
+	exec 4>&-
+	wait "$pid" || rc=1
+	return "$rc"
+}
+
 tests="producer_to_consumer producer_to_head echo_to_consumer cat_to_cat
        cat_goes_on_after_a_stop consumer_refuses_too_long_a_line
        consumer_keeps_what_does_not_go_out
        cat_takes_no_more_than_told cat_shows_the_rate cat_ends_by_signal
-       cat_says_what_is_wrong nobody_may"
+       cat_says_what_is_wrong test_mmap_queues test_mmap_needs_an_empty_fifo
+       test_mmap_says_that_an_end_is_claimed nobody_may"
 
 # shellcheck disable=SC2086
 set -- $tests
@@ -257,6 +310,7 @@ plan "$@"
 export LC_ALL=C
 trap 'rm -rf "$tmp"' EXIT
 head -c 1000000 /dev/urandom > "$tmp/data"
+mkfifo "$tmp/fifo"
 
 for t in "$@"; do
 	fresh

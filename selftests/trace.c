@@ -1,48 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a vfifo tells those who debug: its tracepoints, its messages for dynamic
- * debug, and nothing when nobody asked. Messages that were turned on are off
- * afterwards.
+ * The trace events of a vfifo: which there are, when they come, and what they say. The
+ * driver's debug messages are in dyndbg.c.
  */
-#define _GNU_SOURCE
-#include <grp.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "vfifo_trace.h"
 
-#define CONTROL		"/proc/dynamic_debug/control"
-#define MODULE		"rust_vfifo"
-#define NOBODY		65534
-
-/* Where no memory is. Not static, so that the compiler does not see through it. */
+/* Not static, so that the compiler does not see that there is no memory. */
 void *nowhere = (void *)16;
-
-/* What @fmt gives, until the next call. */
-static __printf(1, 2) const char *text(const char *fmt, ...)
-{
-	static char buf[PATH_MAX];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, args);
-	va_end(args);
-	return buf;
-}
-
-/* ---- tracepoints ---- */
 
 FIXTURE(trace)
 {
 	struct vfifo dev;
 	struct tracer tracer;
-	__u64 head;		/* positions at the beginning */
+	__u64 head;		/* positions at the start */
 	__u64 tail;
-	int fd;			/* one that blocks */
+	int fd;			/* a blocking one */
 };
 
 #define STORE(file, str) tracer_store(&self->tracer, file, str)
@@ -54,7 +29,7 @@ FIXTURE(trace)
 	if (__i < self->tracer.count)					\
 		__e = self->tracer.events[__i];				\
 	EXPECT_STREQ(_name, __e.name) { TH_LOG("event %d", __i); }	\
-	EXPECT_STREQ(text(fmt, __VA_ARGS__), __e.text) {		\
+	EXPECT_STREQ(format(fmt, __VA_ARGS__), __e.text) {		\
 		TH_LOG("event %d, %s", __i, __e.name);			\
 	}								\
 	EXPECT_EQ(_pid, __e.pid) { TH_LOG("event %d", __i); }		\
@@ -62,11 +37,8 @@ FIXTURE(trace)
 
 FIXTURE_SETUP(trace)
 {
-	const char *why = NULL;
+	const char *why = tracer_setup(_metadata, &self->tracer);
 
-	ASSERT_TRUE(tracer_begin(&self->tracer, &why)) {
-		TH_LOG("no tracer: %s", strerror(errno));
-	}
 	if (why)
 		SKIP(return, "%s", why);
 
@@ -142,21 +114,21 @@ TEST_F(trace, formats)
 		for (p = all; (p = strstr(p, " common_")); p++)
 			n--;
 		for (j = 0; events[i].fields[j]; j++) {
-			EXPECT_NE(NULL, strstr(all, text("\tfield:%s;",
-							 events[i].fields[j]))) {
+			p = strstr(all, format("\tfield:%s;", events[i].fields[j]));
+			EXPECT_NE(NULL, p) {
 				TH_LOG("%s: %s", path, events[i].fields[j]);
 			}
 		}
 		EXPECT_EQ(j, n) { TH_LOG("%s", path); }
-		EXPECT_NE(NULL, strstr(all, text("print fmt: %s,",
-						 events[i].format))) {
+		p = strstr(all, format("print fmt: %s,", events[i].format));
+		EXPECT_NE(NULL, p) {
 			TH_LOG("%s:\n%s", path, all);
 		}
 		free(all);
 	}
 }
 
-/* Does one of everything. */
+/* A write, a read and a clear: three events. */
 static void use(struct vfifo *dev)
 {
 	put(dev, 10, 0);
@@ -210,8 +182,8 @@ TEST_F(trace, transfers)
 	ASSERT_EQ(0, FORGET());
 
 	/*
-	 * One event for each part that the other end has while the rest is still
-	 * copied, also where it wraps around the end of the buffer.
+	 * A large transfer has one event for each part, which the other end can use
+	 * while the rest is copied. That includes parts that wrap around.
 	 */
 	head += 3006;
 	tail += 3006;
@@ -234,7 +206,7 @@ TEST_F(trace, transfers)
 	}
 	ASSERT_EQ(0, FORGET());
 
-	/* Those of splice(2) are write and read. */
+	/* splice(2) is traced as write and read. */
 	ASSERT_EQ(0, pipe(fds));
 	ASSERT_EQ(6, write(fds[1], "splice", 6));
 	EXPECT_EQ(6, res(splice(fds[0], NULL, self->dev.fd, NULL, 6, 0)));
@@ -246,7 +218,7 @@ TEST_F(trace, transfers)
 	close(fds[0]);
 	close(fds[1]);
 
-	/* What moves nothing is no transfer. */
+	/* A call that moves nothing is not traced. */
 	EXPECT_EQ(-EAGAIN, res(read(self->dev.fd, &c, 1)));
 	EXPECT_EQ(-EFAULT, res(write(self->dev.fd, nowhere, 1)));
 	EXPECT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
@@ -304,16 +276,27 @@ TEST_F(trace, sleeping_reader)
 	EXPECT_EVENT(3, pid, "consume", "position=%llu bytes=1 by=read", self->tail);
 }
 
+/* The events of that name, and with that text if any. */
+static int count_events(struct tracer *tracer, const char *name, const char *text)
+{
+	int i, n = 0;
+
+	for (i = 0; i < tracer->count; i++)
+		n += !strcmp(tracer->events[i].name, name) &&
+		     (!text || !strcmp(tracer->events[i].text, text));
+	return n;
+}
+
 TEST_F(trace, sleeping_writers)
 {
 	long size = self->dev.capacity;
-	int i, sleeps = 0, all = 0, one = 0;
 	char buf[100] = "";
 	pid_t pid, two[2];
+	int i;
 
 	/*
-	 * The first to sleep is woken when there is as much as it needs. Of the
-	 * others, all are, as long as there is less than any of them would take.
+	 * The first sleeper is woken once there is the room it needs. As long as
+	 * there is less room than any of the others needs, all of them are woken.
 	 */
 	ASSERT_TRUE(put(&self->dev, size, 0));
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
@@ -331,20 +314,13 @@ TEST_F(trace, sleeping_writers)
 	ASSERT_TRUE(get(&self->dev, 100, 100));
 	EXPECT_EQ(0, child_end(two[1]));
 	read_events(&self->tracer);
-	for (i = 0; i < self->tracer.count; i++) {
-		sleeps += !strcmp(self->tracer.events[i].name, "sleep");
-		all += !strcmp(self->tracer.events[i].name, "wake") &&
-		       !strcmp(self->tracer.events[i].text, "producer all");
-		one += !strcmp(self->tracer.events[i].name, "wake") &&
-		       !strcmp(self->tracer.events[i].text, "producer one");
-	}
 	EXPECT_EVENT(0, two[0], "sleep", "%s needed=100", "producer");
-	EXPECT_EQ(2, sleeps);
-	EXPECT_EQ(2, all);
-	EXPECT_EQ(1, one);
+	EXPECT_EQ(2, count_events(&self->tracer, "sleep", NULL));
+	EXPECT_EQ(2, count_events(&self->tracer, "wake", "producer all"));
+	EXPECT_EQ(1, count_events(&self->tracer, "wake", "producer one"));
 	ASSERT_EQ(0, FORGET());
 
-	/* One that wants much is content with PIPE_BUF, and so is any. */
+	/* A writer of more than PIPE_BUF bytes needs PIPE_BUF bytes of room. */
 	pid = child_start(DEADLINE);
 	if (!pid) {
 		char *big = calloc(1, PIPE_BUF + 1);
@@ -356,11 +332,7 @@ TEST_F(trace, sleeping_writers)
 	EXPECT_EQ(0, child_end(pid));
 	ASSERT_LE(2, read_events(&self->tracer));
 	EXPECT_EVENT(0, pid, "sleep", "%s needed=%d", "producer", PIPE_BUF);
-	one = 0;
-	for (i = 0; i < self->tracer.count; i++)
-		one += !strcmp(self->tracer.events[i].name, "wake") &&
-		       !strcmp(self->tracer.events[i].text, "producer one");
-	EXPECT_LE(1, one);
+	EXPECT_LE(1, count_events(&self->tracer, "wake", "producer one"));
 }
 
 TEST_F(trace, polling_reader)
@@ -406,7 +378,7 @@ TEST_F(trace, claims)
 	EXPECT_EVENT(3, me, "release", "consumer position=%llu", self->tail + 110);
 	ASSERT_EQ(0, FORGET());
 
-	/* Who sleeps is sent away. */
+	/* A claim ends the sleep of a reader. */
 	pid = child_start(DEADLINE);
 	if (!pid)
 		_exit(read(self->fd, &c, 1) != -1 || errno != EBUSY);
@@ -447,11 +419,11 @@ TEST_F(trace, filters)
 
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
 
-	ASSERT_EQ(0, STORE("events/vfifo/filter", text("index != %d", index)));
+	ASSERT_EQ(0, STORE("events/vfifo/filter", format("index != %d", index)));
 	use(&self->dev);
 	EXPECT_EQ(0, read_events(&self->tracer));
 
-	ASSERT_EQ(0, STORE("events/vfifo/filter", text("index == %d", index)));
+	ASSERT_EQ(0, STORE("events/vfifo/filter", format("index == %d", index)));
 	use(&self->dev);
 	EXPECT_EQ(3, read_events(&self->tracer));
 	ASSERT_EQ(0, STORE("events/vfifo/filter", "0"));
@@ -468,7 +440,7 @@ TEST_F(trace, filters)
 	EXPECT_EQ(-EINVAL, STORE("events/vfifo/vfifo_wake/filter", "bytes > 1"));
 }
 
-/* What two processes do at a time is recorded without a gap, and in order. */
+/* Transfers of two concurrent processes are recorded completely and in order. */
 TEST_F(trace, complete)
 {
 	const long total = 400000;
@@ -525,325 +497,6 @@ TEST_F(trace, complete)
 	}
 	EXPECT_EQ(self->head + total, produced);
 	EXPECT_EQ(self->tail + total, consumed);
-}
-
-/* ---- messages ---- */
-
-struct message {
-	int level;
-	char text[500];
-};
-
-/* The messages with @what in them that came since the last call. */
-static int messages(int kmsg, const char *what, struct message *found, int max)
-{
-	char record[8192], *p;
-	unsigned int prio;
-	int count = 0;
-	ssize_t n;
-
-	for (;;) {
-		n = read(kmsg, record, sizeof(record) - 1);
-		if (n < 0 && errno == EPIPE)
-			continue;	/* the oldest have gone */
-		if (n < 0)
-			break;
-		record[n] = '\0';
-		p = strchr(record, ';');
-		if (!p || sscanf(record, "%u,", &prio) != 1)
-			continue;
-		p[strcspn(p, "\n")] = '\0';
-		if (!strstr(p, what))
-			continue;
-		if (count < max) {
-			found[count].level = prio & 7;
-			snprintf(found[count].text, sizeof(found->text), "%s",
-				 p + 1);
-		}
-		count++;
-	}
-	return count;
-}
-
-static int kmsg_open(void)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd >= 0)
-		lseek(fd, 0, SEEK_END);
-	return fd;
-}
-
-FIXTURE(dyndbg)
-{
-	struct vfifo dev;
-	struct message m[16];
-	int kmsg;
-};
-
-FIXTURE_SETUP(dyndbg)
-{
-	if (access(CONTROL, F_OK))
-		SKIP(return, "this kernel has no dynamic debug");
-	if (geteuid())
-		SKIP(return, "only root can steer dynamic debug");
-	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " =_"));
-	ASSERT_EQ(0, vfifo_setup(&self->dev));
-	self->kmsg = kmsg_open();
-	ASSERT_LE(0, self->kmsg);
-}
-
-FIXTURE_TEARDOWN(dyndbg)
-{
-	if (self->kmsg > 0) {
-		EXPECT_EQ(0, file_store(CONTROL, "module " MODULE " =_"));
-		close(self->kmsg);
-		vfifo_teardown(&self->dev);
-	}
-}
-
-#define MESSAGES(what) \
-	messages(self->kmsg, what, self->m, ARRAY_SIZE(self->m))
-#define EXPECT_MESSAGE(i, fmt, ...) do {				\
-	struct message *__m = &self->m[i];				\
-	EXPECT_STREQ(text(fmt, __VA_ARGS__), __m->text);		\
-	EXPECT_EQ(7, __m->level);					\
-} while (0)
-
-/* Does all that has a message, and leaves things as they were. */
-static void change(struct vfifo *dev)
-{
-	put(dev, 7, 0);
-	ioctl(dev->fd, VFIFO_CLEAR);
-	attr_set("capacity", 2 * dev->capacity);
-	attr_set("capacity", dev->capacity);
-	attr_set("period_ms", 3600000);
-	attr_store("mode", "1");
-	attr_store("mode", "1");
-	attr_store("mode", "0");
-	attr_set("period_ms", VFIFO_PERIOD);
-	munmap(claim_end(dev, true), dev->page);
-	munmap(claim_end(dev, false), dev->page);
-}
-
-TEST_F(dyndbg, silent_unless_enabled)
-{
-	change(&self->dev);
-	EXPECT_EQ(0, MESSAGES("vfifo")) { TH_LOG("%s", self->m[0].text); }
-
-	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " +p"));
-	change(&self->dev);
-	EXPECT_EQ(11, MESSAGES("vfifo"));
-
-	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " -p"));
-	change(&self->dev);
-	EXPECT_EQ(0, MESSAGES("vfifo")) { TH_LOG("%s", self->m[0].text); }
-}
-
-TEST_F(dyndbg, messages)
-{
-	const char *name = vfifo_name();
-	long size = self->dev.capacity;
-	__u64 position;
-
-	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " +p"));
-	change(&self->dev);
-	ASSERT_EQ(11, MESSAGES("vfifo"));
-	EXPECT_MESSAGE(0, MODULE ": %s: cleared 7 bytes", name);
-	EXPECT_MESSAGE(1, MODULE ": %s: capacity %ld -> %ld", name, size, 2 * size);
-	EXPECT_MESSAGE(2, MODULE ": %s: capacity %ld -> %ld", name, 2 * size, size);
-	EXPECT_MESSAGE(3, MODULE ": %s: period %d -> 3600000 ms", name,
-		       VFIFO_PERIOD);
-	EXPECT_MESSAGE(4, MODULE ": %s: mode manual -> auto", name);
-	EXPECT_MESSAGE(5, MODULE ": %s: mode auto -> manual", name);
-	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %d ms", name,
-		       VFIFO_PERIOD);
-	/* Nothing is queued, so both are there. */
-	position = attr_get("stats/bytes_written");
-	EXPECT_MESSAGE(7, MODULE ": %s: producer claimed at %llu", name, position);
-	EXPECT_MESSAGE(8, MODULE ": %s: producer released at %llu", name, position);
-	EXPECT_MESSAGE(9, MODULE ": %s: consumer claimed at %llu", name, position);
-	EXPECT_MESSAGE(10, MODULE ": %s: consumer released at %llu", name, position);
-}
-
-/* The line of a place in the file that lists them; 0 if it isn't there. */
-static unsigned int site(const char *format, char *file, char *function,
-			 char *flags)
-{
-	char *all = whole_file(CONTROL), *line, *save, module[64];
-	unsigned int lineno = 0;
-
-	for (line = strtok_r(all, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		if (!strstr(line, format))
-			continue;
-		if (sscanf(line, "%255[^:]:%u [%63[^]]]%255s =%15s", file,
-			   &lineno, module, function, flags) == 5 &&
-		    !strcmp(module, MODULE))
-			break;
-		lineno = 0;
-	}
-	free(all);
-	return lineno;
-}
-
-TEST_F(dyndbg, sites)
-{
-	char file[256], function[256], flags[16], *p;
-	unsigned int lineno;
-
-	lineno = site("\"vfifo{}: cleared {} bytes\\n\"", file, function, flags);
-	ASSERT_NE(0U, lineno);
-	EXPECT_STREQ("_", flags);
-	/* As an external module, the driver may be a module of another crate. */
-	p = strstr(function, MODULE "::");
-	EXPECT_STREQ(MODULE "::fifo", p ? p : function);
-	p = strrchr(file, '/');
-	EXPECT_STREQ("/fifo.rs", p ? p : file);
-
-	/* One of them, in each of the ways that can name it. */
-	ASSERT_EQ(0, file_store(CONTROL, "format cleared +p"));
-	change(&self->dev);
-	EXPECT_EQ(1, MESSAGES("vfifo"));
-	EXPECT_NE(0U, site("cleared", file, function, flags));
-	EXPECT_STREQ("p", flags);
-	ASSERT_EQ(0, file_store(CONTROL, text("file %s line %u -p", file, lineno)));
-	change(&self->dev);
-	EXPECT_EQ(0, MESSAGES("vfifo"));
-	ASSERT_EQ(0, file_store(CONTROL, "func *" MODULE "::generator +p"));
-	change(&self->dev);
-	EXPECT_EQ(4, MESSAGES("vfifo"));
-	ASSERT_EQ(0, file_store(CONTROL, "file generator.rs =_"));
-	change(&self->dev);
-	EXPECT_EQ(0, MESSAGES("vfifo"));
-	ASSERT_EQ(0, file_store(CONTROL, "module other_vfifo +p"));
-	change(&self->dev);
-	EXPECT_EQ(0, MESSAGES("vfifo"));
-}
-
-TEST_F(dyndbg, flags)
-{
-	char file[256], function[256], flags[16];
-	unsigned int lineno;
-
-	lineno = site("cleared", file, function, flags);
-	ASSERT_NE(0U, lineno);
-
-	ASSERT_EQ(0, file_store(CONTROL, "format cleared +pmfslt"));
-	EXPECT_EQ(lineno, site("cleared", file, function, flags));
-	EXPECT_STREQ("pmfslt", flags);
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	ASSERT_EQ(1, MESSAGES("vfifo"));
-	EXPECT_MESSAGE(0, "[%d] " MODULE ":%s:%s:%u: " MODULE ": %s: cleared 0 bytes",
-		       getpid(), function, file, lineno, vfifo_name());
-
-	/* Flags without "p" do nothing by themselves. */
-	ASSERT_EQ(0, file_store(CONTROL, "format cleared -p"));
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	EXPECT_EQ(0, MESSAGES("vfifo"));
-
-	ASSERT_EQ(0, file_store(CONTROL, "format cleared =pd"));
-	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
-	EXPECT_EQ(1, MESSAGES("Call Trace:"));
-}
-
-/* ---- silence ---- */
-
-/* All that an open file allows, and what it refuses, as often as one likes. */
-static void pester(struct vfifo *dev)
-{
-	struct vfifo_end *end;
-	long size = dev->capacity;
-	int fd = dev->fd;
-	char buf[100] = "";
-	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
-	int i, one = 1, zero = 0, pipes[2];
-	void *map;
-
-	if (pipe(pipes))
-		return;
-	for (i = 0; i < 20; i++) {
-		write(fd, buf, sizeof(buf));
-		read(fd, buf, 50);
-		write(fd, nowhere, 1);
-		read(fd, nowhere, 1);
-		read(fd, nowhere, 1UL << 40);
-		splice(fd, NULL, pipes[1], NULL, 10, SPLICE_F_NONBLOCK);
-		splice(pipes[0], NULL, fd, NULL, 10, SPLICE_F_NONBLOCK);
-		ioctl(fd, VFIFO_SET_MODE, &one);
-		ioctl(fd, VFIFO_SET_MODE, &zero);
-		ioctl(fd, VFIFO_SET_MODE, (void *)16);
-		ioctl(fd, VFIFO_CLEAR);
-		ioctl(fd, VFIFO_NOTIFY);
-		ioctl(fd, VFIFO_GET_INFO, (void *)16);
-		ioctl(fd, FIONREAD, (void *)16);
-		ioctl(fd, _IO('k', 99));
-		ioctl(fd, ~0UL);
-		poll(&p, 1, 0);
-		fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
-		fcntl(fd, F_SETFL, O_NONBLOCK);
-		lseek(fd, 1, SEEK_SET);
-		pwrite(fd, buf, 1, 1);
-		ftruncate(fd, 1);
-		fsync(fd);
-		mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-		mmap(NULL, size, PROT_EXEC, MAP_SHARED, fd, 0);
-		mmap(NULL, 4 * size, PROT_READ, MAP_SHARED, fd, 0);
-		mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 1L << 40);
-		end = claim_end(dev, i & 1);
-		if (end) {
-			end->position += i << 20;
-			claim_end(dev, i & 1);
-			write(fd, buf, 1);
-			read(fd, buf, 1);
-			poll(&p, 1, 0);
-			ioctl(fd, VFIFO_CLEAR);
-			munmap(end, dev->page);
-		}
-		map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (map == MAP_FAILED)
-			continue;
-		*(char *)map = 'x';
-		mprotect(map, size, PROT_EXEC);
-		attr_set("capacity", 2 * size);
-		if (mremap(map, size, 4 * size, MREMAP_MAYMOVE) == MAP_FAILED)
-			munmap(map, size);
-		attr_set("capacity", 0);
-		attr_store("capacity", "many");
-		attr_store("mode", "7");
-		attr_store("period_ms", "-1");
-		attr_text("size");
-	}
-}
-
-/* There is no way for a user to fill the log. */
-TEST(quiet)
-{
-	struct message m[1];
-	struct vfifo dev;
-	int kmsg;
-	pid_t pid;
-
-	/* If somebody asked for messages, that is something else. */
-	file_store(CONTROL, "module " MODULE " =_");
-	kmsg = kmsg_open();
-	if (kmsg < 0)
-		SKIP(return, "/dev/kmsg: %s", strerror(errno));
-	ASSERT_EQ(0, vfifo_setup(&dev));
-	pid = child_start(2 * DEADLINE);
-	if (!pid) {
-		if (!geteuid() && (setgroups(0, NULL) || setgid(NOBODY) ||
-				   setuid(NOBODY)))
-			_exit(2);
-		pester(&dev);
-		_exit(0);
-	}
-	EXPECT_EQ(0, child_end(pid));
-	vfifo_teardown(&dev);
-	EXPECT_EQ(0, messages(kmsg, "vfifo", m, 1)) {
-		TH_LOG("%s", m[0].text);
-	}
-	close(kmsg);
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For module.sh: listens for the events that udev gets of vfifo devices, until
- * standard input ends. Says "ready" when it listens, then what is wrong.
+ * For module.sh: listens to the uevents of vfifo devices until standard input ends.
+ * Prints "ready" when it listens, and then what is wrong.
  *
- * At the first "add" all devices must be there already, with all attributes, and
- * can be opened.
+ * At the first "add", all devices must exist with all attributes, and must open.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +33,7 @@ static int seen[MAX_DEVICES];
 	bad = 1;		\
 } while (0)
 
-/* What there is to read of an attribute, which must be something. */
+/* The text of an attribute, which must not be empty. */
 static const char *get_attr(const char *dir, const char *name)
 {
 	const char *text;
@@ -46,7 +45,7 @@ static const char *get_attr(const char *dir, const char *name)
 	return text;
 }
 
-/* A device as it must be when the first event of any is heard. */
+/* Checks a device at the time of the first event. */
 static void check_device(int n)
 {
 	unsigned int maj, min;
@@ -100,7 +99,7 @@ static void check_event(const char *msg, const char *end, const char *action,
 
 	if (strcmp(value(msg, end, "SUBSYSTEM"), "vfifo"))
 		return;
-	/* From the last one on, which is the one that could be late. */
+	/* The last device, which could be late, is checked first. */
 	if (!looked && !strcmp(action, "add")) {
 		looked = true;
 		for (n = count - 1; n >= 0; n--)
@@ -142,7 +141,7 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_nl address = {
 		.nl_family = AF_NETLINK,
-		.nl_groups = 1,		/* what the kernel says */
+		.nl_groups = 1,		/* events of the kernel */
 	};
 	struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
 	struct sched_param first = { .sched_priority = 1 };
@@ -166,8 +165,8 @@ int main(int argc, char **argv)
 	i = 1 << 20;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &i, sizeof(i));
 	/*
-	 * To look between the first event and the second, this must be quick. What it
-	 * does it does once before, with another device.
+	 * To check the devices between the first event and the second, this must be quick.
+	 * Do everything once before, with another device.
 	 */
 	if (sched_setscheduler(0, SCHED_FIFO, &first)) {
 		perror("sched_setscheduler");
@@ -191,7 +190,7 @@ int main(int argc, char **argv)
 	p[1].fd = STDIN_FILENO;
 	while (!done) {
 		poll(p, 2, -1);
-		/* Whatever was sent before the input ended is still heard. */
+		/* Events sent before the input ended are still read. */
 		done = p[1].revents;
 		while ((len = recv(fd, msg, sizeof(msg) - 1, 0)) > 0) {
 			msg[len] = '\0';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * io_uring on a vfifo: what can't be done at once waits for a poll, not with a
- * thread of its own that sleeps.
+ * io_uring on a vfifo: a request that cannot complete at once waits by polling, and not
+ * in a worker thread that sleeps.
  */
 #include <poll.h>
 #include <sys/uio.h>
@@ -13,8 +13,8 @@ FIXTURE(uring)
 	struct vfifo dev;
 	struct ring ring;
 	long cap;
-	int fd;			/* one that blocks */
-	char *buf;		/* 2 × capacity of the stream */
+	int fd;			/* a blocking one */
+	char *buf;		/* twice the capacity, of the stream */
 };
 
 FIXTURE_SETUP(uring)
@@ -52,7 +52,7 @@ TEST_F(uring, read_waits_without_a_worker)
 	ASSERT_TRUE(submit(&self->ring));
 	EXPECT_EQ(0, completions(&self->ring));
 	EXPECT_EQ(0, workers());
-	/* What brings no bytes does not end it. */
+	/* Calls that add no bytes do not complete it. */
 	ASSERT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
 	EXPECT_EQ(0, res(write(self->fd, tmp, 0)));
 	EXPECT_EQ(0, completions(&self->ring));
@@ -64,7 +64,7 @@ TEST_F(uring, read_waits_without_a_worker)
 	EXPECT_EQ(0, workers());
 	EXPECT_EQ(0, queued(self->fd));
 
-	/* And at once if there is something. */
+	/* With bytes queued, a read completes at once. */
 	ASSERT_TRUE(put(&self->dev, 10, 10));
 	prepare(&self->ring, IORING_OP_READ, self->fd, tmp, 5, 1);
 	ASSERT_TRUE(submit(&self->ring));
@@ -84,7 +84,7 @@ TEST_F(uring, write_waits_without_a_worker)
 	ASSERT_TRUE(submit(&self->ring));
 	EXPECT_EQ(0, completions(&self->ring));
 	EXPECT_EQ(0, workers());
-	/* It is atomic here, too. */
+	/* The write is atomic. */
 	EXPECT_TRUE(get(&self->dev, PIPE_BUF - 1, 0));
 	EXPECT_EQ(0, completions(&self->ring));
 	EXPECT_EQ(cap - PIPE_BUF + 1, queued(self->fd));
@@ -131,7 +131,7 @@ TEST_F(uring, each_byte_ends_one_read)
 	EXPECT_EQ(0, queued(self->fd));
 	EXPECT_EQ(0, workers());
 
-	/* All at once is enough for all of them, too. */
+	/* A single write can complete all of them. */
 	for (i = 0; i < 8; i++)
 		prepare(&self->ring, IORING_OP_READ, self->fd, &tmp[i], 1, i);
 	ASSERT_TRUE(submit(&self->ring));
@@ -161,8 +161,8 @@ TEST_F(uring, each_room_ends_one_write)
 }
 
 /*
- * To have the first request go on, the kernel leaves a note for this task, which is
- * no signal: neither of the other two may take it for one when its memory is missing.
+ * To continue the first request, the kernel queues work for this task. The other requests,
+ * whose memory is not resident, must not mistake that work for a signal.
  */
 TEST_F(uring, memory_that_is_missing_is_no_signal)
 {
@@ -219,8 +219,8 @@ TEST_F(uring, nowait)
 }
 
 /*
- * io_uring takes O_NONBLOCK for a wish not to sleep, which it never does if the file
- * lets it poll: so such a file waits as well, be it a pipe or a vfifo.
+ * io_uring never sleeps on a file that supports polling. It waits for a non-blocking one
+ * as well, whether that is a pipe or a vfifo.
  */
 static void waits_for_a_byte(struct __test_metadata *_metadata,
 			     struct ring *ring, int r, int w)
@@ -269,7 +269,7 @@ TEST_F(uring, vectors_and_registered_buffers)
 	EXPECT_TRUE(stream_equal(tmp, 5100, 0));
 	free(tmp);
 
-	/* The first half is written, the second read. */
+	/* The first half is written to the device, the second is read from it. */
 	all.iov_base = self->buf;
 	all.iov_len = 2 * self->cap;
 	ASSERT_EQ(0, syscall(__NR_io_uring_register, self->ring.fd,
@@ -299,7 +299,7 @@ TEST_F(uring, poll)
 	EXPECT_EQ(0, completions(&self->ring));
 	ASSERT_TRUE(put(&self->dev, 1, 0));
 	EXPECT_EQ(POLLIN, completion(&self->ring, NULL, NULL));
-	/* It takes nothing. */
+	/* The poll takes no bytes. */
 	EXPECT_TRUE(get(&self->dev, 1, 0));
 
 	prepare_poll(&self->ring, self->fd, POLLOUT | POLLIN, 0, 1);
@@ -326,7 +326,7 @@ TEST_F(uring, poll_again_and_again)
 	ASSERT_TRUE(submit(&self->ring));
 	EXPECT_EQ(0, completions(&self->ring));
 	for (i = 0; i < 5; i++) {
-		/* Each write is news, though nobody reads. */
+		/* Each write is an event, even if nothing is read. */
 		ASSERT_EQ(1, res(write(self->fd, "x", 1)));
 		ASSERT_EQ(POLLIN, completion(&self->ring, NULL, &flags));
 		EXPECT_EQ((unsigned int)IORING_CQE_F_MORE, flags);
@@ -382,7 +382,7 @@ TEST_F(uring, read_with_a_timeout)
 	EXPECT_TRUE(get(&self->dev, 10, 0));
 }
 
-/* The address is looked at when there is something to put there. */
+/* The address of a read is used when there are bytes. */
 TEST_F(uring, bad_pointers)
 {
 	char *bad = mmap(NULL, self->dev.page, PROT_NONE,
@@ -403,7 +403,7 @@ TEST_F(uring, bad_pointers)
 	munmap(bad, self->dev.page);
 }
 
-/* With a worker, then, if a program insists. */
+/* With IOSQE_ASYNC, a worker is used. */
 TEST_F(uring, forced_to_a_worker)
 {
 	struct io_uring_sqe *sqe;
@@ -447,7 +447,7 @@ TEST_F(uring, killed_with_requests_that_wait)
 	munmap(armed, 1);
 }
 
-/* One ring reads and writes, always with one request of each kind on its way. */
+/* One ring reads and writes, with one request of each kind in flight. */
 TEST_F_TIMEOUT(uring, stream, 60)
 {
 	const __u64 total = 1 << 20;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory in the hands of a userfaultfd(2): whoever touches it sleeps until the
- * test gives it.
+ * Memory under the control of userfaultfd(2): a process that accesses it sleeps until
+ * the test provides the page.
  */
 #ifndef VFIFO_FAULTS_H
 #define VFIFO_FAULTS_H
@@ -15,16 +15,16 @@
 
 #define PAGES		4
 
-/* A process whose memory does not come, unless it is given. */
+/* A process with such memory. */
 struct faulty {
 	long page;
-	char *memory;		/* at this address there */
-	int *uffd;		/* its number there, shared; -1 if it can't be had */
-	int monitor;		/* the same one, here */
+	char *memory;		/* PAGES pages, at this address in the process */
+	int *uffd;		/* shared: the descriptor in the process, or -1 */
+	int monitor;		/* the same file in this process */
 	pid_t pid;
 };
 
-/* A read or a write, of one piece or of two. */
+/* A read or a write, of one segment or of two. */
 static inline long transfer(bool pieces, bool out, int fd, char *buf, long len)
 {
 	struct iovec iov[2] = {
@@ -36,6 +36,7 @@ static inline long transfer(bool pieces, bool out, int fd, char *buf, long len)
 	return out ? write(fd, buf, len) : read(fd, buf, len);
 }
 
+/* A userfaultfd for that memory; -1 with @error. */
 static inline int missing(char *memory, long len, int *error)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -52,7 +53,18 @@ static inline int missing(char *memory, long len, int *error)
 	return -1;
 }
 
-/* To be called first: whether there is memory for a process whose memory is missing. */
+/* NULL, or why there is no userfaultfd. */
+static inline const char *no_userfaultfd(char *memory, long len)
+{
+	int error = 0, uffd = missing(memory, len, &error);
+
+	if (uffd < 0)
+		return format("no userfaultfd: %s", strerror(error));
+	close(uffd);
+	return NULL;
+}
+
+/* Called first: false if there is not enough memory. */
 static inline bool faulty_begin(struct faulty *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -67,27 +79,27 @@ static inline bool faulty_begin(struct faulty *f)
 	return true;
 }
 
-/* Kills the process, which may be waiting for memory, and forgets the rest. */
+/* Kills the process, which may be waiting for a page. */
 static inline void faulty_end(struct faulty *f)
 {
-	if (f->pid > 0) {
-		kill(f->pid, SIGKILL);
-		waitpid(f->pid, NULL, 0);
-	}
+	child_kill(&f->pid);
 	close(f->monitor);
 	munmap(f->memory, PAGES * f->page);
 	munmap(f->uffd, sizeof(*f->uffd));
 }
 
 /*
- * Starts a process whose memory is missing from page number @from on; the pages
- * before that have bytes of the stream. True in the parent, when it is there.
+ * Starts the process, whose memory is missing from page number @from on; the pages
+ * before that contain the stream. Returns false in the process, true in the parent.
  */
 static inline bool faulty_start(struct faulty *f, int from)
 {
 	long present = from * f->page;
 	int pidfd, error, fd;
 
+	close(f->monitor);
+	f->monitor = -1;
+	*f->uffd = -1;
 	f->pid = child_start(15 * DEADLINE);
 	if (!f->pid) {
 		stream_fill(f->memory, present, 0);
@@ -106,7 +118,7 @@ static inline bool faulty_start(struct faulty *f, int from)
 	return true;
 }
 
-/* The address of the next fault, once it has been met; 0 if there is none. */
+/* The address of the next fault; 0 if none comes. */
 static inline unsigned long fault_met(int monitor)
 {
 	struct pollfd p = { .fd = monitor, .events = POLLIN };
@@ -119,7 +131,13 @@ static inline unsigned long fault_met(int monitor)
 	return msg.arg.pagefault.address;
 }
 
-/* Gives page number @page, with the bytes of the stream from @pos on. */
+/* Waits until the process, which was just started, sleeps in a fault. */
+static inline bool faulty_sleeps(struct faulty *f)
+{
+	return f->monitor >= 0 && fault_met(f->monitor);
+}
+
+/* Provides page number @page, with the stream from @pos on. */
 static inline bool give(struct faulty *f, int page, __u64 pos)
 {
 	char *from = malloc(f->page);
@@ -136,7 +154,7 @@ static inline bool give(struct faulty *f, int page, __u64 pos)
 	return !ret;
 }
 
-/* Gives whatever the process touches from now on, until it ends. */
+/* Provides all pages, and waits until the process ends: its exit status. */
 static inline int give_all(struct faulty *f, __u64 pos)
 {
 	struct pollfd p = { .fd = f->monitor, .events = POLLIN };
@@ -145,7 +163,7 @@ static inline int give_all(struct faulty *f, __u64 pos)
 
 	for (page = 0; page < PAGES; page++)
 		give(f, page, pos + page * f->page);
-	/* What was not there a moment ago may be met as a fault still. */
+	/* A page may have faulted just before it was provided. */
 	while (child_state(f->pid) != 'Z' && now_ms() < until) {
 		struct uffd_msg msg;
 

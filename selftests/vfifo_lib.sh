@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the scripts here have in common. It is sourced by them, with DIR set to where they are.
+# Sourced by the test scripts, with DIR set to their directory.
 
 # shellcheck source=/dev/null
 . "$DIR/../kselftest/ktap_helpers.sh"
 
-# The device that is used, and its attributes.
+# The device under test, and its attributes.
 dev=/dev/${VFIFO_NAME:-vfifo0}
 sys=/sys/class/vfifo/${VFIFO_NAME:-vfifo0}
 
-# Seconds after which a program that should have ended is ended, and what should have come has not.
+# Seconds after which a program is killed, and an expected event is a failure.
 DEADLINE=$((30 * ${VFIFO_SCALE:-1}))
 
 # limit COMMAND...
@@ -36,14 +36,14 @@ size_is()
 	[ "$(cat "$sys/size")" -eq "$1" ]
 }
 
-# helper NAME: where that program is, perhaps built elsewhere and not installed.
+# helper NAME: the path of that program, which may be in another build directory.
 helper()
 {
 	if [ -x "$DIR/$1" ]; then echo "$DIR/$1"; else echo "$OUTPUT/$1"; fi
 }
 
-# plan TEST...: begins the output, and makes the folder $tmp, which the caller removes. Skips all if
-# there is no driver.
+# plan TEST...: begins the output and creates the directory $tmp, which the caller removes.
+# Skips all tests if the driver is not loaded.
 plan()
 {
 	ktap_print_header
@@ -56,7 +56,7 @@ plan()
 	tmp=$(mktemp -d) || ktap_exit_fail_msg "no temporary directory"
 }
 
-# fresh: for a test to start with an empty FIFO that nobody else fills.
+# fresh: empties the FIFO and turns generation off.
 fresh()
 {
 	echo 0 > "$sys/mode"

@@ -1,174 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For tests that load and unload the driver themselves, and for those that ask
- * what the kernel has to say.
+ * For tests that load and unload the driver.
  *
- * VFIFO_MODULE names the module, or is the path of its .ko file. What was loaded
- * before is loaded again afterwards, with as many devices of the same capacity.
+ * VFIFO_MODULE is the name of the module or the path of its .ko file. A module that
+ * was loaded before is loaded again at exit, with as many devices of the same
+ * capacity.
  */
 #ifndef VFIFO_MODULE_H
 #define VFIFO_MODULE_H
 
 #include <dirent.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <sys/syscall.h>
 
-#include "vfifo_test.h"
+#include "vfifo_log.h"
 
-/* Seconds that a module may take to be loaded, or to be let go. */
+/* Seconds allowed for loading the module, or for the last reference to go. */
 #define MODULE_DEADLINE	(60 * vfifo_scale())
-
-/* Takes "@name value" out of the arguments: the value, or NULL. */
-static inline const char *take_option(int *argc, char **argv, const char *name)
-{
-	const char *value = NULL;
-	int i;
-
-	for (i = 1; i + 1 < *argc; i++) {
-		if (strcmp(argv[i], name))
-			continue;
-		value = argv[i + 1];
-		memmove(argv + i, argv + i + 2,
-			(*argc - i - 1) * sizeof(*argv));
-		*argc -= 2;
-		break;
-	}
-	return value;
-}
-
-/* The whole of a small file, or "". */
-static inline const char *path_text(const char *path)
-{
-	static char text[65536];
-	size_t done = 0;
-	ssize_t len;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		while ((len = read(fd, text + done,
-				   sizeof(text) - 1 - done)) > 0)
-			done += len;
-		close(fd);
-	}
-	text[done] = '\0';
-	return text;
-}
-
-/* Stores @text in the file with one write: 0, or the negative error number. */
-static inline int file_store(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = res(write(fd, text, strlen(text)));
-	close(fd);
-	return ret < 0 ? ret : 0;
-}
-
-/* The number behind @name in a file of names and numbers; -1 if it isn't there. */
-static inline long file_number(const char *path, const char *name)
-{
-	const char *line = path_text(path);
-	size_t len = strlen(name);
-
-	for (; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, name, len) && !isalnum(line[len]) &&
-		    line[len] != '_')
-			return strtol(line + len + strspn(line + len, ": \t"),
-				      NULL, 10);
-	}
-	return -1;
-}
-
-/* ---- what the kernel has to say ---- */
-
-/* A bad page, a dead kernel, a warning, a lockup. */
-#define TAINTS	(0x20 | 0x80 | 0x200 | 0x4000)
-
-struct health {
-	long tainted;
-	int kmsg;		/* behind all that was there; -1 without right */
-	char line[1024];
-};
-
-static inline long taint_bits(void)
-{
-	return strtol(path_text("/proc/sys/kernel/tainted"), NULL, 10) & TAINTS;
-}
-
-static inline void health_begin(struct health *health)
-{
-	health->tainted = taint_bits();
-	health->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (health->kmsg >= 0)
-		lseek(health->kmsg, 0, SEEK_END);
-}
-
-/* The first line of trouble since the last look, or NULL if all is well. */
-static inline const char *health_trouble(struct health *health)
-{
-	static const char *const words[] = {
-		"Kernel panic", "BUG", "WARNING:", "Oops", "KASAN:", "UBSAN:",
-		"KFENCE:", "KCSAN:", "ODEBUG:", "general protection fault",
-		"INFO: task ", "rcu: INFO:", "possible circular locking",
-		"possible recursive locking", "inconsistent lock state",
-		"suspicious RCU usage", "DEBUG_LOCKS", "Unable to handle",
-		"detected stall", "refcount_t:", "Bad page", "soft lockup",
-	};
-	const char *found = NULL, *text;
-	long now = taint_bits();
-	ssize_t len;
-	size_t i;
-
-	for (;;) {
-		char record[sizeof(health->line)];
-
-		if (health->kmsg < 0)
-			break;
-		len = read(health->kmsg, record, sizeof(record) - 1);
-		/* What was overwritten can't be had any more. */
-		if (len < 0 && errno == EPIPE)
-			continue;
-		if (len <= 0)
-			break;
-		record[len] = '\0';
-		text = strchr(record, ';');
-		for (i = 0; text && !found && i < ARRAY_SIZE(words); i++) {
-			if (!strstr(text, words[i]))
-				continue;
-			memcpy(health->line, text + 1, strlen(text));
-			health->line[strcspn(health->line, "\n")] = '\0';
-			found = health->line;
-		}
-	}
-	if (!found && now & ~health->tainted) {
-		snprintf(health->line, sizeof(health->line),
-			 "tainted: %#lx, was %#lx", now, health->tainted);
-		found = health->line;
-	}
-	health->tainted = now;
-	return found;
-}
-
-static inline void health_end(struct health *health)
-{
-	if (health->kmsg >= 0)
-		close(health->kmsg);
-}
-
-#define EXPECT_HEALTHY(health) do {					\
-	const char *__trouble = health_trouble(health);			\
-									\
-	EXPECT_EQ(NULL, __trouble) {					\
-		TH_LOG("the kernel says: %s", __trouble);		\
-	}								\
-} while (0)
-
-/* ---- the module ---- */
 
 static char module_name[64];
 static int module_file = -1;
@@ -182,7 +29,7 @@ static inline bool module_loaded(void)
 	return !access(path, F_OK);
 }
 
-/* How many references to it there are. */
+/* The number of references to the module. */
 static inline long references(void)
 {
 	char path[128];
@@ -191,7 +38,7 @@ static inline long references(void)
 	return strtol(path_text(path), NULL, 10);
 }
 
-/* How many devices there are. */
+/* The number of devices. */
 static inline int module_count(void)
 {
 	DIR *dir = opendir(VFIFO_CLASS);
@@ -206,7 +53,7 @@ static inline int module_count(void)
 	return count;
 }
 
-/* The file in memory, so that loading it does not depend on a disk. */
+/* A copy of the file in memory, so that loading it does not read a disk. */
 static inline int module_in_memory(const char *path)
 {
 	int from = open(path, O_RDONLY | O_CLOEXEC), to, fd = -1;
@@ -218,7 +65,7 @@ static inline int module_in_memory(const char *path)
 		while ((len = read(from, buf, sizeof(buf))) > 0)
 			if (write(to, buf, len) != len)
 				break;
-		/* Not the one for writing: nobody loads a busy file. */
+		/* A file that is open for writing cannot be loaded. */
 		snprintf(self, sizeof(self), "/proc/self/fd/%d", to);
 		if (!len)
 			fd = open(self, O_RDONLY | O_CLOEXEC);
@@ -228,7 +75,7 @@ static inline int module_in_memory(const char *path)
 	return fd;
 }
 
-/* To be called first: NULL, or why the module can't be loaded and unloaded. */
+/* Called first: NULL, or why the module cannot be loaded and unloaded. */
 static inline const char *module_setup(void)
 {
 	const char *module = getenv("VFIFO_MODULE"), *base;
@@ -263,7 +110,7 @@ static inline const char *module_setup(void)
 		return "there is no .ko file of the module";
 	module_file = module_in_memory(path);
 	if (module_file < 0)
-		return "the .ko file of the module can't be read";
+		return "the .ko file of the module cannot be read";
 	if (module_loaded()) {
 		module_devices = module_count();
 		module_capacity = attr_get("capacity");
@@ -279,13 +126,13 @@ static inline int module_load(const char *parameters)
 	return res(syscall(SYS_finit_module, module_file, parameters, 0));
 }
 
-/* One attempt: 0, or the negative error number; EAGAIN if it is in use. */
+/* One attempt: 0, or the negative error number; EAGAIN while it is in use. */
 static inline int module_try_unload(void)
 {
 	return res(syscall(SYS_delete_module, module_name, O_NONBLOCK));
 }
 
-/* As long as somebody uses it, this tries again. 0 if it is not loaded. */
+/* Tries until nothing uses the module any more. 0 if it is not loaded. */
 static inline int module_unload(void)
 {
 	__s64 until = now_ms() + MODULE_DEADLINE * 1000;
@@ -294,7 +141,7 @@ static inline int module_unload(void)
 	while ((ret = module_try_unload())) {
 		if (ret == -ENOENT)
 			return 0;
-		/* EBUSY: it is just being loaded or unloaded by somebody. */
+		/* EBUSY: another process is loading or unloading it. */
 		if ((ret != -EAGAIN && ret != -EBUSY) || now_ms() > until)
 			return ret;
 		sched_yield();
@@ -302,7 +149,7 @@ static inline int module_unload(void)
 	return 0;
 }
 
-/* What must not be there while the module isn't. NULL if it isn't. */
+/* Something that must be gone when the module is unloaded, or NULL. */
 static inline const char *module_left_behind(void)
 {
 	if (module_loaded())
@@ -316,7 +163,7 @@ static inline const char *module_left_behind(void)
 	return NULL;
 }
 
-/* Has all as it was before. */
+/* Loads the module as it was loaded before. */
 static inline void module_restore(void)
 {
 	char parameters[128];
@@ -334,14 +181,14 @@ static pid_t module_main;
 
 static inline void module_at_exit(void)
 {
-	/* A child that exits has nothing to clean up. */
+	/* Not in a child that exits. */
 	if (getpid() == module_main)
 		module_restore();
 }
 
 /*
- * What main does before the tests, with the answer of module_setup(), or another
- * reason to skip all of them. At exit all is as it was before.
+ * Called by main before the tests, with the answer of module_setup() or another
+ * reason to skip all of them. Restores the module at exit.
  */
 static inline void module_begin(const char *why)
 {
@@ -351,14 +198,14 @@ static inline void module_begin(const char *why)
 	}
 	module_main = getpid();
 	atexit(module_at_exit);
-	/* The harness's programs want to find it. */
+	/* vfifo_main() looks for it. */
 	if (access(VFIFO_CLASS, F_OK))
 		module_load("");
 }
 
 /*
- * A look for a device that is not there makes the kernel run modprobe, which
- * takes long and finds nothing. Not here.
+ * Opening the node of a device that is not there makes the kernel run modprobe, which
+ * takes long and finds nothing. This turns it off.
  */
 #define MODPROBE	"/proc/sys/kernel/modprobe"
 

@@ -1,56 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The events that a test causes, by a tracer of its own.
+ * The trace events that a test causes, recorded in a trace instance of its own.
  */
 #ifndef VFIFO_TRACE_H
 #define VFIFO_TRACE_H
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
 #include "vfifo_test.h"
 
 #define TRACEFS		"/sys/kernel/tracing"
-
-/* The whole of a file, to be freed; NULL if it can't be read. */
-static inline char *whole_file(const char *path)
-{
-	size_t len = 0, size = 1 << 16;
-	char *buf = malloc(size);
-	ssize_t n = -1;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && (n = read(fd, buf + len, size - 1 - len)) > 0) {
-		len += n;
-		if (len == size - 1) {
-			size *= 2;
-			buf = realloc(buf, size);
-		}
-	}
-	if (fd >= 0)
-		close(fd);
-	if (n < 0) {
-		free(buf);
-		return NULL;
-	}
-	buf[len] = '\0';
-	return buf;
-}
-
-/* Writes @str to a file that exists: 0, or the negative error number. */
-static inline int file_store(const char *path, const char *str)
-{
-	ssize_t len = strlen(str), ret;
-	int fd;
-
-	/* Truncating is what empties the file "trace". */
-	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = res(write(fd, str, len));
-	close(fd);
-	if (ret < 0)
-		return ret;
-	return ret == len ? 0 : -EIO;
-}
 
 struct event {
 	int pid;
@@ -58,7 +19,7 @@ struct event {
 	char text[100];		/* without the device */
 };
 
-/* A tracer of our own, and what it has recorded. */
+/* A trace instance and the events read from it. */
 struct tracer {
 	char instance[64];
 	struct event *events;
@@ -70,10 +31,11 @@ static inline int tracer_store(struct tracer *tracer, const char *file, const ch
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/%s", tracer->instance, file);
-	return file_store(path, str);
+	/* Truncating is what empties the file "trace". */
+	return file_write(path, O_TRUNC, str);
 }
 
-/* Reads what was recorded for the device into @tracer, oldest first. */
+/* Reads the events of the device into @tracer, oldest first: how many, or -1. */
 static inline int read_events(struct tracer *tracer)
 {
 	char path[PATH_MAX], device[32], *all, *line, *save, *p, *q;
@@ -115,10 +77,10 @@ static inline int read_events(struct tracer *tracer)
 }
 
 /*
- * A new instance is as the others are. This one does without the names of the
- * tasks, for which the scheduler would be patched whenever an event is enabled:
- * on several emulated processors, old versions of QEMU now and then make a crash
- * ("int3") of patching code that is running.
+ * A new instance inherits its options. This one does not record the names of tasks:
+ * for that, the scheduler would be patched whenever an event is enabled, and old
+ * versions of QEMU now and then crash a guest with several emulated processors that
+ * patches running code ("int3").
  */
 static inline int make_instance(const char *path)
 {
@@ -135,8 +97,8 @@ static inline int make_instance(const char *path)
 }
 
 /*
- * Begins tracing in an instance of its own, since others may trace as well. False
- * if that fails, with errno; @why says why there can be none, if there can't.
+ * Creates a trace instance, since others may be tracing as well. False with errno if
+ * that fails; @why is set if tracing is impossible here.
  */
 static inline bool tracer_begin(struct tracer *tracer, const char **why)
 {
@@ -146,7 +108,7 @@ static inline bool tracer_begin(struct tracer *tracer, const char **why)
 		*why = "only root can trace";
 		return true;
 	}
-	/* What is mounted here is gone with this process. */
+	/* Mounts made here end with this process. */
 	if (unshare(CLONE_NEWNS) ||
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return false;
@@ -164,11 +126,23 @@ static inline bool tracer_begin(struct tracer *tracer, const char **why)
 		tracer->instance[0] = '\0';
 		return false;
 	}
-	/* This clock puts events of two processors in their right order. */
+	/* This clock orders the events of two processors correctly. */
 	return !tracer_store(tracer, "trace_clock", "counter");
 }
 
-/* Ends it: 0, or the negative error number. */
+/* For FIXTURE_SETUP(): NULL, or why the test has to be skipped. */
+static inline const char *tracer_setup(struct __test_metadata *_metadata,
+				       struct tracer *tracer)
+{
+	const char *why;
+
+	ASSERT_TRUE(tracer_begin(tracer, &why)) {
+		TH_LOG("no tracer: %s", strerror(errno));
+	}
+	return why;
+}
+
+/* Removes the instance: 0, or the negative error number. */
 static inline int tracer_end(struct tracer *tracer)
 {
 	free(tracer->events);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * io_uring by its system calls, for the tests: one ring, requests one by one.
+ * A minimal io_uring: one ring, used by system calls only.
  */
 #ifndef VFIFO_URING_H
 #define VFIFO_URING_H
@@ -71,7 +71,7 @@ static inline void ring_close(struct ring *ring)
 	close(ring->fd);
 }
 
-/* The next request; @id comes back with its completion. */
+/* The next request; @id is returned with its completion. */
 static inline struct io_uring_sqe *prepare(struct ring *ring, int op, int fd,
 					   const void *addr, unsigned int len,
 					   __u64 id)
@@ -90,7 +90,7 @@ static inline struct io_uring_sqe *prepare(struct ring *ring, int op, int fd,
 	return sqe;
 }
 
-/* True if all that was prepared was taken. */
+/* Submits all prepared requests; true if the kernel has taken them. */
 static inline bool submit(struct ring *ring)
 {
 	int n = ring->prepared;
@@ -100,7 +100,7 @@ static inline bool submit(struct ring *ring)
 	return syscall(__NR_io_uring_enter, ring->fd, n, 0, 0, NULL, 0) == n;
 }
 
-/* The number of completions, after all that the kernel had to do for them. */
+/* The number of completions, after letting the kernel run pending work. */
 static inline int completions(struct ring *ring)
 {
 	syscall(__NR_io_uring_enter, ring->fd, 0, 0, IORING_ENTER_GETEVENTS,
@@ -108,7 +108,7 @@ static inline int completions(struct ring *ring)
 	return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) - *ring->cq_head;
 }
 
-/* The result of the next completion, and which one it is; -ETIME if none comes. */
+/* The result of the next completion, with its @id; -ETIME if none comes. */
 static inline long completion(struct ring *ring, __u64 *id, unsigned int *flags)
 {
 	struct io_uring_cqe *cqe;
@@ -128,7 +128,7 @@ static inline long completion(struct ring *ring, __u64 *id, unsigned int *flags)
 	return ret;
 }
 
-/* The number of threads that io_uring created for this process. */
+/* The number of worker threads of this process. */
 static inline int workers(void)
 {
 	DIR *dir = opendir("/proc/self/task");
@@ -163,7 +163,7 @@ static inline struct io_uring_sqe *prepare_poll(struct ring *ring, int fd,
 					   flags, id);
 
 	sqe->off = 0;
-	/* The halves are swapped where bytes are. */
+	/* On big-endian machines, the halves are swapped. */
 #if __BYTE_ORDER == __BIG_ENDIAN
 	sqe->poll32_events = events << 16;
 #else
@@ -173,8 +173,8 @@ static inline struct io_uring_sqe *prepare_poll(struct ring *ring, int fd,
 }
 
 /*
- * Opens the ring; 0, or the negative error number. -EOPNOTSUPP and -EPERM say that
- * there is no io_uring, or that it is disabled: a reason to skip.
+ * Opens the ring: 0, or the negative error number. It is a reason to skip if io_uring is
+ * missing (-EOPNOTSUPP) or disabled (-EPERM).
  */
 static inline int ring_begin(struct ring *ring)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Processes that wait for a file to be ready, and count how often they are told.
+ * Processes that wait for a file to be ready, and count how often they are woken.
  *
- * A wake-up takes effect before the call that causes it returns: a process that
- * was woken is runnable until it has counted and sleeps again. So once all of
- * them sleep, the counts are final, and no test needs to guess how long to wait
- * for something that must not happen.
+ * A wake-up takes effect before the call that causes it returns: the woken process is
+ * runnable until it has counted the wake-up and sleeps again. So once all of them
+ * sleep, the counts are final, and no test has to guess how long to wait for a wake-up
+ * that must not come.
  */
 #ifndef VFIFO_WAITERS_H
 #define VFIFO_WAITERS_H
@@ -22,27 +22,27 @@
 
 enum wait_by {
 	BY_EPOLL,
-	BY_NESTED_EPOLL,	/* an epoll that watches the one for the file */
+	BY_NESTED_EPOLL,	/* an epoll that watches the epoll of the file */
 	BY_POLL,
 	BY_SELECT,
 };
 
 struct told {
-	int times;		/* how often it was told */
-	int moved;		/* how often its work moved something */
-	__u32 events;		/* what it was told last */
+	int times;		/* how often it was woken */
+	int moved;		/* the sum of what its work returned */
+	__u32 events;		/* the last events */
 };
 
 struct waiters {
 	int count;
 	pid_t pid[MAX_WAITERS];
-	int go[MAX_WAITERS];	/* a byte sends it back to wait */
+	int go[MAX_WAITERS];	/* a byte makes it wait again */
 	struct told *told;	/* shared */
 };
 
 /*
- * What a waiter does each time it was told, before it waits again: how much it
- * has moved. Without it, a waiter that was told stays away until it is sent back.
+ * What a waiter does each time it was woken, before it waits again; returns how much it
+ * has moved. Without it, a woken waiter does not wait again before waiter_again().
  */
 typedef int (*waiter_work)(int fd);
 
@@ -112,7 +112,7 @@ static inline __s64 watch_select(struct watch *watch, int ms)
 	       (events & POLLOUT && FD_ISSET(watch->fd, &out) ? POLLOUT : 0);
 }
 
-/* The events that come within @ms milliseconds, for ever if negative; or -errno. */
+/* The events within @ms milliseconds, or without limit if negative; or -errno. */
 static inline __s64 watch_wait(struct watch *watch, int ms)
 {
 	struct pollfd pfd = { .fd = watch->fd, .events = watch->events };
@@ -138,7 +138,7 @@ static inline __s64 watch_wait(struct watch *watch, int ms)
 	}
 }
 
-/* In the child. Ends by a signal, or when something fails. */
+/* In the child. Ends by a signal, or if a call fails. */
 static inline void wait_and_count(struct watch *watch, waiter_work work, int go,
 				  struct told *told)
 {
@@ -147,14 +147,14 @@ static inline void wait_and_count(struct watch *watch, waiter_work work, int go,
 
 	if (!watch_open(watch))
 		_exit(2);
-	/* An edge that came before the wait is not counted. */
+	/* An edge from before the wait is not counted. */
 	if (watch->events & EPOLLET)
 		watch_wait(watch, 0);
 	for (;;) {
 		got = watch_wait(watch, -1);
 		if (got < 0)
 			_exit(3);
-		/* Between two epolls, somebody else may have been faster. */
+		/* With nested epolls, another process may have been faster. */
 		if (!got)
 			continue;
 		told->events = got;
@@ -167,7 +167,7 @@ static inline void wait_and_count(struct watch *watch, waiter_work work, int go,
 	}
 }
 
-/* One more that waits; true once it sleeps. */
+/* Starts one more waiter; true once it sleeps. */
 static inline bool waiter_start(struct waiters *w, enum wait_by by, int fd,
 				__u32 events, waiter_work work)
 {
@@ -202,7 +202,7 @@ static inline bool waiters_start(struct waiters *w, int count, enum wait_by by,
 	return true;
 }
 
-/* True once all of them sleep: then whoever was woken has counted that. */
+/* True once all of them sleep, so that their counts are final. */
 static inline bool waiters_settled(struct waiters *w)
 {
 	int i;
@@ -213,7 +213,7 @@ static inline bool waiters_settled(struct waiters *w)
 	return true;
 }
 
-/* How often the waiters @from … @to - 1 were told, all together; -1 if never. */
+/* How often waiters @from to @to - 1 were woken in all; -1 if they do not settle. */
 static inline int told_times(struct waiters *w, int from, int to)
 {
 	int i, sum = 0;
@@ -230,7 +230,7 @@ static inline int told_all(struct waiters *w)
 	return told_times(w, 0, w->count);
 }
 
-/* What their work has moved so far, all together. */
+/* What their work has moved so far in all. */
 static inline int moved_all(struct waiters *w)
 {
 	int i, sum = 0;
@@ -240,7 +240,7 @@ static inline int moved_all(struct waiters *w)
 	return sum;
 }
 
-/* How often they went to sleep, all together. */
+/* How often they went to sleep in all. */
 static inline long sleeps_all(struct waiters *w)
 {
 	long sum = 0;
@@ -251,13 +251,13 @@ static inline long sleeps_all(struct waiters *w)
 	return sum;
 }
 
-/* Sends one that was told back to wait; true once it sleeps there. */
+/* Makes a woken waiter wait again; true once it sleeps. */
 static inline bool waiter_again(struct waiters *w, int i)
 {
 	return write(w->go[i], "", 1) == 1 && child_sleeps(w->pid[i]);
 }
 
-/* What poll(2) says now of @events: events, or -errno. */
+/* The events of @events that are there now, or -errno. */
 static inline int poll_now(int fd, short events)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
@@ -266,7 +266,7 @@ static inline int poll_now(int fd, short events)
 	return ret < 0 ? ret : pfd.revents;
 }
 
-/* What io_submit() says of a poll for @events, as IOCB_CMD_POLL is. */
+/* Submits a poll for @events by Linux AIO: the result of io_submit(). */
 static inline long aio_poll(aio_context_t aio, int fd, int events)
 {
 	struct iocb cb = {
@@ -278,7 +278,7 @@ static inline long aio_poll(aio_context_t aio, int fd, int events)
 	return res(syscall(SYS_io_submit, aio, 1, &list));
 }
 
-/* The events that have come within @ms; 0 if none has. */
+/* The events that such a poll returns within @ms, or 0. */
 static inline int aio_polled(aio_context_t aio, int ms)
 {
 	struct timespec limit = { ms / 1000, ms % 1000 * 1000000 };
