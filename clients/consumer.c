@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers
 /*
  * consumer [DEVICE [LINES]]: takes lines of text out of a vfifo, without a copy,
- * and prints them with their lengths. Lines have to be PIPE_BUF shorter than the
- * capacity: while we wait for the end of one, its beginning stays queued, and who
- * writes may need that much room to go on.
+ * and prints them with their lengths.
  *
- * At the other end may be ./producer, or echo. See vfifo_map.h for the rules.
+ * A line must be at least PIPE_BUF bytes shorter than the capacity: while this
+ * program waits for the end of a line, its beginning stays queued, and a writer may
+ * need room for PIPE_BUF bytes to go on.
+ *
+ * The other end can be ./producer, or echo. See vfifo_map.h for the rules.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -22,19 +25,19 @@ int main(int argc, char **argv)
 	size_t len = 0, need;
 	int err;
 
-	/* From here on the consumer's end is ours alone. */
+	/* From here on we are the only consumer. */
 	err = vfifo_consumer_open(&c, device);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	while (lines > 0 && !err) {
 		/*
-		 * Whatever is queued, in one piece; a line that wraps around the
-		 * end of the buffer is no special case.
+		 * All that is queued, in one piece, even if it wraps around the
+		 * end of the buffer.
 		 */
 		text = vfifo_peek(&c, &len);
 		end = text ? memchr(text, '\n', len) : NULL;
 		if (!end) {
-			/* Not even a line yet: sleep until there is more. */
+			/* Not a whole line yet: sleep until there is more. */
 			need = text ? len + 1 : 1;
 			if (need + PIPE_BUF > c.map.capacity + 1)
 				err = -EMSGSIZE;
@@ -43,7 +46,7 @@ int main(int argc, char **argv)
 			continue;
 		}
 
-		/* It is used in place, and stays there as long as we like. */
+		/* Used in place. It stays there until we release it. */
 		len = end - text;
 		printf("%3zu: ", len);
 		fwrite(text, 1, len + 1, stdout);
@@ -53,11 +56,11 @@ int main(int argc, char **argv)
 		}
 		lines--;
 
-		/* It is out, and now the producer may have the room again. */
+		/* Printed: give the room back to the producer. */
 		err = vfifo_release(&c, len + 1);
 	}
 
-	/* What we have not released is there for the next consumer. */
+	/* Bytes not released are there for the next consumer. */
 	vfifo_consumer_close(&c);
 	if (err)
 		fprintf(stderr, "%s: %s: %s\n", argv[0], device, strerror(-err));

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers
 /*
  * producer [DEVICE [LINES]]: puts lines of text into a vfifo, without a copy.
  *
- * At the other end may be ./consumer, or cat. See vfifo_map.h for the rules.
+ * The other end can be ./consumer, or cat. See vfifo_map.h for the rules.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "vfifo_map.h"
 
-/* More than a line has. */
+/* No line is longer. */
 #define MOST	64
 
 int main(int argc, char **argv)
@@ -19,24 +20,24 @@ int main(int argc, char **argv)
 	struct vfifo_producer p;
 	int err, len;
 
-	/* From here on the producer's end is ours alone. */
+	/* From here on we are the only producer. */
 	err = vfifo_producer_open(&p, device);
 
 	for (i = 1; i <= lines && !err; i++) {
-		/* Room for the longest line; sleeps while there is less. */
+		/* Sleep until there is room for the longest line. */
 		err = vfifo_wait_room(&p, MOST, -1);
 		if (err)
 			break;
 
-		/* The text is made where the consumer will find it. */
+		/* Write the text to where the consumer will find it. */
 		len = snprintf(vfifo_reserve(&p, MOST), MOST,
 			       "line %ld of %ld\n", i, lines);
 
-		/* It was not there before, and is now: all at once. */
+		/* Queue it. The consumer sees all of it at once. */
 		err = vfifo_commit(&p, len);
 	}
 
-	/* What the consumer has not taken yet stays queued. */
+	/* Bytes that the consumer has not taken yet stay queued. */
 	vfifo_producer_close(&p);
 	if (err)
 		fprintf(stderr, "%s: %s: %s\n", argv[0], device, strerror(-err));

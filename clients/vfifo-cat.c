@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers
 /*
  * vfifo-cat: copies a vfifo to standard output, or standard input to a vfifo.
  *
- * Mapped (-m), the copy is the only one: write(2) takes the bytes from where they
- * are queued, read(2) puts them there.
+ * With -m there is only one copy: write(2) takes the bytes from the mapped buffer, or
+ * read(2) stores them to it.
  */
 #include <getopt.h>
 #include <limits.h>
@@ -13,7 +14,7 @@
 
 #include "vfifo_map.h"
 
-/* How much one system call moves at most. */
+/* The most bytes that one system call moves. */
 #define CHUNK	(256 * 1024)
 
 /* How often the rate is shown, in milliseconds. */
@@ -24,15 +25,15 @@ enum { FINE, FAILED, USAGE };
 static const char *name = "vfifo-cat";
 static const char *device = "/dev/vfifo0";
 static bool rate;
-static unsigned long long most = ULLONG_MAX, done;	/* to copy, copied */
+static unsigned long long most = ULLONG_MAX, done;	/* bytes to copy, copied */
 
 /* ---- signals ---- */
 
-static int stop;	/* the signal that says so */
+static int stop;	/* the signal that told us to stop */
 
 /*
- * A signal ends the call that sleeps. If it comes just before the call, it ends
- * nothing; so there is another one a second later. The second ^C is the default.
+ * A signal interrupts a call that sleeps. One that arrives just before the call does
+ * not, so an alarm sends another one a second later. A second ^C kills the program.
  */
 static void on_signal(int sig)
 {
@@ -87,11 +88,11 @@ static void moved(size_t len)
 	done_shown = done;
 }
 
-/* ---- copying; 0, or a negative error number that was reported ---- */
+/* ---- copying: returns 0, or a negative error number after reporting it ---- */
 
 static int complain(int err, const char *what)
 {
-	/* Being asked to stop is not worth a message. */
+	/* Being told to stop is not an error. */
 	if (err != -EINTR || !stopped())
 		fprintf(stderr, "%s: %s: %s\n", name, what, strerror(-err));
 	return err;
@@ -104,7 +105,7 @@ static size_t chunk(size_t len)
 	return len < most - done ? len : most - done;
 }
 
-/* read() and write() that report -errno. */
+/* read() and write() that return -errno. */
 static ssize_t take(int fd, void *to, size_t len)
 {
 	ssize_t n = read(fd, to, len);
@@ -173,7 +174,7 @@ static int mapped_out(int fd)
 			break;
 		}
 		from = vfifo_peek(&c, &len);
-		/* What is not written stays queued. */
+		/* Bytes not written stay queued. */
 		n = give(STDOUT_FILENO, from, chunk(len));
 		if (n < 0) {
 			err = complain(n, "standard output");
@@ -204,7 +205,7 @@ static int plain(int in, const char *in_name, int out, const char *out_name)
 			err = complain(len, in_name);
 		if (len <= 0)
 			break;
-		/* What was taken must go somewhere, signal or not. */
+		/* Deliver all that was taken, even after a signal. */
 		for (at = 0; at < len; at += n) {
 			n = give(out, buf + at, len - at);
 			if (n == -EINTR) {
@@ -229,14 +230,15 @@ static void usage(FILE *to)
 		"Copy the vfifo DEVICE (default: /dev/vfifo0) to standard output.\n"
 		"\n"
 		"  -w, --write      copy standard input to DEVICE instead\n"
-		"  -m, --mapped     be an end of it by mapping it\n"
-		"  -n, --bytes=N    end after N bytes; else by a signal, or at the\n"
-		"                   end of standard input\n"
-		"  -r, --rate       show the rate, once a second and at the end\n"
-		"  -h, --help       show this text\n"
+		"  -m, --mapped     map the device and use its buffer directly\n"
+		"  -n, --bytes=N    stop after N bytes; the default is to stop at the\n"
+		"                   end of standard input, or never\n"
+		"  -r, --rate       show the rate every second and at the end\n"
+		"  -h, --help       show this help\n"
 		"\n"
-		"Exits with 0 if all is copied, 1 after an error, 2 if called wrongly;\n"
-		"SIGINT and SIGTERM end it after what it has taken is delivered.\n",
+		"The exit status is 0 if everything was copied, 1 after an error, and 2\n"
+		"for a wrong argument. After SIGINT or SIGTERM, the program delivers the\n"
+		"bytes that it has taken, and is then killed by that signal.\n",
 		name);
 }
 
@@ -289,7 +291,7 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		device = argv[optind];
 
-	/* To be mapped as an end it must be open for both. */
+	/* Claiming an end takes a file open for reading and writing. */
 	fd = open(device, O_CLOEXEC | (mapped ? O_RDWR : in ? O_WRONLY :
 							     O_RDONLY));
 	if (fd < 0) {
@@ -310,7 +312,7 @@ int main(int argc, char **argv)
 		show(begun, vfifo_map_now(), done, " in all");
 
 	if (stopped()) {
-		/* So that a shell knows why. */
+		/* Let the shell know why. */
 		signal(stopped(), SIG_DFL);
 		raise(stopped());
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* Copyright (C) 2026 Seed 1f3ad1c2 maintainers */
 /*
- * Being an end of a vfifo by loads and stores: without a copy, and without a
- * system call while the other end keeps up.
+ * Use an end of a vfifo by loads and stores: without a copy, and without a system
+ * call as long as the other end keeps up.
  *
  * To produce:
  *
@@ -11,11 +12,11 @@
  *
  *	err = vfifo_producer_open(&p, "/dev/vfifo0");
  *	while (!err) {
- *		err = vfifo_wait_room(&p, 100, -1);	// sleeps if it has to
+ *		err = vfifo_wait_room(&p, 100, -1);	// sleeps if necessary
  *		if (err)
  *			break;
  *		to = vfifo_reserve(&p, 100);
- *		...store to[0]...to[99], in whatever order...
+ *		...store to[0]...to[99], in any order...
  *		err = vfifo_commit(&p, 100);		// now they are queued
  *	}
  *	vfifo_producer_close(&p);
@@ -37,48 +38,47 @@
  *	}
  *	vfifo_consumer_close(&c);
  *
- * What is reserved or peeked at is always one piece, also where it wraps around
- * the end of the buffer. The other end may be another program like this, or one
- * that knows nothing of all this and calls read(2) or write(2).
+ * Reserved or peeked bytes are always in one piece, even if they wrap around the
+ * end of the buffer. The other end may be a program like this, or one that calls
+ * read(2) or write(2) and knows nothing of mappings.
  *
- * An end has one owner: opening it gets -EBUSY while another has it, and plain
- * calls for that end get EBUSY as well. It is given back by closing, exec, exit
- * and death. What was committed then stays queued, what was not never was; what
- * was not released is there for the next consumer.
+ * An end has one owner. While it has one, opening it fails with -EBUSY, and so do
+ * system calls at that end. The owner gives it back by closing it, and by exec and
+ * exit, even if it is killed. Committed bytes stay queued then; reserved bytes were
+ * never queued. Bytes that were not released are there for the next consumer.
  *
- * All functions return 0 or a negative error number, except where they return a
- * pointer or a number of bytes. -EIO means that the other end shows an impossible
- * position, or that the kernel found one. Nothing here trusts the other end any
- * further: whatever it does, the pointers point into the buffer. But anyone who has
- * the device open for reading and writing can also store to the buffer at any
- * time, so check untrusted data after you have copied it.
+ * All functions return 0 or a negative error number, except those that return a
+ * pointer or a number of bytes. -EIO means that the position of the other end is
+ * impossible, or that the kernel has found an impossible position. Nothing here
+ * trusts the other end any further: whatever it does, the pointers point into the
+ * buffer. But any process that has the device open for reading and writing can
+ * store to the buffer at any time, so check untrusted data after copying it.
  *
- * Wrong arguments are refused, and then nothing has changed:
+ * Wrong arguments are refused, and change nothing:
  *
- *  - committing more than is reserved, or releasing more than was peeked at, is
- *    -EINVAL. What is reserved may be committed in several calls, which together
- *    commit no more than that; releasing is the same. Only the last successful
- *    vfifo_reserve() or vfifo_peek() counts;
- *  - reserving more than there is room for is NULL, waiting for more than the
- *    capacity -EINVAL;
- *  - a length of zero is allowed everywhere, and does nothing;
- *  - a path that is NULL is -EFAULT, a descriptor that is not open -EBADF;
- *  - a struct that is closed, whose open failed, or that is all zero gets -EBADF
- *    from everything but closing, which does nothing then, and NULL from
- *    vfifo_reserve() and vfifo_peek(). The pointer to the struct itself must be
- *    valid.
+ *  - Committing more than is reserved, or releasing more than was peeked at, is
+ *    -EINVAL. Reserved bytes may be committed in several calls, but no more than
+ *    that in total. The same applies to releasing. Only the last successful
+ *    vfifo_reserve() or vfifo_peek() counts.
+ *  - Reserving more than there is room for returns NULL. Waiting for more than the
+ *    capacity is -EINVAL.
+ *  - A length of zero is always allowed, and does nothing.
+ *  - A path that is NULL is -EFAULT, a descriptor that is not open -EBADF.
+ *  - For a struct that is closed, whose open failed, or that is all zero, most
+ *    functions return -EBADF, vfifo_reserve() and vfifo_peek() return NULL, and
+ *    closing does nothing. The pointer to the struct itself must be valid.
  *
- * A struct is for one thread at a time. A program may have both ends: it opens
- * one of each. They are not inherited by fork(2): in the child, do nothing with
- * the struct.
+ * A struct must be used by one thread at a time. A program may own both ends, by
+ * opening one of each. Ends are not inherited by fork(2): do not use the struct in
+ * the child.
  *
- * With an event loop of your own, poll p.map.fd for POLLOUT or c.map.fd for
- * POLLIN: they say that there is room for a byte, or one, and the kernel then
- * does all that waiting takes. For more than one use epoll with EPOLLET, or be
- * told at once, again and again, that there is one.
+ * In your own event loop, poll p.map.fd for POLLOUT or c.map.fd for POLLIN. They
+ * report room for one byte, or one byte, and the kernel then does everything that
+ * waiting takes. To wait for more, use epoll with EPOLLET; otherwise the loop would
+ * spin as long as there is one byte.
  *
- * The file is good C++11, and good C11 with the functions of POSIX.1-2008 (as with
- * gcc by default; for -std=c11, -D_POSIX_C_SOURCE=200809L). On a 32-bit machine,
+ * This file is valid C++11, and valid C11 with the functions of POSIX.1-2008 (gcc's
+ * default; with -std=c11, use -D_POSIX_C_SOURCE=200809L). On a 32-bit machine,
  * compile with -D_FILE_OFFSET_BITS=64.
  */
 #ifndef VFIFO_MAP_H
@@ -102,25 +102,25 @@
 #include <linux/types.h>
 #include <linux/vfifo.h>
 
-/* How often to look at the other end before going to sleep. */
+/* How often to look at the other end before sleeping. */
 #ifndef VFIFO_SPIN
 #define VFIFO_SPIN	200
 #endif
 
 #if __GCC_ATOMIC_LLONG_LOCK_FREE != 2
-#error "positions need 64-bit loads and stores that are atomic"
+#error "this needs atomic 64-bit loads and stores"
 #endif
 
 static_assert(sizeof(off_t) == 8, "compile with -D_FILE_OFFSET_BITS=64");
 
-/* What both kinds of end have. For use by the functions here, but for fd. */
+/* Common to both ends. All fields but fd are private to the functions here. */
 struct vfifo_map {
 	struct vfifo_end *own;		/* the page of this end */
-	const struct vfifo_end *peer;	/* the other one's, read-only */
+	const struct vfifo_end *peer;	/* the page of the other end, read-only */
 	unsigned char *data;		/* the buffer, twice in a row */
-	__u64 position;			/* of this end; *own is for others */
-	__u64 seen;			/* the other one's, when last looked at */
-	__u64 granted;			/* reserved or peeked at, and not given away */
+	__u64 position;			/* of this end; the one in *own is for others */
+	__u64 seen;			/* position of the other end when last loaded */
+	__u64 granted;			/* reserved, or peeked at; not yet given away */
 	__u64 capacity;
 	size_t page;
 	int fd;
@@ -136,7 +136,7 @@ struct vfifo_consumer {
 	struct vfifo_map map;
 };
 
-/* ---- below the ends ---- */
+/* ---- common to both ends ---- */
 
 static inline __u64 vfifo_map_load(const struct vfifo_end *end)
 {
@@ -145,9 +145,9 @@ static inline __u64 vfifo_map_load(const struct vfifo_end *end)
 
 /*
  * Stores in *@known how many bytes are free (for a producer) or queued (for a
- * consumer): 0, -EIO or -EBADF. Looks at the other
- * end only if it knew of fewer than @enough: its position is in a cache line that
- * the other CPU writes to.
+ * consumer). Returns 0, -EIO or -EBADF. Loads the position of the other end only if
+ * fewer than @enough bytes were known: it is in a cache line that another CPU
+ * writes to.
  */
 static inline int vfifo_map_look(struct vfifo_map *map, bool producer,
 				 size_t enough, size_t *known)
@@ -162,7 +162,7 @@ static inline int vfifo_map_look(struct vfifo_map *map, bool producer,
 	if (!map->peer)
 		return -EBADF;
 	seen = vfifo_map_load(map->peer);
-	/* Its position only grows, and never past what there is for it. */
+	/* That position only grows, and never beyond what the other end has. */
 	if (producer) {
 		if (map->position - seen > queued)
 			return -EIO;
@@ -177,14 +177,14 @@ static inline int vfifo_map_look(struct vfifo_map *map, bool producer,
 	return 0;
 }
 
-/* Moves this end on, and wakes who waits for that. */
+/* Advances this end by @len bytes, and wakes those who wait for that. */
 static inline int vfifo_map_publish(struct vfifo_map *map, size_t len)
 {
 	map->position += len;
 	__atomic_store_n(&map->own->position, map->position, __ATOMIC_RELEASE);
 	/*
-	 * Pairs with the fence of an end that is about to sleep: either that
-	 * sees the position, or this sees that it waits.
+	 * Pairs with the fence of an end that is about to sleep. Either that end
+	 * sees the new position, or we see that it waits.
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&map->peer->waiting, __ATOMIC_RELAXED))
@@ -192,10 +192,10 @@ static inline int vfifo_map_publish(struct vfifo_map *map, size_t len)
 	return ioctl(map->fd, VFIFO_NOTIFY) ? -errno : 0;
 }
 
-/* Commits or releases @len bytes of those that are granted. */
+/* Commits or releases the first @len of the granted bytes. */
 static inline int vfifo_map_give(struct vfifo_map *map, size_t len)
 {
-	/* One comparison for both: zero is the largest number here. */
+	/* One comparison for two cases: if @len is 0, this is the largest number. */
 	if ((__u64)len - 1 >= map->granted) {
 		if (!map->capacity)
 			return -EBADF;
@@ -213,7 +213,7 @@ static inline __s64 vfifo_map_now(void)
 	return (__s64)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* While spinning: leave the other hardware thread more of the core. */
+/* While spinning: leaves more of the core to the other hardware thread. */
 static inline void vfifo_map_relax(void)
 {
 #ifdef __has_builtin
@@ -225,9 +225,9 @@ static inline void vfifo_map_relax(void)
 }
 
 /*
- * Sleeps until something has happened at the other end, by a poll for edges: one
- * for levels would come back at once as long as there is anything, even if it is
- * less than is waited for.
+ * Sleeps until something has happened at the other end. Edge-triggered, since a
+ * level-triggered poll would return at once as long as there is a single byte, even
+ * if the caller waits for more.
  */
 static inline int vfifo_map_sleep(struct vfifo_map *map, int timeout)
 {
@@ -235,7 +235,7 @@ static inline int vfifo_map_sleep(struct vfifo_map *map, int timeout)
 	struct pollfd edge;
 	int ret;
 
-	/* Unlike epoll_wait(2), it sleeps on after a SIGCONT, or a suspend. */
+	/* Unlike epoll_wait(2), poll(2) sleeps on after SIGCONT or a suspend. */
 	edge.fd = map->epoll;
 	edge.events = POLLIN;
 	if (poll(&edge, 1, timeout) < 0)
@@ -273,7 +273,7 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 		until = vfifo_map_now() + timeout;
 	for (;;) {
 		__atomic_store_n(&map->own->waiting, 1, __ATOMIC_RELAXED);
-		/* See vfifo_map_publish(). Only the look after it counts. */
+		/* Pairs with vfifo_map_publish(). Only a look after it counts. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		err = vfifo_map_look(map, producer, need, &known);
 		if (err || known >= need)
@@ -290,9 +290,9 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 			break;
 	}
 	/*
-	 * It still says that it waits, which is for VFIFO_NOTIFY to end: others
-	 * may poll for this end, an event loop of the owner's among them. The
-	 * price is a call in vain by the other end, if there are none.
+	 * "waiting" stays set until VFIFO_NOTIFY clears it: others may poll at
+	 * this end, such as an event loop of its owner. If there are none, the
+	 * other end makes one call without need.
 	 */
 	return err;
 }
@@ -306,14 +306,14 @@ static inline void vfifo_map_init(struct vfifo_map *map)
 
 static inline void vfifo_map_close(struct vfifo_map *map)
 {
-	/* The end is given back first. */
+	/* Give the end back first. */
 	if (map->own)
 		munmap(map->own, map->page);
 	if (map->peer)
 		munmap((void *)map->peer, map->page);
 	if (map->data)
 		munmap(map->data, 2 * map->capacity);
-	/* In a struct that is all zero, 0 is not a descriptor of ours. */
+	/* In a struct that is all zero, 0 is not our descriptor. */
 	if (map->own && map->epoll >= 0)
 		close(map->epoll);
 	if (map->close_fd)
@@ -328,7 +328,7 @@ static inline void *vfifo_map_pages(int fd, int prot, size_t len, __u64 offset)
 	return pages == MAP_FAILED ? NULL : pages;
 }
 
-/* An older kernel fills fewer bytes than the header declares; these are needed. */
+/* An older kernel may fill fewer bytes than the header declares. */
 static inline int vfifo_map_info(int fd, struct vfifo_info *info)
 {
 	const size_t needed = offsetof(struct vfifo_info, consumer_offset) +
@@ -341,7 +341,7 @@ static inline int vfifo_map_info(int fd, struct vfifo_info *info)
 	return info->size < needed ? -EPROTO : 0;
 }
 
-/* With errno as the failed call left it. */
+/* Sets errno if it fails. */
 static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 {
 	const int rw = PROT_READ | PROT_WRITE;
@@ -355,7 +355,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 		errno = -err;
 		return false;
 	}
-	/* This is what claims the end. */
+	/* This claims the end. */
 	map->own = (struct vfifo_end *)vfifo_map_pages(map->fd, rw, map->page,
 			producer ? info.producer_offset : info.consumer_offset);
 	if (!map->own)
@@ -366,7 +366,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 	if (!map->peer)
 		return false;
 
-	/* While anything is mapped, the capacity stays what it is: now. */
+	/* The capacity cannot change any more, but may have changed before. */
 	err = vfifo_map_info(map->fd, &info);
 	if (!err && info.capacity > SIZE_MAX / 2)
 		err = -EOVERFLOW;
@@ -381,7 +381,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 	if (!map->data)
 		return false;
 
-	/* As if the other end had done nothing yet: then it is looked at. */
+	/* Assume that there is nothing for this end yet, and then look. */
 	map->position = vfifo_map_load(map->own);
 	map->seen = producer ? map->position - map->capacity : map->position;
 	if (vfifo_map_look(map, producer, map->capacity, &known)) {
@@ -397,7 +397,7 @@ static inline bool vfifo_map_all(struct vfifo_map *map, bool producer)
 	return !epoll_ctl(map->epoll, EPOLL_CTL_ADD, map->fd, &event);
 }
 
-/* With @close_fd, @fd is ours to close, also if this fails. */
+/* If @close_fd is set, @fd is closed later, and also if this fails. */
 static inline int vfifo_map_open_fd(struct vfifo_map *map, bool producer,
 				    int fd, bool close_fd)
 {
@@ -433,9 +433,13 @@ static inline int vfifo_map_open(struct vfifo_map *map, bool producer,
 /* ---- the producer ---- */
 
 /*
- * Become the producer of the device at @path. -EBUSY: another process is. -EACCES:
- * the device may not be opened for reading and writing. -ENOTTY: it is not a
- * vfifo. -EFAULT: @path is NULL. Otherwise an error of open(2) or mmap(2).
+ * Become the producer of the device at @path.
+ *
+ * -EBUSY: the end has an owner already. -EACCES: no permission to open the device
+ * for reading and writing. -ENOTTY: it is not a vfifo. -EFAULT: @path is NULL. -EIO:
+ * see above. -EPROTO: the driver does not tell all that is needed here. -EOVERFLOW:
+ * the capacity is too large for the address space. Otherwise an error of open(2),
+ * mmap(2) or epoll_create1(2).
  */
 static inline int vfifo_producer_open(struct vfifo_producer *p,
 				      const char *path)
@@ -444,8 +448,8 @@ static inline int vfifo_producer_open(struct vfifo_producer *p,
 }
 
 /*
- * The same by a descriptor, open for reading and writing, which stays yours: close
- * it later. -EACCES: it is not open for both. -EBADF: it is not open.
+ * The same for a descriptor that is open for reading and writing. It stays yours:
+ * close it after the end. -EACCES: it is not open for both. -EBADF: it is not open.
  */
 static inline int vfifo_producer_open_fd(struct vfifo_producer *p, int fd)
 {
@@ -453,8 +457,8 @@ static inline int vfifo_producer_open_fd(struct vfifo_producer *p, int fd)
 }
 
 /*
- * Give the end back. All that was committed stays queued, what is reserved is
- * forgotten. Closing twice does nothing the second time.
+ * Give the end back. Committed bytes stay queued, reserved bytes are forgotten.
+ * Closing again does nothing.
  */
 static inline void vfifo_producer_close(struct vfifo_producer *p)
 {
@@ -462,11 +466,11 @@ static inline void vfifo_producer_close(struct vfifo_producer *p)
 }
 
 /*
- * Where the next @len bytes go, or NULL if they don't fit now; vfifo_wait_room()
- * waits for that, and says if it never happens. Nobody reads them before they are
- * committed. Call it again to have more, or fewer: it gives the same place, and
- * @len is what is reserved from then on. If it returns NULL, what was reserved
- * before still is.
+ * Reserve room for the next @len bytes. Returns the place to store them, or NULL if
+ * they do not fit now; vfifo_wait_room() waits until they do, or fails if they never
+ * will. Nobody reads the bytes before they are committed. To reserve more or fewer,
+ * call this again: it returns the same place, and the new @len counts. If it returns
+ * NULL, the earlier reservation stays.
  */
 static inline void *vfifo_reserve(struct vfifo_producer *p, size_t len)
 {
@@ -479,7 +483,7 @@ static inline void *vfifo_reserve(struct vfifo_producer *p, size_t len)
 	return map->data + (size_t)(map->position & (map->capacity - 1));
 }
 
-/* How many bytes can be reserved now, at least. -EIO: see above. */
+/* The number of bytes that can be reserved now, or -EIO (see above) or -EBADF. */
 static inline ssize_t vfifo_room(struct vfifo_producer *p)
 {
 	size_t room;
@@ -489,9 +493,9 @@ static inline ssize_t vfifo_room(struct vfifo_producer *p)
 }
 
 /*
- * Queue the first @len of the reserved bytes, and wake the consumer if it sleeps.
- * The others stay reserved. -EINVAL: fewer are reserved; nothing was done. Other
- * errors are those of VFIFO_NOTIFY: the bytes are queued, but the consumer was not
+ * Queue the first @len of the reserved bytes, and wake the consumer if it sleeps. The
+ * others stay reserved. -EINVAL: fewer are reserved, and nothing was done. Other
+ * errors come from VFIFO_NOTIFY: the bytes are queued, but the consumer was not
  * woken.
  */
 static inline int vfifo_commit(struct vfifo_producer *p, size_t len)
@@ -500,14 +504,15 @@ static inline int vfifo_commit(struct vfifo_producer *p, size_t len)
 }
 
 /*
- * Wait until @need bytes can be reserved: up to @timeout milliseconds, for ever
- * if that is negative, whichever number it is, not at all if it's 0. -ETIMEDOUT:
- * there is less. -EINVAL: @need is more than the capacity. -EINTR: a signal handler
- * ran. -EIO: see above. It reserves nothing, and what is reserved stays so.
+ * Wait until @need bytes can be reserved, for at most @timeout milliseconds: forever
+ * if it is negative, not at all if it is 0. This reserves nothing, and an earlier
+ * reservation stays. -ETIMEDOUT: there is less room. -EINVAL: @need is more than the
+ * capacity. -EINTR: a signal handler ran. -EIO: see above.
  *
- * Who waits for many bytes leaves those that are there, and so may wait for ever for
- * one who waits for room: what both wait for should be at most capacity + 1 together.
- * A write(2) waits for room for all of its bytes, or for PIPE_BUF if it has more.
+ * A consumer that waits for more bytes leaves those that are queued, while the
+ * producer may wait for room. So the numbers of bytes for which both ends wait must
+ * not add up to more than capacity + 1, or both may wait forever. A write(2) waits for
+ * room for all of its bytes, or for PIPE_BUF if it has more.
  */
 static inline int vfifo_wait_room(struct vfifo_producer *p, size_t need,
 				  int timeout)
@@ -517,33 +522,30 @@ static inline int vfifo_wait_room(struct vfifo_producer *p, size_t need,
 
 /* ---- the consumer ---- */
 
-/* Become the consumer of the device at @path. As vfifo_producer_open(). */
+/* Become the consumer of the device at @path. Errors as vfifo_producer_open(). */
 static inline int vfifo_consumer_open(struct vfifo_consumer *c,
 				      const char *path)
 {
 	return vfifo_map_open(&c->map, false, path);
 }
 
-/* The same by a descriptor. As vfifo_producer_open_fd(). */
+/* The same for a descriptor. See vfifo_producer_open_fd(). */
 static inline int vfifo_consumer_open_fd(struct vfifo_consumer *c, int fd)
 {
 	return vfifo_map_open_fd(&c->map, false, fd, false);
 }
 
-/*
- * Give the end back. What was not released stays queued. Closing twice does nothing
- * the second time.
- */
+/* Give the end back. Bytes not released stay queued. Closing again does nothing. */
 static inline void vfifo_consumer_close(struct vfifo_consumer *c)
 {
 	vfifo_map_close(&c->map);
 }
 
 /*
- * Where the oldest queued bytes are, and in *@len, if @len is not NULL, how many of
- * them there are, at least. NULL and 0 if there is none; vfifo_wait_bytes() waits
- * for some, and says if it never happens. After that has waited for a number, there
- * are as many.
+ * Returns the place of the oldest queued bytes, and stores their number in *@len if
+ * @len is not NULL. More bytes may have arrived than this knows of; but it knows of as
+ * many as vfifo_wait_bytes() has waited for. If no bytes are queued, or after an error,
+ * returns NULL and stores 0; vfifo_wait_bytes() then waits or returns the error.
  */
 static inline const void *vfifo_peek(struct vfifo_consumer *c, size_t *len)
 {
@@ -561,17 +563,17 @@ static inline const void *vfifo_peek(struct vfifo_consumer *c, size_t *len)
 }
 
 /*
- * Give the room of the first @len of them back, and wake the producer if it sleeps.
- * The others stay peeked at. -EINVAL: the last vfifo_peek() did not show so many;
- * nothing was done. Other errors are those of VFIFO_NOTIFY: the room is given back,
- * but the producer was not woken.
+ * Give back the room of the first @len of these bytes, and wake the producer if it
+ * sleeps. The other bytes can still be used. -EINVAL: the last vfifo_peek() returned
+ * fewer, and nothing was done. Other errors come from VFIFO_NOTIFY: the room is given
+ * back, but the producer was not woken.
  */
 static inline int vfifo_release(struct vfifo_consumer *c, size_t len)
 {
 	return vfifo_map_give(&c->map, len);
 }
 
-/* Wait until @need bytes are queued. Otherwise as vfifo_wait_room(). */
+/* Wait until @need bytes are queued. See vfifo_wait_room(). */
 static inline int vfifo_wait_bytes(struct vfifo_consumer *c, size_t need,
 				   int timeout)
 {

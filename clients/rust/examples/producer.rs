@@ -10,16 +10,16 @@ fn main() -> io::Result<()> {
     let device = args.next().unwrap_or("/dev/vfifo0".into());
     let lines: u64 = args.next().map_or(10, |n| n.parse().expect("a number"));
 
-    // From here on the producer's end is ours alone.
+    // From here on this is the only producer.
     let mut producer = Producer::open(device)?;
     for i in 1..=lines {
-        // Made here, then copied, all at once: the consumer sees the whole line or none of it.
+        // Formatted here and then copied. The consumer sees the whole line or none of it.
         let line = format!("line {i} of {lines}\n");
         let mut place = producer.reserve_wait(line.len())?;
         place.put(0, line.as_bytes())?;
         place.commit(line.len())?;
     }
-    // A producer is a `Write`, too. That may cut a write in two if there is little room.
+    // A producer also implements `Write`, which may split a write if there is little room.
     writeln!(producer, "that was all")
-    // What the consumer has not taken yet stays queued.
+    // Bytes that the consumer has not taken yet stay queued.
 }

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
-/// The consumer's end of a FIFO: the only one who takes bytes out while this exists.
+/// The consumer's end of a FIFO. While this exists, nobody else takes bytes out.
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
 /// let mut consumer = vfifo::Consumer::open("/dev/vfifo0")?;
 /// loop {
-///     // Sleeps while there is no byte.
+///     // Sleeps until there is a byte.
 ///     let bytes = consumer.peek_wait(1)?;
-///     // Straight from where they are queued.
+///     // The kernel takes them directly from the buffer.
 ///     let len = bytes.write_to(std::io::stdout())?;
 ///     bytes.release(len)?;
 /// }
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// ```
 pub struct Consumer(Port<Device>);
 
-/// The same, however it wakes the producer.
+/// The same, with any way to wake the producer.
 pub(crate) struct Port<B: Bell> {
     pub(crate) end: End<Tail, B>,
 }
@@ -35,15 +35,16 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if another one is, [`io::ErrorKind::PermissionDenied`] if the
-    /// device may not be opened for reading and writing, `ENOTTY` if it is no vfifo, `EIO` if the
-    /// producer's position makes no sense; and what `open` and `mmap` say.
+    /// [`io::ErrorKind::ResourceBusy`] if the end has an owner already,
+    /// [`io::ErrorKind::PermissionDenied`] without permission to open the device for reading and
+    /// writing, `ENOTTY` if it is not a vfifo, `EIO` if the producer's position is impossible; and
+    /// the errors of `open` and `mmap`.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Self::from_fd(file)
     }
 
-    /// Becomes the consumer of the device that `file` is, which is open for reading and writing.
+    /// Becomes the consumer of the device `file`, which must be open for reading and writing.
     ///
     /// # Errors
     ///
@@ -53,23 +54,23 @@ impl Consumer {
         Ok(Self(Port { end }))
     }
 
-    /// The most that can ever be queued, in bytes.
+    /// The capacity: the largest number of bytes that can be queued.
     pub fn capacity(&self) -> usize {
         self.0.end.capacity()
     }
 
-    /// The oldest queued bytes, or [`None`] if there is none. There may be more than this knows of;
-    /// but if [`Consumer::wait`] has waited for a number of them, there are as many.
+    /// The oldest queued bytes, or [`None`] if there are none. More bytes may have arrived than
+    /// this knows of, but it knows of as many as [`Consumer::wait`] has waited for.
     ///
     /// # Errors
     ///
-    /// `EIO` if the producer's position makes no sense.
+    /// `EIO` if the producer's position is impossible.
     #[inline]
     pub fn peek(&mut self) -> io::Result<Option<Bytes<'_>>> {
         Ok(self.0.peek()?.map(Bytes))
     }
 
-    /// The same, but sleeps until there are `need` bytes.
+    /// As [`Consumer::peek`], but sleeps until there are `need` bytes.
     ///
     /// # Errors
     ///
@@ -78,30 +79,32 @@ impl Consumer {
         Ok(Bytes(self.0.peek_wait(need)?))
     }
 
-    /// Waits until `need` bytes are queued, for ever if there is no `timeout`; whether they are.
+    /// Waits until `need` bytes are queued, forever if there is no `timeout`. Returns whether they
+    /// are.
     ///
-    /// Those that are there stay queued meanwhile. A `write(2)` sleeps until all of its bytes fit, or
-    /// `PIPE_BUF` if it has more, and a producer until its `need` does: if that and this are more than
-    /// the capacity and one byte, both may wait for ever.
+    /// Bytes that are already there stay queued meanwhile, while the other end may wait for room: a
+    /// producer for its `need`, and a `write(2)` for all of its bytes, or for `PIPE_BUF` if it has
+    /// more. If the two numbers add up to more than the capacity plus one, both may wait forever.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if so many never can be, [`io::ErrorKind::Interrupted`] if a
-    /// signal handler ran, `EIO` if the producer's position makes no sense.
+    /// [`io::ErrorKind::InvalidInput`] if `need` is more than the capacity,
+    /// [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the producer's position is
+    /// impossible.
     pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.0.end.wait(need, timeout)?.is_some())
     }
 }
 
-/// The device, to be polled for reading in an event loop: then there are bytes. Whoever does needs
-/// no [`Consumer::wait`].
+/// The device. An event loop can poll it for reading to learn that there are bytes, and then does
+/// not need [`Consumer::wait`].
 impl AsFd for Consumer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.end.as_fd()
     }
 }
 
-/// Copies; sleeps until there is a byte, and never says that it was the last.
+/// Copies bytes out. Sleeps until there is a byte, and never reports the end of the stream.
 impl Read for Consumer {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.read(bytes)
@@ -132,8 +135,8 @@ impl<B: Bell> Port<B> {
     }
 }
 
-/// Queued bytes, in one piece. They stay queued until they are [released](Bytes::release), also if
-/// this is dropped instead.
+/// Queued bytes, in one piece. They stay queued until they are [released](Bytes::release); dropping
+/// this value does not release them.
 pub struct Bytes<'a>(Run<'a, Device>);
 
 pub(crate) struct Run<'a, B: Bell> {
@@ -152,13 +155,13 @@ impl Bytes<'_> {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if there are fewer than `to` holds; then nothing is copied.
+    /// [`io::ErrorKind::InvalidInput`] if there are fewer bytes than `to` holds; nothing is copied.
     #[inline]
     pub fn get(&self, offset: usize, to: &mut [u8]) -> io::Result<()> {
         self.0.get(offset, to)
     }
 
-    /// A copy of all.
+    /// A copy of all bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len()];
         let end = &self.0.port.end;
@@ -166,7 +169,7 @@ impl Bytes<'_> {
         bytes
     }
 
-    /// The bytes one by one, each as it is when it's its turn.
+    /// The bytes one by one. Each is loaded when it is its turn.
     pub fn iter(&self) -> Iter<'_> {
         Iter {
             bytes: self,
@@ -174,8 +177,8 @@ impl Bytes<'_> {
         }
     }
 
-    /// Has the kernel write bytes to `file`, and returns how many it has written. They are not
-    /// released by that.
+    /// Lets the kernel write the bytes to `file`, and returns how many it has written. This does
+    /// not release them.
     ///
     /// # Errors
     ///
@@ -184,35 +187,35 @@ impl Bytes<'_> {
         self.0.write_to(file.as_fd())
     }
 
-    /// Where they are.
+    /// The place of the bytes.
     ///
-    /// Others can store to them at any time (see [the crate](crate)), so use it for volatile or
-    /// relaxed atomic loads, or give it to a foreign function that expects that. It is valid for
-    /// reads as long as this value.
+    /// Others can store to the bytes at any time (see [the crate](crate)), so use the pointer for
+    /// volatile or relaxed atomic loads, or pass it to a foreign function that expects that. It is
+    /// valid for reads as long as this value exists.
     #[inline]
     pub fn as_raw(&self) -> *const [u8] {
         self.0.as_raw()
     }
 
-    /// The bytes, as memory like any other.
+    /// The bytes, as ordinary memory.
     ///
     /// # Safety
     ///
-    /// While the slice is in use, no process or mapping may store to these bytes: all that may open
-    /// the device for writing must keep to the protocol.
+    /// While the slice is in use, no process or mapping may store to these bytes: every process
+    /// that can open the device for reading and writing must follow the protocol.
     #[inline]
     pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: The memory is mapped, and does not change as the caller promises; the result
+        // SAFETY: The memory is mapped, and does not change, by the safety requirements. The result
         // borrows `self`.
         unsafe { &*self.as_raw() }
     }
 
-    /// Gives the room of the first `len` bytes back, and wakes the producer if it sleeps.
+    /// Gives back the room of the first `len` bytes, and wakes the producer if it sleeps.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if these are fewer; then nothing is given back. Others are
-    /// those of waking; the room is given back all the same.
+    /// [`io::ErrorKind::InvalidInput`] if there are fewer bytes; nothing is given back then. Other
+    /// errors mean that waking has failed; the room is given back nevertheless.
     #[inline]
     pub fn release(self, len: usize) -> io::Result<()> {
         self.0.release(len)
@@ -228,7 +231,7 @@ impl<'a> IntoIterator for &'a Bytes<'_> {
     }
 }
 
-/// What [`Bytes::iter`] returns.
+/// The iterator that [`Bytes::iter`] returns.
 pub struct Iter<'a> {
     bytes: &'a Bytes<'a>,
     next: usize,
@@ -269,7 +272,7 @@ impl<B: Bell> Run<'_, B> {
     }
 
     pub(crate) fn write_to(&self, file: BorrowedFd<'_>) -> io::Result<usize> {
-        // SAFETY: The kernel loads no more than these bytes, which are mapped.
+        // SAFETY: The kernel loads only these bytes, which are mapped.
         let count = unsafe {
             libc::write(
                 file.as_raw_fd(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What producers and consumers have in common.
+//! The common part of producers and consumers.
 
 use crate::map::{page_size, Region};
 use crate::ring::{self, Broken, Cursor, Fence, Memory, Ring};
@@ -10,10 +10,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{fence, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often to look at the other end before going to sleep.
+/// How often to look at the other end before sleeping.
 const SPIN: u32 = 200;
 
-/// The page of the end that is ours to store to.
+/// The page of our own end, which is mapped writable.
 pub(crate) struct Own(pub(crate) Region);
 
 impl ring::End for Own {
@@ -50,14 +50,14 @@ pub(crate) struct Peer(pub(crate) Region);
 impl ring::End for Peer {
     #[inline]
     fn load_acquire(&self) -> u64 {
-        // On memory that is read-only, only a relaxed load is allowed.
+        // Read-only memory allows only relaxed loads.
         let position = self.0.end_page().position.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
         position
     }
 
     fn store_release(&self, _position: u64) {
-        unreachable!("the other end's position is not ours");
+        unreachable!("the position of the other end is read-only");
     }
 
     #[inline]
@@ -66,19 +66,19 @@ impl ring::End for Peer {
     }
 
     fn set_waiting(&self, _waiting: bool) {
-        unreachable!("the other end says itself that it waits");
+        unreachable!("only the other end sets its waiting");
     }
 }
 
-/// Which of the two an end is: how the ring sees the memory from there, and what it does for it.
+/// One of the two ends: how the ring sees the memory from there, and which of its functions to use.
 pub(crate) trait Side: Memory + Sized {
-    /// Whether it is to write to the data.
+    /// Whether the end writes to the data.
     const WRITES: bool;
     fn ring(own: Region, peer: Region) -> Ring<Self>;
     fn own(ring: &Ring<Self>) -> &Own;
-    /// The offsets of its own page and the other's.
+    /// The offsets of its own page and of the other end's page.
     fn offsets(info: &Info) -> (u64, u64);
-    /// What it knows before it has ever looked at the other end: that there is nothing for it.
+    /// The initial cursor, before a first look at the other end: there is nothing for this end.
     fn cursor(position: u64, capacity: u64) -> Cursor;
     fn look(ring: &Ring<Self>, cursor: &mut Cursor, enough: u64) -> Result<u64, Broken>;
     fn publish(ring: &Ring<Self>, cursor: &mut Cursor, len: u64);
@@ -87,7 +87,7 @@ pub(crate) trait Side: Memory + Sized {
     const EVENT: i32;
 }
 
-/// The producer's.
+/// The producer's end.
 pub(crate) enum Head {}
 
 impl Memory for Head {
@@ -147,7 +147,7 @@ impl Side for Head {
     }
 }
 
-/// The consumer's.
+/// The consumer's end.
 pub(crate) enum Tail {}
 
 impl Memory for Tail {
@@ -205,14 +205,14 @@ impl Side for Tail {
 
 /// How the ends wake each other.
 pub(crate) trait Bell: Send {
-    /// Wakes whoever waits and can go on.
+    /// Wakes those who wait at the other end and can go on.
     fn wake(&self) -> io::Result<()>;
     /// Sleeps until something has happened at the other end since the last time, or for `timeout`.
     fn sleep(&self, timeout: Option<Duration>) -> io::Result<()>;
 }
 
-/// The device, and an epoll that watches it by edges: one by levels would come back at once as long
-/// as there is anything, even if it is less than what is waited for.
+/// The device, and an edge-triggered epoll that watches it. A level-triggered one would return at
+/// once as long as there is a single byte, even if the caller waits for more.
 pub(crate) struct Device {
     file: OwnedFd,
     epoll: OwnedFd,
@@ -226,7 +226,7 @@ fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
-    // Rounded up, so that nobody spins through the last one.
+    // Rounded up, so that the caller does not spin through the last millisecond.
     let ms = timeout.map(|timeout| timeout.as_nanos().div_ceil(1_000_000));
     ms.map_or(-1, |ms| {
         libc::c_int::try_from(ms).unwrap_or(libc::c_int::MAX)
@@ -237,13 +237,13 @@ impl Device {
     fn new(file: OwnedFd, event: i32) -> io::Result<Self> {
         // SAFETY: This has no preconditions.
         let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: The descriptor is new, so it is nobody else's.
+        // SAFETY: The descriptor is new, so nothing else owns it.
         let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
         let mut event = libc::epoll_event {
             events: (libc::EPOLLET | event) as u32,
             u64: 0,
         };
-        // SAFETY: Both descriptors are open, and the event is valid during the call.
+        // SAFETY: The event is valid during the call.
         check(unsafe {
             libc::epoll_ctl(
                 epoll.as_raw_fd(),
@@ -260,7 +260,7 @@ impl Device {
             size: size_of::<Info>() as u32,
             ..Info::default()
         };
-        // SAFETY: The kernel fills as many bytes as `size` says.
+        // SAFETY: The kernel fills at most `size` bytes.
         check(unsafe { libc::ioctl(file.as_raw_fd(), uapi::GET_INFO as _, &mut info) })?;
         if (info.size as usize) < size_of::<Info>() || !info.capacity.is_power_of_two() {
             return Err(io::ErrorKind::InvalidData.into());
@@ -271,7 +271,7 @@ impl Device {
 
 impl Bell for Device {
     fn wake(&self) -> io::Result<()> {
-        // SAFETY: It takes no argument.
+        // SAFETY: The request takes no argument.
         check(unsafe { libc::ioctl(self.file.as_raw_fd(), uapi::NOTIFY as _) }).map(drop)
     }
 
@@ -281,8 +281,8 @@ impl Bell for Device {
             events: libc::POLLIN,
             revents: 0,
         };
-        // Unlike epoll_wait(2), it sleeps on after a SIGCONT, or a suspend.
-        // SAFETY: It is one.
+        // Unlike epoll_wait(2), poll(2) sleeps on after SIGCONT or a suspend.
+        // SAFETY: `edge` is an array of one element.
         check(unsafe { libc::poll(&mut edge, 1, milliseconds(timeout)) })?;
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: There is room for one event.
@@ -294,7 +294,7 @@ impl Bell for Device {
     }
 }
 
-/// Whether `len` bytes from `offset` on are among the first `all`: the error that says so if not.
+/// Returns an error unless the `len` bytes from `offset` on are among the first `all`.
 #[inline]
 pub(crate) fn within(all: usize, offset: usize, len: usize) -> io::Result<()> {
     match offset <= all && len <= all - offset {
@@ -310,9 +310,9 @@ fn broken() -> io::Error {
 
 /// An end, and the claim on it.
 pub(crate) struct End<S: Side, B: Bell> {
-    // First, so that the end is given back first.
+    // Dropped first, so that the end is given back first.
     ring: Ring<S>,
-    // What is mapped twice in a row.
+    // The data, mapped twice in a row.
     data: Region,
     cursor: Cursor,
     pub(crate) bell: B,
@@ -322,10 +322,10 @@ impl<S: Side> End<S, Device> {
     pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
         let page = page_size();
         let (own, peer) = S::offsets(&Device::info(file.as_fd())?);
-        // This is what claims the end.
+        // This claims the end.
         let own = Region::new(file.as_fd(), own, page, true)?;
         let peer = Region::new(file.as_fd(), peer, page, false)?;
-        // While anything is mapped, the capacity stays what it is: now.
+        // The capacity cannot change any more, but may have changed before.
         let info = Device::info(file.as_fd())?;
         let twice = usize::try_from(info.capacity)
             .ok()
@@ -344,11 +344,11 @@ impl<S: Side> AsFd for End<S, Device> {
 }
 
 impl<S: Side, B: Bell> End<S, B> {
-    /// Goes on from what the page `own` says.
+    /// Goes on from the position in the page `own`.
     ///
     /// # Errors
     ///
-    /// `EIO` if the other one makes no sense.
+    /// `EIO` if the position of the other end is impossible.
     pub(crate) fn new(own: Region, peer: Region, data: Region, bell: B) -> io::Result<Self> {
         let capacity = (data.len() / 2) as u64;
         assert!(capacity.is_power_of_two());
@@ -368,8 +368,8 @@ impl<S: Side, B: Bell> End<S, B> {
         self.data.len() / 2
     }
 
-    /// How many bytes there are for this end. Only looks at the other one if it knew of fewer than
-    /// `enough`.
+    /// The number of bytes that this end can use. Looks at the other end only if it knew of fewer
+    /// than `enough`.
     #[inline]
     pub(crate) fn look(&mut self, enough: usize) -> io::Result<usize> {
         match S::look(&self.ring, &mut self.cursor, enough as u64) {
@@ -378,7 +378,7 @@ impl<S: Side, B: Bell> End<S, B> {
         }
     }
 
-    /// Where they begin: less than the capacity.
+    /// The offset of the first of them, less than the capacity.
     #[inline]
     pub(crate) fn offset(&self) -> usize {
         (self.cursor.position & (self.cursor.capacity - 1)) as usize
@@ -389,7 +389,7 @@ impl<S: Side, B: Bell> End<S, B> {
         &self.data
     }
 
-    /// Moves on by `len` bytes, of which there are so many, and wakes who waits for that.
+    /// Publishes the first `len` of these bytes, and wakes those who wait for that.
     #[inline]
     pub(crate) fn publish(&mut self, len: usize) -> io::Result<()> {
         if len == 0 {
@@ -402,8 +402,8 @@ impl<S: Side, B: Bell> End<S, B> {
         Ok(())
     }
 
-    /// Waits until there are `need` bytes: how many there are, or [`None`] when the time is over,
-    /// if there is a `timeout`.
+    /// Waits until there are `need` bytes. Returns their number, which may be larger, or [`None`]
+    /// if there is a `timeout` and it has expired.
     pub(crate) fn wait(
         &mut self,
         need: usize,
@@ -431,13 +431,13 @@ impl<S: Side, B: Bell> End<S, B> {
         if timeout == Some(Duration::ZERO) {
             return Ok(None);
         }
-        // A time that is too far away to be named never comes.
+        // A time that is too far away for the clock is never reached.
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.sleep(need, until)
     }
 
-    /// Goes on saying that it waits when it does no more: others may poll for this end, an event
-    /// loop of its owner's among them. It is the kernel that ends it, when it wakes them.
+    /// Leaves `waiting` set when it returns: others may poll at this end, such as an event loop of
+    /// its owner. The kernel clears it when it wakes them.
     #[cold]
     fn sleep(&mut self, need: usize, until: Option<Instant>) -> io::Result<Option<usize>> {
         loop {

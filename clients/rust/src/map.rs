@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mapped memory that others may change at any time.
+//! Mapped memory that others can change at any time.
 
 use crate::uapi::EndPage;
 use std::io;
@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
 ///
 /// # Invariants
 ///
-/// The `len` bytes from `start` on are mapped by this value alone, readable, and writable if
-/// `writable`; `start` is the start of a page. Nothing in the process makes a reference to them
-/// other than to atomics, but on the word of who calls an `unsafe` function.
+/// The `len` bytes from `start` on are mapped, and only by this value: readable, and writable if
+/// `writable` is set. `start` is the start of a page. The process has no references to these bytes
+/// except to atomics and those that callers of `unsafe` functions vouch for.
 pub(crate) struct Region {
     start: NonNull<u8>,
     len: usize,
     writable: bool,
 }
 
-// SAFETY: Memory is mapped for all threads, and can be unmapped by any.
+// SAFETY: Memory is mapped for all threads, and any thread can unmap it.
 unsafe impl Send for Region {}
 
 pub(crate) fn page_size() -> usize {
@@ -30,7 +30,7 @@ pub(crate) fn page_size() -> usize {
 }
 
 impl Region {
-    /// Maps `len` bytes of `file`, more than zero, from `offset` on.
+    /// Maps the `len` bytes of `file` from `offset` on. `len` is not zero.
     pub(crate) fn new(
         file: BorrowedFd<'_>,
         offset: u64,
@@ -39,7 +39,7 @@ impl Region {
     ) -> io::Result<Self> {
         let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
-        // SAFETY: The kernel finds a place where nothing is.
+        // SAFETY: The kernel chooses an address where nothing is mapped.
         let start = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -54,7 +54,7 @@ impl Region {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        // INVARIANT: Just mapped, so nobody else knows of it.
+        // INVARIANT: Just mapped, so there are no other users.
         Ok(Self {
             start,
             len,
@@ -62,7 +62,7 @@ impl Region {
         })
     }
 
-    /// As [`Region::new`], for a file that does not show the bytes twice by itself.
+    /// As [`Region::new`], for a file that does not show its bytes twice by itself.
     #[cfg(test)]
     pub(crate) fn twice(
         file: BorrowedFd<'_>,
@@ -73,8 +73,7 @@ impl Region {
         let region = Self::new(file, offset, 2 * len, writable)?;
         let again = region.at(len);
         let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
-        // SAFETY: What this replaces is the second half of a region of ours, to which there is no
-        // other pointer.
+        // SAFETY: This replaces the second half of our region, to which there is no other pointer.
         let second = unsafe {
             libc::mmap(
                 again.cast(),
@@ -108,8 +107,8 @@ impl Region {
     #[inline]
     pub(crate) fn end_page(&self) -> &EndPage {
         assert!(self.len >= size_of::<EndPage>());
-        // SAFETY: The memory is there for as long as the region, is aligned by the invariants, and
-        // an `EndPage` is made of atomics only.
+        // SAFETY: The memory is mapped for as long as the region exists, and aligned by the type
+        // invariants. An `EndPage` consists of atomics only.
         unsafe { self.start.cast().as_ref() }
     }
 
@@ -117,7 +116,7 @@ impl Region {
     #[inline]
     pub(crate) fn store(&self, offset: usize, bytes: &[u8]) {
         assert!(self.writable && offset <= self.len && bytes.len() <= self.len - offset);
-        // SAFETY: By the invariants and the line above.
+        // SAFETY: By the type invariants and the assertion.
         unsafe { store(self.at(offset), bytes) }
     }
 
@@ -125,7 +124,7 @@ impl Region {
     #[inline]
     pub(crate) fn load(&self, offset: usize, bytes: &mut [u8]) {
         assert!(offset <= self.len && bytes.len() <= self.len - offset);
-        // SAFETY: By the invariants and the line above.
+        // SAFETY: By the type invariants and the assertion.
         unsafe { load(self.at(offset), bytes) }
     }
 
@@ -140,14 +139,14 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: It is ours alone, and references to it do not outlive `self`.
+        // SAFETY: Only this value maps the memory, and references to it do not outlive `self`.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
 
 const WORD: usize = size_of::<u64>();
 
-/// Copies `from` to shared memory. In words where they are aligned there.
+/// Copies `from` to shared memory, in words where the destination is aligned.
 ///
 /// # Safety
 ///
@@ -155,12 +154,13 @@ const WORD: usize = size_of::<u64>();
 #[inline]
 unsafe fn store(to: *mut u8, from: &[u8]) {
     let (head, from) = from.split_at(to.align_offset(WORD).min(from.len()));
-    // SAFETY: As the caller promises, here and below; each place is within `from.len()` bytes.
+    // SAFETY: By the safety requirements, here and below; all accesses are within `from.len()`
+    // bytes.
     let mut to = unsafe { store_bytes(to, head) };
     let mut words = from.chunks_exact(WORD);
     for word in &mut words {
         let word = u64::from_ne_bytes(word.try_into().expect("a chunk is a word"));
-        // SAFETY: `to` is aligned, by `head`.
+        // SAFETY: `to` is aligned: `head` ends at a multiple of the word size.
         unsafe {
             AtomicU64::from_ptr(to.cast()).store(word, Relaxed);
             to = to.add(WORD);
@@ -176,7 +176,7 @@ unsafe fn store(to: *mut u8, from: &[u8]) {
 #[inline]
 unsafe fn store_bytes(mut to: *mut u8, from: &[u8]) -> *mut u8 {
     for byte in from {
-        // SAFETY: As the caller promises.
+        // SAFETY: By the safety requirements.
         unsafe {
             AtomicU8::from_ptr(to).store(*byte, Relaxed);
             to = to.add(1);
@@ -193,11 +193,11 @@ unsafe fn store_bytes(mut to: *mut u8, from: &[u8]) -> *mut u8 {
 #[inline]
 unsafe fn load(from: *mut u8, to: &mut [u8]) {
     let (head, to) = to.split_at_mut(from.align_offset(WORD).min(to.len()));
-    // SAFETY: As the caller promises, here and below; each place is within `to.len()` bytes.
+    // SAFETY: By the safety requirements, here and below; all accesses are within `to.len()` bytes.
     let mut from = unsafe { load_bytes(from, head) };
     let mut words = to.chunks_exact_mut(WORD);
     for word in &mut words {
-        // SAFETY: `from` is aligned, by `head`.
+        // SAFETY: `from` is aligned: `head` ends at a multiple of the word size.
         unsafe {
             let loaded = AtomicU64::from_ptr(from.cast()).load(Relaxed);
             word.copy_from_slice(&loaded.to_ne_bytes());
@@ -214,7 +214,7 @@ unsafe fn load(from: *mut u8, to: &mut [u8]) {
 #[inline]
 unsafe fn load_bytes(mut from: *mut u8, to: &mut [u8]) -> *mut u8 {
     for byte in to {
-        // SAFETY: As the caller promises.
+        // SAFETY: By the safety requirements.
         unsafe {
             *byte = AtomicU8::from_ptr(from).load(Relaxed);
             from = from.add(1);
@@ -227,7 +227,7 @@ unsafe fn load_bytes(mut from: *mut u8, to: &mut [u8]) -> *mut u8 {
 mod tests {
     use super::*;
 
-    /// Every alignment and length up to a few words. Also good to be run by Miri.
+    /// Every alignment and length up to a few words. Can also be run with Miri.
     #[test]
     fn copies_are_exact() {
         let pattern: Vec<u8> = (1..=40).collect();

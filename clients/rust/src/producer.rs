@@ -8,16 +8,16 @@ use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
-/// The producer's end of a FIFO: the only one who puts bytes in while this exists.
+/// The producer's end of a FIFO. While this exists, nobody else puts bytes in.
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
 /// let mut producer = vfifo::Producer::open("/dev/vfifo0")?;
 /// for number in 0u64..1000 {
-///     // Sleeps while there is no room.
+///     // Sleeps until there is room.
 ///     let mut place = producer.reserve_wait(8)?;
 ///     place.put(0, &number.to_le_bytes())?;
-///     // Now it can be seen.
+///     // Now the consumer can see it.
 ///     place.commit(8)?;
 /// }
 /// # Ok(())
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// ```
 pub struct Producer(Port<Device>);
 
-/// The same, however it wakes the consumer.
+/// The same, with any way to wake the consumer.
 pub(crate) struct Port<B: Bell> {
     pub(crate) end: End<Head, B>,
 }
@@ -35,15 +35,16 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if another one is, [`io::ErrorKind::PermissionDenied`] if the
-    /// device may not be opened for reading and writing, `ENOTTY` if it is no vfifo, `EIO` if the
-    /// consumer's position makes no sense; and what `open` and `mmap` say.
+    /// [`io::ErrorKind::ResourceBusy`] if the end has an owner already,
+    /// [`io::ErrorKind::PermissionDenied`] without permission to open the device for reading and
+    /// writing, `ENOTTY` if it is not a vfifo, `EIO` if the consumer's position is impossible; and
+    /// the errors of `open` and `mmap`.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Self::from_fd(file)
     }
 
-    /// Becomes the producer of the device that `file` is, which is open for reading and writing.
+    /// Becomes the producer of the device `file`, which must be open for reading and writing.
     ///
     /// # Errors
     ///
@@ -53,31 +54,31 @@ impl Producer {
         Ok(Self(Port { end }))
     }
 
-    /// The most that can ever be queued, in bytes.
+    /// The capacity: the largest number of bytes that can be queued.
     pub fn capacity(&self) -> usize {
         self.0.end.capacity()
     }
 
-    /// How many bytes can be reserved now, at least.
+    /// The number of bytes that can be reserved now.
     ///
     /// # Errors
     ///
-    /// `EIO` if the consumer's position makes no sense.
+    /// `EIO` if the consumer's position is impossible.
     pub fn room(&mut self) -> io::Result<usize> {
         self.0.end.look(usize::MAX)
     }
 
-    /// A place for the next `len` bytes, or [`None`] if they don't fit now.
+    /// Reserves room for the next `len` bytes. Returns [`None`] if they do not fit now.
     ///
     /// # Errors
     ///
-    /// `EIO` if the consumer's position makes no sense.
+    /// `EIO` if the consumer's position is impossible.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> io::Result<Option<Reservation<'_>>> {
         Ok(self.0.reserve(len)?.map(Reservation))
     }
 
-    /// The same, but sleeps until they fit.
+    /// As [`Producer::reserve`], but sleeps until they fit.
     ///
     /// # Errors
     ///
@@ -86,27 +87,28 @@ impl Producer {
         Ok(Reservation(self.0.reserve_wait(len)?))
     }
 
-    /// Waits until `need` bytes can be reserved, for ever if there is no `timeout`; whether they can.
-    /// For how many, see [`Consumer::wait`](crate::Consumer::wait).
+    /// Waits until `need` bytes can be reserved, forever if there is no `timeout`. Returns whether
+    /// they can be. For limits of `need` see [`Consumer::wait`](crate::Consumer::wait).
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if so many never can, [`io::ErrorKind::Interrupted`] if a
-    /// signal handler ran, `EIO` if the consumer's position makes no sense.
+    /// [`io::ErrorKind::InvalidInput`] if `need` is more than the capacity,
+    /// [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the consumer's position is
+    /// impossible.
     pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.0.end.wait(need, timeout)?.is_some())
     }
 }
 
-/// The device, to be polled for writing in an event loop: then there is room. Whoever does needs no
-/// [`Producer::wait`].
+/// The device. An event loop can poll it for writing to learn that there is room, and then does not
+/// need [`Producer::wait`].
 impl AsFd for Producer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.end.as_fd()
     }
 }
 
-/// Copies; sleeps until there is room for a byte, and takes what then fits.
+/// Copies bytes in. Sleeps until there is room for a byte, and takes as many bytes as then fit.
 impl Write for Producer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
@@ -141,8 +143,8 @@ impl<B: Bell> Port<B> {
     }
 }
 
-/// Room for some bytes, which nobody sees until they are [committed](Reservation::commit). If this
-/// is dropped instead, nothing has happened.
+/// Reserved room. Nobody sees the bytes until they are [committed](Reservation::commit). Dropping
+/// this value instead queues nothing.
 pub struct Reservation<'a>(Place<'a, Device>);
 
 pub(crate) struct Place<'a, B: Bell> {
@@ -157,18 +159,18 @@ impl Reservation<'_> {
         self.0.len
     }
 
-    /// Copies `bytes` to the place, from byte number `offset` of it on.
+    /// Copies `bytes` to the reserved room, from its byte number `offset` on.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if they do not fit there; then nothing is copied.
+    /// [`io::ErrorKind::InvalidInput`] if they do not fit there; nothing is copied then.
     #[inline]
     pub fn put(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
         self.0.put(offset, bytes)
     }
 
-    /// Has the kernel read from `file` to the place, and returns how many bytes it has read: zero
-    /// at its end. They are not committed by that.
+    /// Lets the kernel read from `file` to the reserved room, and returns how many bytes it has
+    /// read: zero at the end of the file. This does not commit them.
     ///
     /// # Errors
     ///
@@ -177,35 +179,35 @@ impl Reservation<'_> {
         self.0.read_from(file.as_fd())
     }
 
-    /// The place.
+    /// The place of the reserved room.
     ///
-    /// Others can load and store its bytes at any time (see [the crate](crate)), so use it for
-    /// volatile or atomic accesses, or give it to a foreign function that expects that. It is valid
-    /// for reads and writes as long as this reservation.
+    /// Others can load and store its bytes at any time (see [the crate](crate)), so use the pointer
+    /// for volatile or atomic accesses, or pass it to a foreign function that expects that. It is
+    /// valid for reads and writes as long as this reservation exists.
     #[inline]
     pub fn as_raw(&mut self) -> *mut [u8] {
         self.0.as_raw()
     }
 
-    /// The place, as memory like any other. Its bytes are what was there before.
+    /// The reserved room, as ordinary memory. It contains whatever was there before.
     ///
     /// # Safety
     ///
-    /// While the slice is in use, no other process or mapping may store to these bytes, nor load
-    /// them: all that may open the device must keep to the protocol.
+    /// While the slice is in use, no other process or mapping may store to these bytes or load
+    /// them: every process that can open the device must follow the protocol.
     #[inline]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: The memory is mapped and initialized, and ours alone as the caller promises; the
-        // result borrows `self`.
+        // SAFETY: The memory is mapped and initialized, and nobody else accesses it, by the safety
+        // requirements. The result borrows `self`.
         unsafe { &mut *self.as_raw() }
     }
 
-    /// Queues the first `len` bytes of it, and wakes the consumer if it sleeps.
+    /// Queues the first `len` bytes, and wakes the consumer if it sleeps.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if fewer are reserved; then nothing is queued. Others are
-    /// those of waking; the bytes are queued all the same.
+    /// [`io::ErrorKind::InvalidInput`] if fewer are reserved; nothing is queued then. Other errors
+    /// mean that waking has failed; the bytes are queued nevertheless.
     #[inline]
     pub fn commit(self, len: usize) -> io::Result<()> {
         self.0.commit(len)
@@ -222,8 +224,8 @@ impl<B: Bell> Place<'_, B> {
     }
 
     pub(crate) fn read_from(&mut self, file: BorrowedFd<'_>) -> io::Result<usize> {
-        // SAFETY: The kernel stores to no more than these bytes, which are mapped; nothing in this
-        // process assumes anything of them.
+        // SAFETY: The kernel stores only to these bytes, which are mapped. Nothing in this process
+        // relies on their contents.
         let count = unsafe {
             libc::read(
                 file.as_raw_fd(),

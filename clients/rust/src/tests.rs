@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Both ends over memory that is laid out as the device's, with a bell that needs no kernel.
+//! Tests of both ends, on memory with the layout of the device and with a bell that needs no
+//! kernel.
 
 use crate::consumer;
 use crate::end::{Bell, End};
@@ -36,14 +37,14 @@ impl Bell for Pull {
         let (mut rung, over) = condvar
             .wait_timeout_while(rung.lock().unwrap(), timeout, |rung| !*rung)
             .unwrap();
-        // Longer than any test takes: a wake-up was lost.
+        // No test takes this long: a wake-up was lost.
         assert!(!over.timed_out() || timeout < Duration::from_secs(20));
         *rung = false;
         Ok(())
     }
 }
 
-/// What a device has, without the kernel behind it.
+/// The memory of a device, without a kernel behind it.
 struct Fifo {
     file: OwnedFd,
     capacity: usize,
@@ -51,12 +52,12 @@ struct Fifo {
 }
 
 impl Fifo {
-    /// A FIFO of so many pages, a power of two, whose next byte is number `start`.
+    /// A FIFO of `pages` pages, a power of two, whose next byte is number `start`.
     fn new(pages: usize, start: u64) -> Self {
-        // SAFETY: The name is a string.
+        // SAFETY: The name is a C string.
         let file = unsafe { libc::memfd_create(c"vfifo".as_ptr(), libc::MFD_CLOEXEC) };
         assert!(file >= 0, "{}", io::Error::last_os_error());
-        // SAFETY: The descriptor is new, so it is nobody else's.
+        // SAFETY: The descriptor is new, so nothing else owns it.
         let file = unsafe { OwnedFd::from_raw_fd(file) };
         let capacity = pages * page_size();
         let fifo = Self {
@@ -108,7 +109,7 @@ impl Fifo {
     }
 }
 
-/// Starts near zero, near a wrap of the buffer, and near that of the positions.
+/// Initial positions: near zero, near a wrap of the buffer, and near a wrap of the positions.
 const STARTS: [u64; 3] = [0, 4090, u64::MAX - 100];
 
 fn byte(position: u64) -> u8 {
@@ -169,7 +170,7 @@ fn what_is_not_committed_is_not_there() {
     let mut got = [0; 3];
     run.get(0, &mut got).unwrap();
     assert_eq!((run.len, &got), (3, b"abc"));
-    // What is not released stays.
+    // Bytes that are not released stay.
     let _ = run;
     consumer.peek().unwrap().unwrap().release(1).unwrap();
     assert_eq!(consumer.peek().unwrap().unwrap().len, 2);
@@ -194,7 +195,7 @@ fn full_and_empty() {
     }
 }
 
-/// An end that is opened again goes on from where it was.
+/// An end that is opened again goes on from its last position.
 #[test]
 fn next_owner_goes_on() {
     for start in STARTS {
@@ -214,7 +215,7 @@ fn is_invalid<T>(result: io::Result<T>) -> bool {
     result.is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
 
-/// Offsets and lengths that are not within four bytes.
+/// Offsets and lengths that go beyond four bytes.
 const OUTSIDE_FOUR: [(usize, usize); 9] = [
     (0, 5),
     (1, 4),
@@ -258,7 +259,7 @@ fn no_more_is_stored_than_reserved() {
     let mut got = [0; 4];
     assert_eq!(fifo.consumer().read(&mut got).unwrap(), 4);
     assert_eq!(&got, b"four");
-    // Nothing was stored behind them.
+    // Nothing was stored after them.
     let mut got = [1; 8];
     producer.reserve(8).unwrap().unwrap().commit(8).unwrap();
     assert_eq!(fifo.consumer().read(&mut got).unwrap(), 8);
@@ -287,7 +288,7 @@ fn no_more_is_released_than_queued() {
     for len in [5, fifo.capacity, fifo.capacity + 1, usize::MAX] {
         assert!(is_invalid(consumer.peek().unwrap().unwrap().release(len)));
     }
-    // Some have come since: nobody has looked at these.
+    // More have arrived since, and have not been looked at.
     let run = consumer.peek().unwrap().unwrap();
     fifo.producer().write(b"more").unwrap();
     assert!(is_invalid(run.release(5)));
@@ -315,7 +316,7 @@ fn no_more_is_waited_for_than_the_capacity() {
     assert!(is_invalid(consumer.peek_wait(0).unwrap().release(1)));
 }
 
-/// A time that the clock cannot represent is for ever.
+/// A time that the clock cannot represent means forever.
 #[test]
 fn waits_for_any_time() {
     let fifo = Fifo::new(1, 0);
@@ -327,7 +328,7 @@ fn waits_for_any_time() {
     });
 }
 
-/// Whatever the other end stores, it is an error or it is possible.
+/// Whatever position the other end stores, the result is an error or a possible number.
 #[test]
 fn wrong_positions_are_errors() {
     for start in STARTS {
@@ -348,7 +349,7 @@ fn wrong_positions_are_errors() {
             page.end_page().position.store(wrong, Ordering::Relaxed);
             assert!(is_eio(consumer.end.look(usize::MAX)));
             assert!(is_eio(consumer.end.wait(cap as usize, None)));
-            // What it knows of already is still there.
+            // The bytes that were known before are still there.
             assert_eq!(consumer.peek().unwrap().unwrap().len, 100);
             assert!(
                 End::<crate::end::Tail, _>::new(
@@ -377,7 +378,7 @@ fn wrong_positions_are_errors() {
     }
 }
 
-/// Somebody who stores to the buffer at full speed changes what is read, and nothing else.
+/// A thread that stores to the buffer at full speed changes the bytes that are read, nothing else.
 #[test]
 fn data_may_change_at_any_time() {
     let fifo = Fifo::new(1, 4000);
@@ -385,7 +386,7 @@ fn data_may_change_at_any_time() {
     let data = fifo.data(true);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // Moved here, as it's for one thread at a time.
+            // Moved here, as only one thread at a time can use it.
             let data = data;
             for i in 0u32.. {
                 if stop.load(Ordering::Relaxed) {
@@ -415,12 +416,12 @@ fn waiting_ends_in_time() {
     assert_eq!(consumer.end.wait(1, Some(timeout)).unwrap(), None);
     assert!(from.elapsed() >= timeout);
     assert!(from.elapsed() < Duration::from_secs(10));
-    // And is still told, since others may wait there as well.
+    // `waiting` is still set, since others may wait there as well.
     fifo.producer().write(b"x").unwrap();
     assert_eq!(fifo.bell.wakes.load(Ordering::Relaxed), 1);
 }
 
-/// Both ends at the same time, sleeping and waking each other.
+/// Both ends run at the same time, sleep, and wake each other.
 #[test]
 fn two_threads_lose_nothing() {
     const TOTAL: u64 = 2_000_000;
@@ -436,7 +437,7 @@ fn two_threads_lose_nothing() {
                 place.put(0, &bytes(start.wrapping_add(at), len)).unwrap();
                 place.commit(len).unwrap();
                 at += len as u64;
-                // So that the other one sleeps now and then.
+                // Let the other end sleep now and then.
                 if at % 64 == 0 {
                     std::thread::yield_now();
                 }
@@ -463,7 +464,7 @@ fn pipe() -> (File, File) {
     let mut ends = [0; 2];
     // SAFETY: There is room for two descriptors.
     assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
-    // SAFETY: Nobody else has these descriptors.
+    // SAFETY: Nothing else owns these descriptors.
     ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
 }
 
@@ -501,7 +502,7 @@ fn raw_places_are_the_memory() {
     let fifo = Fifo::new(1, 4090);
     let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
     let mut place = producer.reserve(20).unwrap().unwrap();
-    // SAFETY: Nobody else has the file.
+    // SAFETY: Nothing else uses the file.
     unsafe { place.as_raw().as_mut().unwrap() }.copy_from_slice(&bytes(0, 20));
     place.commit(20).unwrap();
     let run = consumer.peek().unwrap().unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers and layouts of `linux/vfifo.h`.
+//! Numbers and layouts of `linux/vfifo.h`.
 
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -25,7 +25,7 @@ pub(crate) struct EndPage {
     pub(crate) reserved2: AtomicU32,
 }
 
-/// `_IOC()`: there are two ways to put it together, depending on the architecture.
+/// `_IOC()`. The encoding depends on the architecture.
 const fn ioc(read: bool, write: bool, number: u32, size: usize) -> u32 {
     let old = cfg!(any(
         target_arch = "mips64",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Against the driver: `VFIFO_DEVICE=/dev/vfifo0 cargo test --test device`. Whatever is queued there
-//! is lost.
+//! Tests with the driver: `VFIFO_DEVICE=/dev/vfifo0 cargo test --test device`. Bytes that are queued
+//! there are lost.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use vfifo::{Consumer, Producer};
 
-/// How long anything may take that should happen at once; longer in a kernel that is slow.
+/// The deadline for something that should happen at once. It is longer in a slow kernel.
 fn deadline() -> Duration {
     let scale = std::env::var("VFIFO_SCALE")
         .ok()
@@ -18,7 +18,7 @@ fn deadline() -> Duration {
     Duration::from_secs(20) * scale.unwrap_or(1)
 }
 
-/// The device, for one test at a time, and empty.
+/// The device, empty, and used by one test at a time.
 struct Device {
     path: String,
     _turn: MutexGuard<'static, ()>,
@@ -185,7 +185,7 @@ fn sleeps_on_after_a_stop() {
     let device = device();
     let mut consumer = device.consumer();
     let sleeper = std::thread::spawn(move || consumer.wait(1, Some(deadline())));
-    // It may not sleep yet when this comes, so more than once.
+    // More than once, since it may not be asleep yet the first time.
     for _ in 0..10 {
         let stop = format!("kill -STOP {0}; kill -CONT {0}", std::process::id());
         let status = std::process::Command::new("sh")
@@ -203,7 +203,7 @@ fn pipe() -> (File, File) {
     let mut ends = [0; 2];
     // SAFETY: There is room for two descriptors.
     assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
-    // SAFETY: Nobody else has these descriptors.
+    // SAFETY: Nothing else owns these descriptors.
     ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
 }
 
@@ -225,7 +225,7 @@ fn buffer_of_other_calls() {
     assert_eq!(got, bytes(0, 3000));
 }
 
-/// What was not released is there for whoever comes next.
+/// Bytes that were not released are there for the next consumer.
 #[test]
 fn what_is_left_is_not_lost() {
     let device = device();
@@ -238,7 +238,7 @@ fn what_is_left_is_not_lost() {
     assert_eq!(&got[..3], b"llo");
 }
 
-/// An event loop that watches an end is told of what comes, also after the end has waited itself.
+/// An event loop that polls an end is woken, even after the end itself has waited.
 #[test]
 fn event_loop_is_told_too() {
     let device = device();
@@ -246,13 +246,13 @@ fn event_loop_is_told_too() {
     // SAFETY: This has no preconditions.
     let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     assert!(epoll >= 0, "{}", io::Error::last_os_error());
-    // SAFETY: The descriptor is new, so it is nobody else's.
+    // SAFETY: The descriptor is new, so nothing else owns it.
     let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
     let mut event = libc::epoll_event {
         events: libc::EPOLLIN as u32,
         u64: 0,
     };
-    // SAFETY: Both descriptors are open, and the event is valid during the call.
+    // SAFETY: The event is valid during the call.
     let added = unsafe {
         libc::epoll_ctl(
             epoll.as_raw_fd(),
