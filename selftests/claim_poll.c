@@ -244,7 +244,7 @@ TEST_F(claim_poll, two_owners)
 	store(head, load(head) + self->dev.capacity - 1);
 	EXPECT_EQ(POLLIN, poll_now(in, POLLIN));
 	EXPECT_EQ(0, poll_now(out, POLLOUT));
-	/* Not so for who asks for both: one of them is another's. */
+	/* A poller that asks for both is told: one end is claimed by another. */
 	EXPECT_EQ(POLLIN | POLLERR, poll_now(out, POLLIN | POLLOUT));
 	EXPECT_EQ(POLLIN | POLLOUT | POLLERR,
 		  poll_now(in, POLLIN | POLLOUT));

@@ -4,7 +4,7 @@
 #
 # Rules for all files in steps/:
 #   - A function is named after its file: guest_boot is in guest.sh. Functions that a file shares with all others, like
-#     those below, may go without a prefix; tests/door.bats has the list. A command NAME of build-kernel.sh is do_NAME.
+#     those below, may go without a prefix; tests/safe.bats has the list. A command NAME of build-kernel.sh is do_NAME.
 #   - Variables of a file are in capitals and begin with its name too. Those of the door are ROOT, CACHE, OUT, LOGS,
 #     JOBS, ACCEL, DEBUG, TREE, DOOR, COMMAND. Everything else is local.
 #   - A function prints its result. The few that set a variable say so in the comment above them.
@@ -303,7 +303,5 @@ must_install() {
 	shift
 	need_space 3000 "installing the packages"
 	must "$step: downloading $# packages" "$log" network system_download "$@"
-	LIB_CHILD_FINISHES=apt-get
-	must "$step: installing $# packages" "$log" network system_install "$@"
-	LIB_CHILD_FINISHES=
+	LIB_CHILD_FINISHES=apt-get must "$step: installing $# packages" "$log" network system_install "$@"
 }

@@ -9,10 +9,10 @@ VERSION_LINUX_SUITE=trixie-backports
 VERSION_SERIES='7.2 7.3'
 # The kernels that the external module is for.
 VERSION_DEVBOX='7.3'
-# The only architecture so far, as uname -m, Debian, kbuild and QEMU call it.
-VERSION_ARCH=x86_64 VERSION_ARCH_DEBIAN=amd64 VERSION_ARCH_KBUILD=x86
+# The only architecture so far, as uname -m prints it.
+VERSION_ARCH=x86_64
 # The system whose packages deps installs.
-VERSION_DEBIAN=12 VERSION_DEBIAN_NAME=bookworm
+VERSION_DEBIAN=12
 # The Debian that devbox --test and deb --test make for themselves.
 VERSION_BOX=trixie VERSION_BOX_BACKPORTS=trixie-backports
 

@@ -5,21 +5,20 @@
 # shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
+load common
 
 R=7.3.4+deb13-amd64
 RUSTC_TEXT='rustc 1.85.1 (4eb161250 2025-03-15) (built from a source tarball)'
 
 setup() {
-	unset "${!VFIFO_@}" "${!GIT_@}" RUSTC
-	HERE=$BATS_TEST_TMPDIR
-	export VFIFO_CACHE=$HERE/cache VFIFO_SYSTEM=$HERE/system VFIFO_TEST_BIN=$HERE/stubs
-	REAL=$(cd "$BATS_TEST_DIRNAME/.." && pwd -P)
-	DOOR=$HERE/door
+	a_door
+	unset RUSTC
+	export VFIFO_SYSTEM=$HERE/system
 	S=$VFIFO_SYSTEM
 	BUILD=$S/lib/modules/$R/build
 	STUBS=$VFIFO_TEST_BIN
-	mkdir -p "$DOOR" "$STUBS" "$S/etc" "$BUILD/include/generated" "$S/usr/src"
-	cp -r "$REAL"/{build-kernel.sh,steps,rust-kernel,samples-rust-vfifo,trace,uapi,etc} "$DOOR/"
+	mkdir -p "$S/etc" "$BUILD/include/generated" "$S/usr/src"
+	cp -r "$REAL"/{rust-kernel,samples-rust-vfifo,trace,uapi,etc} "$DOOR/"
 	printf 'ID=debian\nVERSION_CODENAME=trixie\n' >"$S/etc/os-release"
 	: >"$BUILD/Makefile"
 	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT="%s"\nCONFIG_CC_VERSION_TEXT="stub-cc (a compiler) 1"\n' \
@@ -37,7 +36,6 @@ setup() {
 	stub make 'echo "make $*" >>"'"$HERE"'/made"; for a; do case $a in MO=*) : >"${a#MO=}/rust_vfifo.ko";; esac; done'
 }
 
-stub() { printf '#!/bin/bash\n%s\n' "$2" >"$STUBS/$1"; chmod +x "$STUBS/$1"; }
 metadata() { mkdir -p "$BUILD/rust"; : >"$BUILD/rust/libkernel.rmeta"; : >"$BUILD/rust/libmacros.so"; }
 os() { printf 'ID=%s\nVERSION_CODENAME=x\n' "$1" >"$S/etc/os-release"; }
 devbox() { run "$DOOR/build-kernel.sh" devbox "$@"; }

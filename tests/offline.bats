@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# What deps deps_downloads, and what it says of that before it begins.
+# What deps downloads, and what it says of that before it begins.
 # shellcheck disable=SC2030,SC2031,SC2034
 
 bats_require_minimum_version 1.5.0

@@ -109,9 +109,8 @@ install_run() { # RELEASE RUNNING
 	work=$(mktemp -d "$SYSTEM/usr/src/.vfifo.XXXXXX") || die "devbox: cannot write to $SYSTEM/usr/src"
 	LIB_SCRATCH+=("$work")
 	version=$(install_stage "$work/vfifo")
-	LIB_CHILD_FINISHES=dkms
-	must "devbox: dkms" devbox-dkms.log "the first error is in the log" install_dkms "$work/vfifo" "$version"
-	LIB_CHILD_FINISHES=
+	LIB_CHILD_FINISHES=dkms must "devbox: dkms" devbox-dkms.log "the first error is in the log" \
+		install_dkms "$work/vfifo" "$version"
 	dkms status "vfifo/$version" -k "$1" | grep -q installed ||
 		die "devbox: dkms did not install vfifo $version for kernel $1 (log: $LOGS/devbox-dkms.log)"
 	# Before the module is loaded, so that the rule applies to its devices.
@@ -128,11 +127,10 @@ install_remove() {
 	local from=$SECONDS version
 	devbox_root_only "removing a module" --remove
 	[ -z "$(find "$SYSTEM/var/lib/dkms/vfifo" -mindepth 1 -print -quit 2>/dev/null)" ] || system_need_command dkms
-	LIB_CHILD_FINISHES=dkms
 	while read -r version; do
-		must "devbox: removing vfifo $version" devbox-remove.log "the first error is in the log" install_forget "$version"
+		LIB_CHILD_FINISHES=dkms must "devbox: removing vfifo $version" devbox-remove.log "the first error is in the log" \
+			install_forget "$version"
 	done < <(install_versions)
-	LIB_CHILD_FINISHES=
 	install_forget_files
 	rm -rf "$KDIR_SHARED"
 	if [ -d "$SYSTEM/sys/module/rust_vfifo" ]; then

@@ -7,7 +7,6 @@
 BOX=''
 # How the guest gets them: what its kernel has built in.
 BOX_FILES=virtiofs
-BOX_FLAVOURS=(amd64 cloud-amd64)
 # What a person who works on a kernel has, and what the kselftests try on the device.
 BOX_PACKAGES=ca-certificates,gcc,libc6-dev,make,python3,procps,rsync,pv,socat,fio,util-linux,passwd,kmod
 BOX_TESTS=/usr/lib/vfifo-kselftest
@@ -56,15 +55,15 @@ box_needs() { # COMMAND
 box_make() { # FOLDER
 	local archive keys=$FETCH_KEYS
 	archive=$(fetch_archive) || return
-	mmdebstrap --variant=important --include="$BOX_PACKAGES" --aptopt='APT::Sandbox::User "root"' trixie "$1" \
-		"deb [signed-by=$keys] $archive trixie main" "deb [signed-by=$keys] $archive trixie-backports main" || return
+	mmdebstrap --variant=important --include="$BOX_PACKAGES" --aptopt='APT::Sandbox::User "root"' "$VERSION_BOX" "$1" \
+		"deb [signed-by=$keys] $archive $VERSION_BOX main" "deb [signed-by=$keys] $archive $VERSION_BOX_BACKPORTS main" || return
 	apt-config dump | grep '^Acquire::.*::Proxy ' >"$1/etc/apt/apt.conf.d/90proxy"
 	BOX=$1
 	# Packages that were fetched stay, for the next box.
 	echo 'Binary::apt::APT::Keep-Downloaded-Packages "true"; APT::Keep-Downloaded-Packages "true";' >"$1/etc/apt/apt.conf.d/90keep"
 	rm -f "$1/etc/apt/apt.conf.d/docker-clean"
 	chroot "$1" useradd -m dev &&
-		box_run root "apt-get -q update && apt-get -q install -y --no-install-recommends -t trixie-backports \
+		box_run root "apt-get -q update && apt-get -q install -y --no-install-recommends -t $VERSION_BOX_BACKPORTS \
 			linux-image-amd64 linux-headers-amd64"
 }
 
@@ -247,7 +246,7 @@ box_test() {
 	second=$(box_dkms)
 	check "the old version has gone" test "$(wc -l <<<"$second")" -eq 1 -a "$first" != "$second" \
 		-a "$(find "$BOX/usr/src" -maxdepth 1 -name 'vfifo-*' | wc -l)" -eq 1
-	check "another kernel is installed" box_run root "apt-get install -y --no-install-recommends -t trixie-backports \
+	check "another kernel is installed" box_run root "apt-get install -y --no-install-recommends -t $VERSION_BOX_BACKPORTS \
 		linux-headers-cloud-amd64 linux-image-cloud-amd64"
 	cloud=$(box_release cloud-amd64)
 	check "dkms has followed to $cloud" box_dkms_has "$cloud"

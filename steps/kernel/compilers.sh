@@ -14,17 +14,21 @@
 # The kernel's minimum (scripts/min-tool-version.sh), and the newest that Debian 12 has in any of its suites.
 COMPILERS_OLDEST=${VERSION_RUSTC%% *} COMPILERS_NEWEST=${VERSION_RUSTC##* }
 
-# find_rust X.Y: sets BUILD_RUST, what make is to be told to use that rustc.
+# X.Y: the folder of that rustc. One that is not the system's is unpacked in the cache.
+compilers_rust() {
+	if /usr/bin/rustc --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]"; then echo /usr/bin; else echo "$CACHE/tools/rust-$1"; fi
+}
+compilers_have_rust() { [ -x "$(compilers_rust "$1")/rustc" ]; } # X.Y
+
+# compilers_find_rust X.Y: gets that rustc if need be. Sets BUILD_RUST, make's arguments that name it.
 compilers_find_rust() {
-	local rust=/usr/bin
-	if ! "$rust/rustc" --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]"; then
-		rust=$CACHE/tools/rust-$1
-		if [ ! -x "$rust/rustc" ]; then
-			need_space 1500 "rustc $1"
-			rm -rf "$rust.new"
-			must "rustc $1" rustc.log network compilers_unpack_rust "$1" "$rust.new"
-			mv "$rust.new" "$rust"
-		fi
+	local rust
+	rust=$(compilers_rust "$1")
+	if [ ! -x "$rust/rustc" ]; then
+		need_space 1500 "rustc $1"
+		rm -rf "$rust.new"
+		must "rustc $1" rustc.log network compilers_unpack_rust "$1" "$rust.new"
+		mv "$rust.new" "$rust"
 	fi
 	BUILD_RUST=("RUSTC=$rust/rustc" "HOSTRUSTC=$rust/rustc" "RUSTDOC=$rust/rustdoc")
 }
@@ -99,7 +103,7 @@ compilers_all() { # RUSTC full|small
 	fi
 }
 
-# compiles LOG RUSTC OBJECT MAKE-ARGUMENT...: without a warning, and OBJECT is by that rustc.
+# compilers_compile LOG RUSTC OBJECT MAKE-ARGUMENT...: without a warning, and OBJECT is by that rustc.
 compilers_compile() {
 	local log=$LOGS/$1.log wanted=$2 object=$3
 	shift 3
@@ -121,7 +125,7 @@ compilers_client() {
 		--color never --manifest-path "$ROOT/clients/rust/Cargo.toml" --target-dir "$CACHE/clients-rust-$COMPILERS_OLDEST"
 }
 
-# refuses LOG ERROR MAKE-ARGUMENT...
+# compilers_refuse LOG ERROR MAKE-ARGUMENT...
 compilers_refuse() {
 	local log=$LOGS/$1.log error=$2
 	shift 2

@@ -20,7 +20,7 @@ check() {
 	fi
 }
 
-# count SUITE FILE: names what failed; the figures are added up by the test step.
+# count_tap SUITE FILE: names what failed; the figures are added up by the test step.
 count_tap() {
 	python3 "$ROOT/steps/kernel/ktap.py" "$TREE_SRC/tools/testing/kunit" "${VFIFO_RESULTS:-/dev/null}" "$1" "$2"
 }
@@ -40,7 +40,7 @@ count_summary() { # STEP START
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
-# libtest LOG: passed, failed and ignored, in all.
+# count_libtest_sums LOG: passed, failed and ignored, in all.
 count_libtest_sums() {
 	sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;.*/\1 \2 \3/p' "$1" |
 		awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'

@@ -60,11 +60,6 @@ deps_have_bindgen() { "$CACHE/tools/bin/bindgen" --version 2>/dev/null | grep -q
 deps_have_venv() { cmp -s "$ROOT/steps/kernel/requirements.txt" "$CACHE/venv/requirements.txt"; }
 deps_have_crates() { deps_fetch_crates --offline >/dev/null 2>&1; }
 
-# The compilers that "test" needs. One that is not the system's is unpacked in the cache.
-deps_have_rust() { # X.Y
-	[ -x "$CACHE/tools/rust-$1/rustc" ] || /usr/bin/rustc --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]"
-}
-
 # deps_fetch_crates [--offline]: with that it succeeds only if nothing has to be downloaded. The user's own settings for
 # cargo, a mirror for instance, are used.
 deps_fetch_crates() {
@@ -87,22 +82,26 @@ deps_downloads() {
 	deps_have_venv || echo "virtme-ng"
 	deps_have_crates || echo "Rust crates"
 	if deps_for_test; then
-		for rust in $VERSION_RUSTC; do deps_have_rust "$rust" || echo "rustc $rust"; done
+		for rust in $VERSION_RUSTC; do compilers_have_rust "$rust" || echo "rustc $rust"; done
 	fi
 	if series=$(tree_wanted_series) && ! (tree_find); then echo "the source of Linux $series"; fi
 }
 
 do_deps() {
-	local from=$SECONDS missing rust
+	local from=$SECONDS missing item
 	if system_is_debian_12; then deps_want_packages deps "${DEPS_PACKAGES[@]}"; else deps_want_commands; fi
 	mapfile -t missing < <(deps_downloads)
 	[ ${#missing[@]} -eq 0 ] || say "deps: not in $CACHE yet, so the network is needed for: $(commas "${missing[@]}")"
-	deps_have_bindgen || must "deps: bindgen $VERSION_BINDGEN" deps-bindgen.log network \
-		deps_cargo install --locked bindgen-cli --version "$VERSION_BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS"
-	deps_have_venv || must "deps: virtme-ng" deps-venv.log network deps_venv "$CACHE/venv" "$ROOT/steps/kernel/requirements.txt"
-	deps_have_crates || must "deps: Rust crates" deps-crates.log network deps_fetch_crates
-	if deps_for_test; then
-		for rust in $VERSION_RUSTC; do compilers_find_rust "$rust"; done
-	fi
+	for item in ${missing[@]+"${missing[@]}"}; do
+		case $item in
+		bindgen*) must "deps: $item" deps-bindgen.log network \
+			deps_cargo install --locked bindgen-cli --version "$VERSION_BINDGEN" --root "$CACHE/tools" --force --jobs "$JOBS" ;;
+		virtme-ng) must "deps: $item" deps-venv.log network deps_venv "$CACHE/venv" "$ROOT/steps/kernel/requirements.txt" ;;
+		'Rust crates') must "deps: $item" deps-crates.log network deps_fetch_crates ;;
+		rustc*) compilers_find_rust "${item#rustc }" ;;
+		# The source is what fetch gets.
+		*) ;;
+		esac
+	done
 	done_step deps "$from" "packages, bindgen $VERSION_BINDGEN, virtme-ng and Rust crates are installed"
 }

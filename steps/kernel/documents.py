@@ -14,7 +14,7 @@ import os
 import re
 import sys
 
-from licences import ROOT, repository_files
+from licences import ROOT, read, repository_files
 
 # The largest number of lines: (pattern, lines). The first that matches counts.
 LIMITS = [
@@ -28,11 +28,6 @@ LIMITS = [
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+[ \t]+(.*?)[ \t]*$", re.MULTILINE)
-
-
-def read(root, path):
-    with open(os.path.join(root, path), encoding="utf-8") as file:
-        return file.read()
 
 
 def prose(text):

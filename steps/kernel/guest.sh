@@ -45,7 +45,8 @@ guest_trouble_pattern() {
 	fi
 }
 
-guest_vng_options() { # ACCEL
+# guest_vng_options ACCEL: sets VNG, a local variable of the caller.
+guest_vng_options() {
 	local option options
 	mapfile -t options < <(guest_kernel_options)
 	VNG=(vng --run "$BUILD_DIR/arch/x86/boot/bzImage" --user root --disable-microvm --force-9p --cpus 2 --memory "$GUEST_MEMORY"
@@ -85,7 +86,7 @@ guest_vng() { # SECONDS ACCEL: runs $GUEST_DIR/command; console in $GUEST_DIR/co
 		-- "sh $GUEST_DIR/wrapper"
 }
 
-# guest SECONDS COMMAND: the command's status. GUEST_END is exit, crash or hang, and the output is
+# guest_run SECONDS COMMAND: the command's status. GUEST_END is exit, crash or hang, and the output is
 # in $GUEST_DIR/output, the console in $GUEST_DIR/console.
 guest_run() {
 	guest_prepare "$2"
@@ -110,7 +111,7 @@ guest_boot() {
 # QEMU's emulation of two processors may trap on an instruction that the kernel is just patching (a
 # static key), and on a busy machine it lets a first interrupt come so early that the debug kernel takes
 # it for a fault of its own; or nothing goes on. When that happens before a guest has begun with anything
-# of ours, it is begun anew, once: what complained so early no longer checks all that it should.
+# of ours, it is booted again, once: what complained so early no longer checks all that it should.
 guest_slipped() {
 	local what='Oops: int3'
 	[ "$DEBUG" != debug ] || what=$(guest_trouble_pattern)

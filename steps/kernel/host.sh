@@ -3,19 +3,15 @@
 # The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring and the Rust crate.
 
 do_host() {
-	local from=$SECONDS work
+	local from=$SECONDS work test
 	scratch work
 	check "shellcheck" host_shellcheck
 	check "tests/mutants/ apply" mutants_apply
 	check "mandoc" host_mandoc
-	check "the benchmark's arithmetic" python3 "$ROOT/bench/test_bench.py"
-	check "the series' program" python3 "$ROOT/tests/test_series.py"
+	for test in "$ROOT"/bench/test_*.py "$ROOT"/tests/test_*.py; do check "${test#"$ROOT/"}" python3 "$test"; done
 	check "licences" python3 "$ROOT/steps/kernel/licences.py"
-	check "the check of licences" python3 "$ROOT/tests/test_licences.py"
 	check "links of the documents, sizes of files" python3 "$ROOT/steps/kernel/documents.py"
-	check "the check of documents" python3 "$ROOT/tests/test_documents.py"
 	check "pictures" python3 "$ROOT/pictures/draw.py" --check
-	check "the check of pictures" python3 "$ROOT/tests/test_pictures.py"
 	if tree_find; then
 		check "Kconfig.fragment merges and every option is met" host_fragment_merges "$work"
 	else

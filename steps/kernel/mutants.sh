@@ -84,7 +84,7 @@ do_mutants() { # [NAME]...
 }
 
 # Sets BASE, the series without a bug, and WORK, which has what was built from that. The objects are
-# used in place, since a copy elsewhere would be built anew; nobody can boot them meanwhile, nor after
+# used in place, since a copy elsewhere would be built again; nobody can boot them meanwhile, nor after
 # a run that was ended in the middle, before they are what the sources give.
 mutants_prepare() { # NAMES
 	[ -e "$BUILD_DIR/samples/rust/rust_vfifo.ko" ] && [ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] ||
@@ -123,7 +123,7 @@ mutants_same_objects() {
 	cmp -s "$BUILD_DIR/samples/rust/rust_vfifo.ko" "$MUTANTS_WORK/good/rust_vfifo.ko" && cmp -s "$BUILD_DIR/rust/kernel.o" "$MUTANTS_WORK/good/kernel.o"
 }
 
-# mutant NAME: puts it in, builds, and has its tests run: whether one noticed.
+# mutants_try NAME: puts it in, builds, and has its tests run: whether one noticed.
 mutants_try() {
 	local from=$SECONDS commit by kernel=$MUTANTS_WORK/good
 	commit=$(series_run mutant "$MUTANTS_BASE" "$MUTANTS_DIR/$1.patch" 2>&1) || { say "  FAILED   $1: ${commit#build-kernel.sh: }"; return 1; }

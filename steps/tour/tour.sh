@@ -62,7 +62,6 @@ holds() {
 }
 is() { [ "$shown" = "$1" ] && [ "$status" -eq 0 ]; }
 has() { grep -q -- "$1" <<<"$shown"; }
-size() { cat $class/size; }
 
 title "Loading"
 loaded=1
