@@ -19,8 +19,13 @@ LIB_CHILD_IS_RUN=''
 LIB_USERS_CACHE=''
 LIB_SCRATCH=()
 
+# The file that tells lib_on_exit that a failed run has said why, and the place where the last command failed.
+LIB_SAID='' LIB_FAILED_AT=''
+
 say() { printf '%s\n' "$*"; }
-die() { printf 'build-kernel.sh: %s\n' "$*" >&2; exit 1; }
+die() { printf 'build-kernel.sh: %s\n' "$*" >&2; lib_said; exit 1; }
+# For a command that fails after it has reported why in another way.
+lib_said() { [ -z "$LIB_SAID" ] || : >"$LIB_SAID"; }
 span() { if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi; }
 commas() { local IFS=,; sed 's/,/, /g' <<<"$*"; }
 # done_step STEP START TEXT: the line that every step ends with.
@@ -47,9 +52,16 @@ lib_end_child() {
 }
 
 lib_on_exit() {
+	local status=$? said=$LIB_SAID
 	lib_end_child
 	[ ${#LIB_SCRATCH[@]} -eq 0 ] || rm -rf -- "${LIB_SCRATCH[@]}"
 	lib_hand_back
+	# A command that was not expected to fail ends the run by "set -e", which says nothing.
+	if [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && [ -n "$said" ] && [ ! -e "$said" ]; then
+		printf 'build-kernel.sh: %s ended at %s, which is a fault of build-kernel.sh; please report this line\n' \
+			"$COMMAND" "$LIB_FAILED_AT" >&2
+	fi
+	[ -z "$said" ] || rm -f -- "$said"
 }
 
 lib_on_signal() {
@@ -111,6 +123,9 @@ lib_start() {
 	lib_lock 8 "$ROOT/build/lock" "$ROOT/build" "wait for it, or use another clone"
 	lib_mark "$CACHE"
 	lib_mark "$ROOT/build"
+	LIB_SAID=$CACHE/tmp.said.$$
+	set -E
+	trap 'LIB_FAILED_AT="${BASH_SOURCE[0]#"$ROOT/"}, line $LINENO"' ERR
 }
 
 # lib_lock FD FILE FOLDER ADVICE: takes that lock, or uses the one that the run which started this one has taken with the

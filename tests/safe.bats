@@ -298,3 +298,9 @@ interrupt_apt() { # COMMAND
 	# None is defined twice, but for the command that is in two programs.
 	[ "$(sort <<<"$all" | uniq -d)" = do_devbox ]
 }
+
+@test "a command that fails unexpectedly is reported with its place" {
+	printf 'do_fetch() {\n\tlocal found\n\tfound=$(false)\n\tsay "$found"\n}\n' >>"$DOOR/steps/kernel/main.sh"
+	door --tree "$LINUX" fetch
+	refused "fetch ended at steps/kernel/main.sh, line $(($(wc -l <"$DOOR/steps/kernel/main.sh") - 2))" "please report this line"
+}

@@ -37,7 +37,7 @@ count_summary() { # STEP START
 	read -r passed failed skipped < <(count_totals)
 	say "$1: took $(span $((SECONDS - $2))); logs in $LOGS"
 	say "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] || { lib_said; return 1; }
 }
 
 # count_libtest_sums LOG: passed, failed and ignored, in all.

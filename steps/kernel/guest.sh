@@ -264,6 +264,7 @@ do_shell() {
 		local trouble
 		trouble=$(guest_trouble)
 		[ -z "$trouble" ] || die "shell: $trouble"
+		lib_said
 		exit "$GUEST_STATUS"
 	fi
 	[ -t 0 ] || die "shell: needs a terminal; to run one command: ./build-kernel.sh shell COMMAND"
@@ -276,5 +277,6 @@ do_shell() {
 	flock -u 8 2>/dev/null || true
 	say "shell: the module is $BUILD_DIR/samples/rust/rust_vfifo.ko; \"exit\" ends the guest"
 	"${VNG[@]}" --cwd "$OUT" || status=$?
+	lib_said
 	exit "$status"
 }

@@ -84,11 +84,11 @@ selftest_build_crate() {
 		host_crate clients/rust test --test device --no-run
 }
 
-# Prints the program that this has made. cargo prints its path relative to the current folder.
+# Prints the program that this has made. cargo prints its path relative to the folder that it runs in, the clone.
 selftest_crate() {
 	local program
 	program=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/crate-build.log")
-	realpath -e "$ROOT/$program" "$program" 2>/dev/null | head -n 1
+	(cd "$ROOT" && realpath -m "$program")
 }
 
 # What the last guest had to complain about, which is shown and counted.

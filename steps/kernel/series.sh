@@ -5,7 +5,7 @@
 # series_run COMMAND [ARGUMENT]...: that command of series.py, for the kernel tree in use.
 series_run() {
 	python3 "$ROOT/steps/kernel/series.py" --root "$ROOT" --kernel "$TREE_DIR" --version "$(tree_version "$TREE_SRC")" \
-		--pinned "${VERSION_LINUX%.*}" --door "$DOOR" "$@"
+		--pinned "${VERSION_LINUX%.*}" --door "$DOOR" "$@" || { lib_said; return 1; }
 }
 
 # Prints the folder of the patch files for this tree's kernel.

@@ -68,8 +68,16 @@ series_external_complete() {
 	return $status
 }
 
+# The same two checks on an older kernel, which needs its tree but builds nothing.
+series_older_takes_it() { # SERIES WORK
+	local TREE=$1 commits
+	tree_find && mkdir "$2" && commits=$(series_run make) && series_run format "$2/patches" >/dev/null &&
+		series_patches_current "$2/patches" &&
+		series_patches_apply "$2" "$(head -n 1 <<<"$commits")" "$(tail -n 1 <<<"$commits")"
+}
+
 series_check() {
-	local from=$SECONDS work commits
+	local from=$SECONDS work commits older
 	commits=$(series_run make)
 	scratch work
 	series_run format "$work/patches" >/dev/null
@@ -82,6 +90,15 @@ series_check() {
 	check "no unsafe in samples-rust-vfifo" series_no_unsafe
 	check "the external module has all of it" series_external_complete
 	check "the cover letter says which patch needs which" python3 "$ROOT/steps/kernel/graph.py"
+	for older in ${VERSION_SERIES//"${VERSION_LINUX%.*}"/}; do
+		[ -z "$TREE" ] || continue
+		if (TREE=$older && tree_find); then
+			check "Linux $older takes the series" series_older_takes_it "$older" "$work/$older"
+		else
+			say "  skipped  Linux $older takes the series: its source is not in the cache; run ./build-kernel.sh --tree $older fetch"
+			count_result 0 0 1
+		fi
+	done
 	[ $COUNT_FAILED -eq 0 ] || die "series: not clean, as shown above; patches/ is written by ./build-kernel.sh series"
 	done_step "series --check" "$from" "$(($(wc -l <<<"$commits") - 1)) patches are current, apply and are clean"
 }
