@@ -81,6 +81,9 @@ door_usage() {
 	              counts are no higher than in bench/baseline.json; --baseline: write that file; --profile:
 	              instructions of a write and a read by function
 	  host        shellcheck, the tests of this program, and everything else of "test" that boots nothing
+	  results     print tables of the runs in build/results/, where each whole run of a command of the tests leaves a record
+	              --save [NAME]...: copy the records of passing runs to tests/results/, and write the tables in TESTING.md
+	              and BUILDING.md
 	  shell       open a root shell in the booted kernel; "shell COMMAND" runs that and returns
 	  series      write patches/ from the sources
 	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone
@@ -123,7 +126,7 @@ while [ $# -gt 0 ]; do
 	--debug | --kcsan) DEBUG=${1#--} ;;
 	-*)
 		case $COMMAND in
-		series | clean | devbox | deb | bench) args+=("$1") ;;
+		series | clean | devbox | deb | bench | results) args+=("$1") ;;
 		shell) args+=("$@"); break ;;
 		*) die "unknown option $1; see --help" ;;
 		esac ;;
@@ -143,7 +146,7 @@ deps | fetch | patch | build | compilers | matrix | shutdown | demo | test | hos
 	[ ${#args[@]} -eq 0 ] || die "$COMMAND takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-selftest | shell | series | clean | devbox | deb | soak | mutants | bench) ;;
+selftest | shell | series | clean | devbox | deb | soak | mutants | bench | results) ;;
 *) die "unknown command $COMMAND; see --help" ;;
 esac
 door_check_name "$ROOT" "move this repository"
@@ -171,6 +174,8 @@ cd /
 	# shellcheck source=steps/kernel/main.sh
 	. "$ROOT/$program"
 	lib_start
+	[ "$program" != steps/kernel/main.sh ] || results_start ${args[@]+"${args[@]}"}
 	"do_$COMMAND" ${args[@]+"${args[@]}"}
+	LIB_FINISHED=1
 	exit
 }

@@ -12,19 +12,19 @@ tables.py check [ROOT]         fails, and names the file, if a table differs fro
 
 import json
 import os
-import re
 import shutil
 import sys
 
 import bench
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "steps", "kernel"))
+
+from marked import Marked, markdown  # noqa: E402
+
 RESULTS = "bench/results.json"
 FILES = ("bench/README.md",)
 SAVED = ("results.json",) + tuple(f"{name}.{kind}" for name in bench.PLOTS for kind in ("svg", "png"))
-
-MARKED = re.compile(r"(<!-- begin (?P<name>[a-z]+): bench/tables\.py writes this -->\n)"
-                    r".*?(<!-- end (?P=name) -->\n)", re.DOTALL)
 
 NAMES = {
     "vfifo": "**vfifo, write→read**",
@@ -43,12 +43,6 @@ NAMES = {
     "ring": "ring in shared memory",
     "memcpy": "memcpy, one process",
 }
-
-
-def markdown(head, rows):
-    # A head that nothing is written in is still a column.
-    lines = [head, ["---"] * len(head)] + rows
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def all_bars(content):
@@ -94,16 +88,17 @@ def machine(content):
 
 
 TABLES = {"bars": all_bars, "missed": missed, "ratios": ratios, "measured": measured, "machine": machine}
+MARKED = Marked("bench/tables.py", FILES, TABLES)
 
 
 def current(text, content):
     """The text with its tables as they should be."""
-    return MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found['name']](content)}\n{found[3]}", text)
+    return MARKED.current(text, content)
 
 
 def markers(text):
     """The names of the tables that the text has."""
-    return [found["name"] for found in MARKED.finditer(text)]
+    return MARKED.markers(text)
 
 
 HEADINGS = {"machine": "Machine", "bars": "Bars", "missed": "Parts that are missed", "ratios": "All parts of all bars",
@@ -122,15 +117,11 @@ def read(path, root=ROOT):
 
 def outdated(root=ROOT):
     """{path: text} of the files whose tables are not those of the results."""
-    content = json.loads(read(RESULTS, root))
-    texts = {path: (read(path, root), current(read(path, root), content)) for path in FILES}
-    return {path: new for path, (old, new) in texts.items() if new != old}
+    return MARKED.outdated(json.loads(read(RESULTS, root)), root)
 
 
 def write(root=ROOT):
-    for path, text in outdated(root).items():
-        with open(os.path.join(root, path), "w", encoding="utf-8") as file:
-            file.write(text)
+    MARKED.write(json.loads(read(RESULTS, root)), root)
 
 
 def check(root=ROOT):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2153
+# shellcheck shell=bash disable=SC2153,SC2031
 # The program behind "build-kernel.sh doctor": which ways to use vfifo work here, and what each is missing. It looks at
 # both other programs' requirements and changes nothing.
 

@@ -21,11 +21,13 @@ LIB_SCRATCH=()
 
 # The file that tells lib_on_exit that a failed run has said why, and the place where the last command failed.
 LIB_SAID='' LIB_FAILED_AT=''
+# 1 once the command has finished without an error; once this run has been interrupted. A function for the end of the run.
+LIB_FINISHED='' LIB_INTERRUPTED='' LIB_AT_EXIT=''
 
 say() { printf '%s\n' "$*"; }
-die() { printf 'build-kernel.sh: %s\n' "$*" >&2; lib_said; exit 1; }
+die() { printf 'build-kernel.sh: %s\n' "$*" >&2; lib_said "$*"; exit 1; }
 # For a command that fails after it has reported why in another way.
-lib_said() { [ -z "$LIB_SAID" ] || : >"$LIB_SAID"; }
+lib_said() { [ -z "$LIB_SAID" ] || printf '%s' "$*" >>"$LIB_SAID"; }
 span() { if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi; }
 commas() { local IFS=,; sed 's/,/, /g' <<<"$*"; }
 # done_step STEP START TEXT: the line that every step ends with.
@@ -52,20 +54,23 @@ lib_end_child() {
 }
 
 lib_on_exit() {
-	local status=$? said=$LIB_SAID
+	local status=$? said=$LIB_SAID line
 	lib_end_child
+	# A command that was not expected to fail ends the run by "set -e", without a message.
+	if [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && [ -n "$said" ] && [ ! -e "$said" ]; then
+		line="$COMMAND ended at $LIB_FAILED_AT, which is a fault of build-kernel.sh; please report this line"
+		printf 'build-kernel.sh: %s\n' "$line" >&2
+		lib_said "$line"
+	fi
+	[ -z "$LIB_AT_EXIT" ] || "$LIB_AT_EXIT"
 	[ ${#LIB_SCRATCH[@]} -eq 0 ] || rm -rf -- "${LIB_SCRATCH[@]}"
 	lib_hand_back
-	# A command that was not expected to fail ends the run by "set -e", which says nothing.
-	if [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && [ -n "$said" ] && [ ! -e "$said" ]; then
-		printf 'build-kernel.sh: %s ended at %s, which is a fault of build-kernel.sh; please report this line\n' \
-			"$COMMAND" "$LIB_FAILED_AT" >&2
-	fi
 	[ -z "$said" ] || rm -f -- "$said"
 }
 
 lib_on_signal() {
 	trap '' INT TERM HUP
+	LIB_INTERRUPTED=1
 	printf '\nbuild-kernel.sh: interrupted; run it again to continue\n' >&2
 	exit $((128 + $1))
 }
@@ -76,7 +81,7 @@ lib_hand_back() {
 	local folder folders=()
 	[ "$(id -u)" -eq 0 ] && [ -n "${SUDO_UID-}" ] && [ "$SUDO_UID" != 0 ] || return 0
 	if [ "$(stat -c %u "$ROOT")" = "$SUDO_UID" ]; then
-		for folder in build patches series bench; do [ ! -d "$ROOT/$folder" ] || folders+=("$ROOT/$folder"); done
+		for folder in build patches series bench tests/results; do [ ! -d "$ROOT/$folder" ] || folders+=("$ROOT/$folder"); done
 	fi
 	[ -z "$LIB_USERS_CACHE" ] || folders+=("$LIB_USERS_CACHE")
 	[ ${#folders[@]} -eq 0 ] ||

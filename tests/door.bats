@@ -21,7 +21,7 @@ teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
 	door --help
 	[ "$status" -eq 0 ]
 	for word in demo test soak doctor devbox deps fetch patch build deb kunit compilers matrix selftest shutdown mutants bench \
-		shell series clean --check --tree --jobs --accel --debug --kcsan; do
+		results shell series clean --check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
 	# That word is in other lines, too.
@@ -254,7 +254,7 @@ plain() {
 	mkdir -p "$LOGS/kselftest"
 	: >"$VFIFO_RESULTS"
 	eval "plain_guest() { $1; cp \"\$GUEST_DIR/console\" \"\$LOGS/\$GUEST_CONSOLE\"; }"
-	count_tap() { cat "$2" >/dev/null && count_result 1 0 0; }
+	count_tap() { cat "$2" >/dev/null && count_result 1 0 0 "$1" 0; }
 	run selftest_plain
 	echo "$output"
 	rm -rf "$GUEST_DIR"
@@ -265,12 +265,13 @@ plain() {
 	[ "$status" -ne 0 ]
 	[[ $output == *"FAILED   selftest, plain: the guest did not boot within its time: QEMU said: e820"* ]]
 	[[ $output == *"FAILED   selftest, plain: never ran: suspend system limits"* ]]
-	[ "$(cat "$VFIFO_RESULTS")" = $'0\t1\t0' ]
+	[ "$(cut -f -4 "$VFIFO_RESULTS")" = $'0\t1\t0\tselftest, plain: the guest' ]
 	# Nor is it enough that it ends well.
 	plain 'GUEST_END=exit; : >"$GUEST_DIR/console"; printf "== suspend\\nok\\n== system\\nok\\n" >"$GUEST_DIR/output"'
 	[ "$status" -ne 0 ]
 	[[ $output == *"FAILED   selftest, plain: never ran: limits"* ]]
-	[ "$(cat "$VFIFO_RESULTS")" = $'1\t0\t0\n1\t0\t0\n0\t1\t0' ]
+	[ "$(cut -f -3 "$VFIFO_RESULTS")" = $'1\t0\t0\n1\t0\t0\n0\t1\t0' ]
+	[ "$(tail -n 1 "$VFIFO_RESULTS" | cut -f 4)" = "selftest, plain: never ran: limits" ]
 }
 
 @test "a guest that ends well with a warning" {
@@ -326,7 +327,7 @@ splat() {
 
 # parts_of ARGUMENT...: what the door would run, if each part took no time.
 parts_of() {
-	printf 'test_part() { echo "part $DEBUG: ${*:2}"; count_result 1 0 0; }\ndeps_want_packages() { :; }\n' >>"$DOOR/steps/kernel/soak.sh"
+	printf 'test_part() { echo "part $DEBUG: ${*:2}"; count_result 1 0 0 "$1" 0; }\ndeps_want_packages() { :; }\n' >>"$DOOR/steps/kernel/soak.sh"
 	door --tree "$LINUX" fetch
 	door --tree "$LINUX" "$@"
 	echo "$output"
@@ -770,7 +771,7 @@ compilers() {
 	compilers
 	[ "$status" -eq 0 ]
 	[ "$counted" = "0 0 1" ]
-	[[ $output == *"compilers: skipped, since rustc 1.85 comes from the packages of Debian 12"* ]]
+	[[ $output == *"  skipped  compilers: rustc 1.85 comes from the packages of Debian 12, and this is another system"* ]]
 }
 
 @test "matrix: a table, and what failed in it" {
@@ -833,20 +834,22 @@ compilers() {
 @test "test output is counted as what it is" {
 	door --tree "$LINUX" fetch
 	[ -n "$TOOLS" ] || skip "needs the kernel tree (VFIFO_TREE_TOOLS)"
-	counted() { # EXPECTED: passed failed skipped of the log on stdin
+	counted() { # EXPECTED [ARGUMENT]...: passed failed skipped of the log on stdin
 		cat >"$HERE/log"
 		rm -f "$HERE/results"
-		run python3 "$REAL/steps/kernel/ktap.py" "$TOOLS/tools/testing/kunit" "$HERE/results" suite "$HERE/log"
+		run python3 "$REAL/steps/kernel/ktap.py" "$TOOLS/tools/testing/kunit" "$HERE/results" suite "$HERE/log" "${@:2}"
 		[ "$(tr '\t' ' ' <"$HERE/results")" = "$1" ]
 	}
-	printf 'TAP version 13\n1..3\nok 1 a\nok 2 b # SKIP why\nnot ok 3 c\n' | counted "1 1 1"
-	printf '# TAP version 13\n# 1..2\n# ok 1 a\n# ok 2 b\n' | counted "2 0 0"
-	printf '1..2\nok 1 a\nok 2 b # skip why\n' | counted "1 0 1"
+	printf 'TAP version 13\n1..3\nok 1 a\nok 2 b # SKIP why\tnot\nnot ok 3 c\n' | counted "1 1 1 suite 0 skip=suite: b reason=why not"
+	printf '# TAP version 13\n# 1..2\n# ok 1 a\n# ok 2 b\n' | counted "2 0 0 suite 0"
+	printf '1..2\nok 1 a\nok 2 b # skip why\n' | counted "1 0 1 suite 0 skip=suite: b reason=why"
 	# The plan last.
-	printf 'TAP version 13\nok 1 a\nnot ok 2 b\n1..2\n' | counted "1 1 0"
-	printf 'TAP version 13\nok 1 a\n1..2\n' | counted "1 1 0"
+	printf 'TAP version 13\nok 1 a\nnot ok 2 b\n1..2\n' | counted "1 1 0 suite 0"
+	printf 'TAP version 13\nok 1 a\n1..2\n' | counted "1 1 0 suite 0"
 	# Ended in the middle, empty, and without any test.
-	printf 'TAP version 13\n1..3\nok 1 a\n' | counted "1 2 0"
-	: | counted "0 1 0"
-	printf 'TAP version 13\n1..0\n' | counted "0 1 0"
+	printf 'TAP version 13\n1..3\nok 1 a\n' | counted "1 2 0 suite 0"
+	: | counted "0 1 0 suite 0"
+	printf 'TAP version 13\n1..0\n' | counted "0 1 0 suite 0"
+	# With a time, and more about it.
+	printf 'TAP version 13\n1..1\nok 1 a\n' | counted "1 0 0 suite 7 rustc=1.85.0" 7 rustc=1.85.0
 }

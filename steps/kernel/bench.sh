@@ -48,11 +48,11 @@ bench_time() { # SECONDS full|quick
 
 bench_py() { python3 "$ROOT/bench/bench.py" "$@"; }
 
-bench_check() {
+bench_check() { # START
 	local verdicts
 	verdicts=$(bench_py check "$BENCH_DIR/instructions" "$ROOT/bench/baseline.json" || true)
 	say "$verdicts"
-	count_result "$(grep -c '^  ok ' <<<"$verdicts")" "$(grep -c '^  FAILED ' <<<"$verdicts")" 0
+	count_result "$(grep -c '^  ok ' <<<"$verdicts")" "$(grep -c '^  FAILED ' <<<"$verdicts")" 0 "bench --check" $((SECONDS - $1))
 	! grep -qv '^  ok ' <<<"$verdicts" ||
 		die "bench: vfifo takes more instructions than it did; if that is intended: ./build-kernel.sh bench --baseline"
 }
@@ -80,7 +80,7 @@ do_bench() {
 	--quick)
 		bench_time 120 quick
 		bench_py quick "$BENCH_DIR/quick" "$ACCEL" ;;
-	--check) bench_instructions && bench_check ;;
+	--check) bench_instructions && bench_check "$from" ;;
 	--profile) bench_profile ;;
 	--baseline) bench_instructions && bench_py baseline "$BENCH_DIR/instructions" "$ROOT/bench/baseline.json" ;;
 	full)

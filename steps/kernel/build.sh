@@ -22,6 +22,9 @@ build_llvm() {
 # build_tool NAME: that LLVM tool as it is called here.
 build_tool() { local suffix; suffix=$(build_llvm); echo "$1${suffix#1}"; }
 
+# The version of the rustc in use.
+build_rust_version() { "${BUILD_RUST[0]#RUSTC=}" --version | cut -d ' ' -f 2; }
+
 # Fixed names keep the objects of two machines identical.
 build_make() {
 	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
@@ -69,10 +72,16 @@ build_install_selftests() {
 		build_make -C "$TREE_SRC/tools/testing/selftests" TARGETS=vfifo "KSFT_INSTALL_PATH=$BUILD_DIR/kselftest-installed" FORCE_TARGETS=1 install
 }
 
+# Notes which commit of the series has been built, unless the kernel tree has edits. See results_is_stale.
+build_stamp() {
+	! series_run refuse-edits >/dev/null 2>&1 || tree_git rev-parse refs/vfifo/head >"$BUILD_DIR/.vfifo-built"
+}
+
 do_build() {
 	tree_need
 	build_use_objects
 	local from=$SECONDS module=$BUILD_DIR/samples/rust/rust_vfifo.ko
+	rm -f "$BUILD_DIR/.vfifo-built"
 	series_run recover
 	[ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] || need_space 1500 "the objects of the kernel"
 	build_configure
@@ -82,6 +91,7 @@ do_build() {
 	ln -sfn "$BUILD_DIR/arch/x86/boot/bzImage" "$OUT/bzImage"
 	ln -sfn "$module" "$OUT/rust_vfifo.ko"
 	ln -sfn "$BUILD_DIR/kselftest-installed" "$OUT/kselftest"
+	build_stamp
 	done_step build "$from" "build/${DEBUG:+$DEBUG/}bzImage, rust_vfifo.ko and kselftest/"
 }
 

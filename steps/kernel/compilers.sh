@@ -62,8 +62,7 @@ do_compilers() {
 	tree_need
 	series_run recover
 	if ! system_is_debian_12 && [ ! -x "$CACHE/tools/rust-$COMPILERS_OLDEST/rustc" ]; then
-		say "compilers: skipped, since rustc $COMPILERS_OLDEST comes from the packages of Debian 12 and this is another system"
-		count_result 0 0 1
+		count_skipped compilers "rustc $COMPILERS_OLDEST comes from the packages of Debian 12, and this is another system"
 		return
 	fi
 	compilers_all "$COMPILERS_OLDEST" full

@@ -1,36 +1,60 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Verdicts: what passed, failed and was skipped is added up over all parts of a run in the file VFIFO_RESULTS.
+# Results: each part of a run adds a line to the file VFIFO_RESULTS, in the format that results.py describes.
 
 # 1 once a check of this run has failed.
 COUNT_FAILED=0
+# 1 if the file of results was made by this run. Otherwise it belongs to the run that started this one.
+COUNT_OWN=''
+# KEY=VALUE that count_result adds to each line.
+COUNT_MORE=()
+
+count_start() {
+	local work
+	[ -z "$COUNT_OWN" ] || return 0
+	scratch work
+	export VFIFO_RESULTS=$work/results
+	: >"$VFIFO_RESULTS"
+	COUNT_OWN=1
+}
 
 # check NAME COMMAND...: one counted check; its output is shown when it fails.
 check() {
-	local name=$1 log=$LOGS/check.log
+	local name=$1 log=$LOGS/check.log from=$SECONDS
 	shift
 	if logged "$name" check.log "$@"; then
 		say "  ok       $name"
-		count_result 1 0 0
+		count_result 1 0 0 "$name" $((SECONDS - from))
 	else
 		say "  FAILED   $name"
 		sed -e 's/^/           /' "$log" | head -n 40
-		count_result 0 1 0
+		count_result 0 1 0 "$name" $((SECONDS - from))
 		COUNT_FAILED=1
 	fi
 }
 
-# count_tap SUITE FILE: names what failed; the figures are added up by the test step.
+# count_tap SUITE FILE [SECONDS [KEY=VALUE]...]: counts the tests in that output, and names those that did not pass.
 count_tap() {
-	python3 "$ROOT/steps/kernel/ktap.py" "$TREE_SRC/tools/testing/kunit" "${VFIFO_RESULTS:-/dev/null}" "$1" "$2"
+	python3 "$ROOT/steps/kernel/ktap.py" "$TREE_SRC/tools/testing/kunit" "${VFIFO_RESULTS:-/dev/null}" "$@"
 }
 
-# A result that no test output stands for.
-count_result() { # PASSED FAILED SKIPPED
-	printf '%s\t%s\t%s\n' "$@" >>"${VFIFO_RESULTS:-/dev/null}"
+# count_result PASSED FAILED SKIPPED NAME SECONDS [KEY=VALUE]...: a result without test output.
+count_result() {
+	local IFS=$'\t'
+	set -- "$@" ${COUNT_MORE[@]+"${COUNT_MORE[@]}"}
+	printf '%s\n' "$*" >>"${VFIFO_RESULTS:-/dev/null}"
 }
 
-count_totals() { awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$VFIFO_RESULTS"; }
+# count_skipped TEST [REASON]: shows and counts a test that did not run.
+count_skipped() {
+	say "  skipped  $1${2:+: $2}"
+	count_result 0 0 1 "$1" 0 "skip=$1" "reason=${2-}"
+}
+
+count_lines() { wc -l <"${VFIFO_RESULTS:-/dev/null}"; }
+count_totals() { awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "${VFIFO_RESULTS:-/dev/null}"; }
+# Compared before and after a part, this tells whether a failed part has counted a failure.
+count_failures() { count_totals | cut -d ' ' -f 2; }
 
 count_summary() { # STEP START
 	local passed failed skipped
@@ -46,15 +70,16 @@ count_libtest_sums() {
 		awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'
 }
 
-# count_libtest NAME STATUS LOG: counts what ran; a failed run without a failed test is one.
+# count_libtest NAME STATUS LOG SECONDS: counts the tests that ran; a failed run without a failed test is one failure.
 count_libtest() {
-	local name=$1 status=$2 log=$3 figures
+	local name=$1 status=$2 log=$3 seconds=$4 figures skipped
 	figures=$(count_libtest_sums "$log")
 	# shellcheck disable=SC2086
 	set -- $figures
 	[ "$status" -eq 0 ] || [ "$2" -gt 0 ] || set -- "$1" 1 "$3"
 	[ "$1" -gt 0 ] || set -- "$1" $(($2 > 0 ? $2 : 1)) "$3"
-	count_result "$@"
+	mapfile -t skipped < <(sed -nE 's/^test (.*) \.\.\. ignored(, )?(.*)/skip=\1\nreason=\3/p' "$log" | tr '\t' ' ')
+	count_result "$@" "$name" "$seconds" ${skipped[@]+"${skipped[@]}"}
 	grep -aE '^test .* \.\.\. (FAILED|ignored)' "$log" | sed 's/^/  /' || true
 	say "$name: $1 passed, $2 failed, $3 skipped"
 	[ "$2" -eq 0 ]

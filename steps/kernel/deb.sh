@@ -58,6 +58,7 @@ deb_test() { # RELEASE
 	local from=$SECONDS stock work
 	[ "$ACCEL" != auto ] || ACCEL=tcg
 	scratch work
+	COUNT_MORE=("kernel=$1")
 	check "Debian's own configuration takes it" deb_distro_configures
 	box_new
 	stock=$(box_release amd64)

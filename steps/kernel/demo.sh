@@ -2,14 +2,24 @@
 # shellcheck shell=bash
 # The tour and a few figures, in the booted kernel.
 
-do_demo() {
+demo_step() { # COMMAND [ARGUMENT]...
 	local from=$SECONDS
-	do_deps
-	do_fetch
-	do_patch
-	do_build
+	"do_$1" "${@:2}"
+	count_result 0 0 0 "$1" $((SECONDS - from))
+}
+
+demo_tour() {
+	local from=$SECONDS stops
 	guest_must demo 180 "bash '$ROOT/steps/tour/tour.sh' $BUILD_DIR/samples/rust/rust_vfifo.ko"
+	stops=$(sed -nE 's/^([0-9]+) stops checked, 0 failed$/\1/p' "$GUEST_DIR/output")
+	count_result "${stops:-0}" 0 0 tour $((SECONDS - from))
+}
+
+do_demo() {
+	local from=$SECONDS step
+	for step in deps fetch patch build; do demo_step $step; done
+	demo_tour
 	say "demo: booted in $(cat "$GUEST_DIR/booted") s by $ACCEL"
-	do_bench --quick
+	demo_step bench --quick
 	done_step demo "$from" "every stop of the tour held"
 }

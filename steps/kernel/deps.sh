@@ -72,8 +72,8 @@ deps_fetch_crates() {
 	done
 }
 
-# A run of "test" sets VFIFO_RESULTS. It needs more than other commands, and gets all of it here.
-deps_for_test() { [ -n "${VFIFO_RESULTS-}" ] && system_is_debian_12; }
+# As a part of "test", this gets everything that the other parts need.
+deps_for_test() { [ -n "${VFIFO_RESULTS-}" ] && [ -z "$COUNT_OWN" ] && system_is_debian_12; }
 
 # What has to be downloaded besides packages, one item a line.
 deps_downloads() {

@@ -3,7 +3,7 @@
 # The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring and the Rust crate.
 
 do_host() {
-	local from=$SECONDS work test
+	local from=$SECONDS start work test
 	scratch work
 	check "shellcheck" host_shellcheck
 	check "tests/mutants/ apply" mutants_apply
@@ -15,29 +15,25 @@ do_host() {
 	if tree_find; then
 		check "Kconfig.fragment merges and every option is met" host_fragment_merges "$work"
 	else
-		host_skip "Kconfig.fragment merges: there is no kernel tree; run $DOOR fetch"
+		count_skipped "Kconfig.fragment merges" "there is no kernel tree; run $DOOR fetch"
 	fi
 	build_use_objects
 	if [ -e "$BUILD_DIR/rust/libkernel.rmeta" ]; then
 		check "the external module builds" host_external_builds "$work"
 	else
-		host_skip "the external module builds: there is no kernel; run $DOOR build"
+		count_skipped "the external module builds" "there is no kernel; run $DOOR build"
 	fi
 	if [ -n "$TREE_SRC" ]; then
+		start=$SECONDS
 		VFIFO_TREE_TOOLS=$TREE_SRC logged "host: build-kernel.sh" bats.log bats --tap "$ROOT/tests" || true
-		count_tap build-kernel.sh "$LOGS/bats.log" || COUNT_FAILED=1
+		count_tap build-kernel.sh "$LOGS/bats.log" $((SECONDS - start)) || COUNT_FAILED=1
 	else
-		host_skip "the tests of build-kernel.sh: their results are read by a program of the kernel tree; run $DOOR fetch"
+		count_skipped "the tests of build-kernel.sh" "their results are read by a program of the kernel tree; run $DOOR fetch"
 	fi
 	host_cargo host
 	host_cargo clients/rust
 	[ "$COUNT_FAILED" -eq 0 ] || die "host: not every test passed (logs: $LOGS)"
 	done_step host "$from" "done"
-}
-
-host_skip() { # WHAT-AND-WHY
-	say "  skipped  $1"
-	count_result 0 0 1
 }
 
 # host_crate FOLDER COMMAND...: cargo in that folder; its objects are in the cache.
@@ -46,9 +42,9 @@ host_crate() {
 }
 
 host_cargo() { # FOLDER
-	local status=0 log=cargo-${1//\//-}.log
+	local status=0 log=cargo-${1//\//-}.log from=$SECONDS
 	logged "host: cargo test in $1" "$log" host_crate "$1" test || status=$?
-	count_libtest "cargo, $1" "$status" "$LOGS/$log" || COUNT_FAILED=1
+	count_libtest "cargo, $1" "$status" "$LOGS/$log" $((SECONDS - from)) || COUNT_FAILED=1
 }
 
 host_shellcheck() {

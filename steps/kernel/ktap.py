@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Counts (K)TAP with the kernel's own parser: ktap.py KUNIT-DIR RESULTS SUITE FILE
+"""Counts (K)TAP with the kernel's own parser: ktap.py KUNIT-DIR RESULTS SUITE FILE [SECONDS [KEY=VALUE]...]
 
-Appends "passed<TAB>failed<TAB>skipped" to RESULTS and names what did not pass.
+Appends a line to RESULTS in the format that results.py describes, and names what did not pass.
 """
 
 import sys
 
-kunit_dir, results, suite, path = sys.argv[1:5]
+kunit_dir, results, suite, path, *more = sys.argv[1:]
 sys.path.insert(0, kunit_dir)
 sys.dont_write_bytecode = True
 
@@ -52,9 +52,12 @@ if len(lines) > 2 and lines[-1].startswith("1..") and lines[0].startswith("TAP v
 top = kunit_parser.parse_run_tests(iter(lines), Printer(output=io.StringIO()))
 counts = top.counts
 failed = counts.failed + counts.crashed
+fields = [suite, *(more or ["0"])]
 for name, test in leaves(top, suite):
     if test.status == kunit_parser.TestStatus.SKIPPED:
-        print(f"  skipped  {name}{' (' + test.skip_reason + ')' if getattr(test, 'skip_reason', '') else ''}")
+        reason = getattr(test, "skip_reason", "")
+        print(f"  skipped  {name}{' (' + reason + ')' if reason else ''}")
+        fields += [f"skip={name}", f"reason={reason}"]
     elif test.status != kunit_parser.TestStatus.SUCCESS:
         print(f"  FAILED   {name} ({test.status.name.lower()})")
         for line in (test.log or said_after(test.name))[-12:]:
@@ -64,6 +67,7 @@ if not failed and (counts.errors or not counts.passed + counts.skipped):
     print(f"  FAILED   {suite}: incomplete test output")
     failed = 1
 with open(results, "a", encoding="utf-8") as out:
-    out.write(f"{counts.passed}\t{failed}\t{counts.skipped}\n")
+    fields = [" ".join(field.split()) for field in fields]
+    out.write("\t".join([str(counts.passed), str(failed), str(counts.skipped), *fields]) + "\n")
 print(f"{suite}: {counts.passed} passed, {failed} failed" + (f", {counts.skipped} skipped" if counts.skipped else ""))
 sys.exit(1 if failed else 0)

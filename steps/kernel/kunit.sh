@@ -5,7 +5,7 @@
 
 # The folder of the objects, and make's arguments. matrix sets others.
 KUNIT_OBJECTS=um KUNIT_MAKE=()
-KUNIT_COMPILED_BY=''
+KUNIT_COMPILED_BY='' KUNIT_COMPILER=''
 
 kunit_py() {
 	local options option
@@ -25,13 +25,15 @@ do_kunit() { # [RUSTC COMPILER]
 	tree_need
 	local from=$SECONDS
 	KUNIT_MAKE=("LLVM=$(build_llvm)" RUSTC=/usr/bin/rustc CLIPPY=1 KRUSTFLAGS=-Dwarnings)
+	KUNIT_COMPILER="clang $VERSION_LLVM, with clippy"
 	[ $# -eq 0 ] || matrix_use_compilers "$@"
 	[ -e "$TREE_SRC/samples/rust/rust_vfifo/.kunitconfig" ] || die "kunit: the kernel tree has no series in it; run $DOOR patch"
 	[ -e "$TREE_DIR/$KUNIT_OBJECTS/linux" ] || need_space 1500 "the objects of the KUnit kernel"
 	must "kunit: configuration" kunit-config.log "see the log" kunit_py kdir_config_value
 	must "kunit: UML kernel" kunit-build.log "the first error is in the log" kunit_py build
 	logged "kunit: tests" kunit.log kunit_py exec || true
-	count_tap kunit "$LOGS/kunit.log" || die "kunit: not every test passed (log: $LOGS/kunit.log)"
+	count_tap kunit "$LOGS/kunit.log" $((SECONDS - from)) "linux=$(tree_version "$TREE_SRC")" "rustc=$(build_rust_version)" \
+		"compiler=$KUNIT_COMPILER" || die "kunit: not every test passed (log: $LOGS/kunit.log)"
 	done_step kunit "$from" "Linux $(tree_version "$TREE_SRC")${KUNIT_COMPILED_BY:+, $KUNIT_COMPILED_BY}"
 }
 

@@ -14,6 +14,8 @@ fi
 
 # shellcheck source=steps/kernel/count.sh
 . "$ROOT/steps/kernel/count.sh"
+# shellcheck source=steps/kernel/results.sh
+. "$ROOT/steps/kernel/results.sh"
 # shellcheck source=steps/kernel/tree.sh
 . "$ROOT/steps/kernel/tree.sh"
 # shellcheck source=steps/kernel/deps.sh

@@ -16,10 +16,14 @@ matrix_use_compilers() {
 	matrix_borrow_objects "$2"
 	KUNIT_MAKE=(KRUSTFLAGS=-Dwarnings "${BUILD_RUST[@]}")
 	case $2 in
-	llvm) KUNIT_MAKE+=("LLVM=-$VERSION_LLVM_OTHER"); KUNIT_COMPILED_BY="rustc $1, LLVM $VERSION_LLVM_OTHER" ;;
-	gcc) KUNIT_MAKE+=(CC=gcc); KUNIT_COMPILED_BY="rustc $1, gcc $(gcc -dumpversion)" ;;
+	llvm) KUNIT_MAKE+=("LLVM=-$VERSION_LLVM_OTHER") ;;
+	gcc) KUNIT_MAKE+=(CC=gcc) ;;
 	esac
+	KUNIT_COMPILER=$(matrix_compiler "$2")
+	KUNIT_COMPILED_BY="rustc $1, $KUNIT_COMPILER"
 }
+
+matrix_compiler() { if [ "$1" = gcc ]; then echo "gcc $(gcc -dumpversion)"; else echo "clang $VERSION_LLVM_OTHER"; fi; }
 
 # What is in C is the same whichever rustc there is, and kbuild makes again what is not: begins with the objects of
 # another kernel that was made by this compiler, if there is one.
@@ -35,23 +39,27 @@ matrix_borrow_objects() { # COMPILER
 }
 
 do_matrix() {
-	local from=$SECONDS start rust_version compiler tree log status failed=0 row rows=()
+	local from=$SECONDS start rust_version compiler tree log status linux failures failed=0 row rows=()
 	local trees=()
 	# The pinned kernel first. With --tree, that tree alone.
 	if [ -n "$TREE" ]; then trees=("$TREE"); else mapfile -t trees < <(tr ' ' '\n' <<<"$VERSION_SERIES" | sort -rV); fi
 	for tree in "${trees[@]}"; do
 		for rust_version in $VERSION_RUSTC; do
 			for compiler in $MATRIX_COMPILERS; do
-				start=$SECONDS status=0
+				start=$SECONDS status=0 failures=$(count_failures)
 				log=$LOGS/matrix-$(basename "$tree")-$rust_version-$compiler.log
 				matrix_one "$tree" "$rust_version" "$compiler" "$log" || status=$?
+				linux=$(sed -n 's/^fetch: Linux \([0-9.]*\) in .*/\1/p' "$log")
 				row=$(sed -n 's/^kunit: \([0-9]* passed.*\)$/\1/p' "$log" | tail -n 1)
 				if [ $status -ne 0 ]; then
 					failed=$((failed + 1))
+					# A failed build has no test output.
+					[ "$(count_failures)" != "$failures" ] ||
+						count_result 0 1 0 kunit $((SECONDS - start)) "linux=${linux:-$tree}" "rustc=$rust_version" \
+							"compiler=$(matrix_compiler "$compiler")"
 					row="FAILED ${row:-$(sed -n 's/^build-kernel.sh: //p' "$log" | tail -n 1)}"
 				fi
-				rows+=("$(printf '%-9s %-8s %-9s %-14s %s' "$(sed -n 's/^fetch: Linux \([0-9.]*\) in .*/\1/p' "$log")" \
-					"$rust_version" "$compiler" "$(span $((SECONDS - start)))" "$row")")
+				rows+=("$(printf '%-9s %-8s %-9s %-14s %s' "$linux" "$rust_version" "$compiler" "$(span $((SECONDS - start)))" "$row")")
 				say "matrix: ${rows[-1]}"
 			done
 		done

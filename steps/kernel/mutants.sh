@@ -52,7 +52,7 @@ mutants_apply() {
 }
 
 do_mutants() { # [NAME]...
-	local kernel=plain names name from=$SECONDS caught=0 survived=0 rest=''
+	local kernel=plain names name start from=$SECONDS caught=0 survived=0 rest=''
 	[ "$DEBUG" != kcsan ] || die "mutants: there are none for --kcsan"
 	tree_need
 	build_use_objects
@@ -64,10 +64,13 @@ do_mutants() { # [NAME]...
 	if [ -n "$names" ]; then
 		mutants_prepare "$names"
 		for name in $names; do
+			start=$SECONDS
 			if mutants_try "$name"; then
-				caught=$((caught + 1)) && count_result 1 0 0
+				caught=$((caught + 1))
+				count_result 1 0 0 "$name" $((SECONDS - start)) "kernel=$kernel" "by=$(paste -sd ';' <<<"$MUTANTS_BY" | tr '\t' ' ' | sed 's/;/; /g')"
 			else
-				survived=$((survived + 1)) && count_result 0 1 0
+				survived=$((survived + 1))
+				count_result 0 1 0 "$name" $((SECONDS - start)) "kernel=$kernel"
 			fi
 		done
 		series_run recover
@@ -123,9 +126,11 @@ mutants_same_objects() {
 	cmp -s "$BUILD_DIR/samples/rust/rust_vfifo.ko" "$MUTANTS_WORK/good/rust_vfifo.ko" && cmp -s "$BUILD_DIR/rust/kernel.o" "$MUTANTS_WORK/good/kernel.o"
 }
 
-# mutants_try NAME: puts it in, builds, and has its tests run: whether one noticed.
+# mutants_try NAME: applies the mutant, builds, and runs its tests. Succeeds if one of them fails. Sets MUTANTS_BY, the checks
+# that have failed, one a line.
 mutants_try() {
-	local from=$SECONDS commit by kernel=$MUTANTS_WORK/good
+	local from=$SECONDS commit kernel=$MUTANTS_WORK/good
+	MUTANTS_BY=
 	commit=$(series_run mutant "$MUTANTS_BASE" "$MUTANTS_DIR/$1.patch" 2>&1) || { say "  FAILED   $1: ${commit#build-kernel.sh: }"; return 1; }
 	series_run visit "$commit" "$MUTANTS_BASE" || exit
 	mutants_build "$1" || { say "  FAILED   $1: does not build (log: $LOGS/mutant-$1-build.log)"; return 1; }
@@ -133,13 +138,13 @@ mutants_try() {
 	if mutants_touch_kernel "$1"; then kernel=$MUTANTS_WORK/bad; fi
 	mutants_run_tests "$1" "$kernel" "$(mutants_say "$1" Test)" "$(mutants_leak "$1")"
 	if [ "$GUEST_END" = unbooted ]; then say "  FAILED   $1: $(guest_trouble), so nothing was tested"; return 1; fi
-	by=$(mutants_noticed)
-	if [ -z "$by" ]; then
+	MUTANTS_BY=$(mutants_noticed | cut -c -110)
+	if [ -z "$MUTANTS_BY" ]; then
 		say "  SURVIVED $1 ($(span $((SECONDS - from)))): unnoticed by $(mutants_say "$1" Test | paste -sd ,)"
 		return 1
 	fi
 	say "  caught   $1 ($(span $((SECONDS - from)))), by"
-	printf '%s\n' "$by" | cut -c -110 | sed 's/^/             /'
+	printf '%s\n' "$MUTANTS_BY" | sed 's/^/             /'
 }
 
 # run_tests NAME KERNEL TESTS on|off: in the kernel of that folder, with or without kmemleak, with the
@@ -186,7 +191,7 @@ mutants_noticed() {
 
 # That nobody notices anything without a bug, and that the tests are there.
 mutants_without() { # NAMES
-	local name tests by
+	local name tests by from=$SECONDS
 	tests=$(for name in $1; do mutants_say "$name" Test; done | sort -u)
 	mutants_run_tests none "$MUTANTS_WORK/good" "$tests" "$(mutants_leak "$1")"
 	by=$(mutants_noticed)
@@ -199,5 +204,5 @@ mutants_without() { # NAMES
 		return 1
 	fi
 	say "  ok       without a bug: $(paste -sd , <<<"$tests")"
-	count_result 1 0 0
+	count_result 1 0 0 "without a bug: $(paste -sd , <<<"$tests")" $((SECONDS - from))
 }

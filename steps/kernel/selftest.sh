@@ -32,16 +32,23 @@ do_selftest() { # [PROGRAM]...
 	cp -r "$GUEST_DIR/programs/." "$LOGS/kselftest/" 2>/dev/null || true
 	while IFS=: read -r _ test; do
 		[[ " $* " == *" $test "* ]] || { [ $# -eq 0 ] && [ "$test" != suspend ]; } || continue
-		selftest_program "$test" || failed=1
+		selftest_program "$test" "$(selftest_seconds "$test")" || failed=1
 	done <"$list"
 	selftest_audit_result selftest || failed=1
 	if [ $# -eq 0 ]; then
 		touch "$LOGS/kselftest/crate"
-		count_libtest "selftest crate" "$(cat "$GUEST_DIR/crate.status" 2>/dev/null || echo 1)" "$LOGS/kselftest/crate" || failed=1
+		count_libtest "selftest crate" "$(cat "$GUEST_DIR/crate.status" 2>/dev/null || echo 1)" \
+			"$LOGS/kselftest/crate" "$(selftest_seconds crate)" || failed=1
 		selftest_plain || failed=1
 	fi
 	[ $failed -eq 0 ] || die "selftest: not every test passed (log: $LOGS/selftest.log, $LOGS/kselftest/)"
 	done_step selftest "$from" "guest time $GUEST_SECONDS s by $ACCEL"
+}
+
+# How long a program of the last guest ran. Programs run one after the other, and each ends by writing to its log.
+selftest_seconds() { # NAME
+	find "$GUEST_DIR/booted" "$GUEST_DIR/programs" -type f -printf '%T@ %f\n' 2>/dev/null | sort -n |
+		awk -v name="$1" '$2 == name && before { seconds = $1 - before } { before = $1 } END { printf "%.0f\n", seconds }'
 }
 
 # The limit in the tests' own settings is for kernels that are not slowed down.
@@ -98,7 +105,7 @@ selftest_trouble() { # STEP
 	[ -n "$trouble" ] || return 0
 	say "  FAILED   $1: $trouble"
 	guest_complaints | head -n 120 | sed 's/^/           /'
-	count_result 0 1 0
+	count_result 0 1 0 "$1: the guest" 0
 	return 1
 }
 
@@ -109,8 +116,7 @@ selftest_plain() {
 	# Without a memory cgroup all memory has to be used up, and then a guest whose programs come by 9P crawls.
 	[ -n "$DEBUG" ] || programs+=("limits -f memory")
 	if [ "$DEBUG" = kcsan ]; then
-		say "  skipped  selftest suspend (2 GiB): suspend.memory (a kernel of --kcsan does not suspend to RAM, with vfifo or without)"
-		count_result 0 0 1
+		count_skipped "selftest suspend (2 GiB): suspend.memory" "a KCSAN kernel does not suspend to RAM, with vfifo or without"
 		programs[0]="suspend -V memory"
 	fi
 	plain_guest "$((300 * GUEST_SCALE))" "${programs[@]}"
@@ -126,7 +132,7 @@ selftest_plain() {
 	if ! selftest_trouble "selftest, plain"; then
 		failed=1
 	elif [ -n "$missing" ]; then
-		count_result 0 1 0
+		count_result 0 1 0 "selftest, plain: never ran:$missing" 0
 		failed=1
 	fi
 	[ -z "$missing" ] || say "  FAILED   selftest, plain: never ran:$missing"
@@ -135,29 +141,28 @@ selftest_plain() {
 }
 
 # The runner's verdict on a program comes from its exit status; what ran inside it, from its TAP.
-selftest_program() { # NAME
+selftest_program() { # NAME SECONDS
 	local log=$LOGS/kselftest/$1 verdict name="selftest $1"
 	verdict=$(grep -aE "^(not )?ok [0-9]+ selftests: [^ ]+: $1( |\$)" "$LOGS/selftest.log" | head -n 1 || true)
 	# A program that has nothing to do here says so instead of a plan.
 	if [[ $verdict == ok*'# SKIP'* ]] && grep -qaE '^(# )?1\.\.0 # SKIP' "$log"; then
-		say "  skipped  $name: $(sed -nE 's/^(# )?1\.\.0 # SKIP //p' "$log" | head -n 1)"
-		count_result 0 0 1
+		count_skipped "$name" "$(sed -nE 's/^(# )?1\.\.0 # SKIP //p' "$log" | head -n 1)"
 		return 0
 	fi
 	if grep -qaE '^(# )?(TAP version|KTAP version|1\.\.[0-9])' "$log" 2>/dev/null; then
-		if ! count_tap "$name" "$log"; then return 1; fi
+		if ! count_tap "$name" "$log" "$2"; then return 1; fi
 		case $verdict in
 		ok*) return 0 ;;
 		'') say "  FAILED   $name: it never ended" ;;
 		*) say "  FAILED   $name: ${verdict#not }" ;;
 		esac
-		count_result 0 1 0
+		count_result 0 1 0 "$name: its end" 0
 		return 1
 	fi
 	case $verdict in
-	ok*'# SKIP'*) say "  skipped  $name"; count_result 0 0 1 ;;
-	ok*) count_result 1 0 0; say "$name: passed" ;;
-	'') say "  FAILED   $name: it never ran"; count_result 0 1 0; return 1 ;;
-	*) say "  FAILED   $name: ${verdict#not }"; count_result 0 1 0; return 1 ;;
+	ok*'# SKIP'*) count_skipped "$name" ;;
+	ok*) count_result 1 0 0 "$name" "$2"; say "$name: passed" ;;
+	'') say "  FAILED   $name: it never ran"; count_result 0 1 0 "$name" 0; return 1 ;;
+	*) say "  FAILED   $name: ${verdict#not }"; count_result 0 1 0 "$name" "$2"; return 1 ;;
 	esac
 }

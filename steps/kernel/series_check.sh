@@ -95,8 +95,7 @@ series_check() {
 		if (TREE=$older && tree_find); then
 			check "Linux $older takes the series" series_older_takes_it "$older" "$work/$older"
 		else
-			say "  skipped  Linux $older takes the series: its source is not in the cache; run ./build-kernel.sh --tree $older fetch"
-			count_result 0 0 1
+			count_skipped "Linux $older takes the series" "its source is not in the cache; run ./build-kernel.sh --tree $older fetch"
 		fi
 	done
 	[ $COUNT_FAILED -eq 0 ] || die "series: not clean, as shown above; patches/ is written by ./build-kernel.sh series"
@@ -109,7 +108,7 @@ series_build_selftests() {
 
 # Slow: every commit of the series in an object directory of its own.
 series_build() {
-	local i commits subject from=$SECONDS
+	local i commits subject from=$SECONDS start
 	series_run recover
 	commits=$(series_run make)
 	mapfile -t commits <<<"$commits"
@@ -120,6 +119,7 @@ series_build() {
 	if [ -e "$TREE_DIR/x86/vmlinux" ] && [ ! -e "$BUILD_DIR" ]; then cp -a "$TREE_DIR/x86" "$BUILD_DIR.new" && mv "$BUILD_DIR.new" "$BUILD_DIR"; fi
 	trap 'series_run recover; lib_on_exit' EXIT
 	for ((i = 1; i < ${#commits[@]}; i++)); do
+		start=$SECONDS
 		subject=$(tree_git log -1 --format=%s "${commits[i]}")
 		series_run visit "${commits[i]}" "${commits[-1]}"
 		mkdir -p "$BUILD_DIR"
@@ -131,7 +131,7 @@ series_build() {
 		must "series --build: $i $subject" series-build.log "the first error is in the log" \
 			build_make KRUSTFLAGS=-Dwarnings prepare samples/rust/
 		say "  ok       $i/$((${#commits[@]} - 1)) $subject"
-		count_result 1 0 0
+		count_result 1 0 0 "$i $subject" $((SECONDS - start))
 	done
 	done_step "series --build" "$from" "every patch builds"
 }

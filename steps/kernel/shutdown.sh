@@ -18,9 +18,9 @@ do_shutdown() {
 		cp "$LOGS/console.log" "$LOGS/shutdown-$how.log"
 		if shutdown_judge "$how" "$deadline"; then
 			say "  ok       $how with queued data, mapped ends and sleepers (guest time $GUEST_SECONDS s)"
-			count_result 1 0 0
+			count_result 1 0 0 "$how" "$GUEST_SECONDS"
 		else
-			count_result 0 1 0
+			count_result 0 1 0 "$how" "$GUEST_SECONDS"
 			failed=1
 		fi
 	done

@@ -7,7 +7,7 @@ SOAK_PARTS="stress-ng, trinity, the long modes of the kselftests, 1,000 rounds o
 SOAK_PACKAGES=(stress-ng trinity mmdebstrap dpkg-dev debhelper)
 
 do_soak() { # [MINUTES [PART]]
-	local minutes=${1:-10} from=$SECONDS work
+	local minutes=${1:-10} from=$SECONDS
 	[[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] || die "soak $minutes: not a number of minutes; see --help"
 	[ $# -le 2 ] || die "soak takes no argument $3; see --help"
 	if [ -n "${2-}" ]; then
@@ -17,9 +17,7 @@ do_soak() { # [MINUTES [PART]]
 		"soak_$2" "$minutes"
 		return
 	fi
-	scratch work
-	export VFIFO_RESULTS=$work/results
-	: >"$VFIFO_RESULTS"
+	count_start
 	deps_want_packages soak "${SOAK_PACKAGES[@]}"
 	if soak_build_kernels; then
 		DEBUG=debug test_part "selftest --debug" selftest || true
@@ -60,7 +58,7 @@ soak_fire() { # PART MINUTES
 	rm -rf "${LOGS:?}/soak-$1"
 	cp -r "$GUEST_DIR/fire" "$LOGS/soak-$1" 2>/dev/null || true
 	cp "$GUEST_DIR/tap" "$LOGS/soak-$1.log" 2>/dev/null || : >"$LOGS/soak-$1.log"
-	count_tap "$1" "$LOGS/soak-$1.log" || status=1
+	count_tap "$1" "$LOGS/soak-$1.log" "$GUEST_SECONDS" || status=1
 	sed -nE 's/^# (stress-ng: metrc:|round)/  \1/p' "$LOGS/soak-$1.log" | tail -n 12
 	selftest_audit_result "soak-$1" || status=1
 	[ "$status" -eq 0 ] || die "soak: $1 found something (logs: $LOGS/soak-$1*)"
@@ -96,7 +94,8 @@ soak_programs() { # MINUTES PROGRAM-AND-OPTIONS...
 	mkdir -p "$LOGS/kselftest"
 	cp -r "$GUEST_DIR/programs/." "$LOGS/kselftest/" 2>/dev/null || true
 	for program in $run; do
-		case $program in vfifo:*) selftest_program "${program#vfifo:}" || status=1 ;; esac
+		program=${program#vfifo:}
+		[ "$program" = -t ] || selftest_program "$program" "$(selftest_seconds "$program")" || status=1
 	done
 	selftest_audit_result soak-long || status=1
 	[ "$status" -eq 0 ] || die "soak: the long modes found something (logs: $LOGS/kselftest/, $LOGS/console.log)"

@@ -3,18 +3,19 @@
 # All tests, with one summary. Each part is a run of its own, so that a part which dies does not take the summary with it.
 
 test_part() { # NAME COMMAND...: a part that fails without a failed test is a failure itself
-	local name=$1 status=0 before
+	local name=$1 status=0 before lines from=$SECONDS
 	shift
-	before=$(count_totals)
+	before=$(count_totals) lines=$(count_lines)
 	say "== $name"
 	in_group "$ROOT/build-kernel.sh" --jobs "$JOBS" --accel "$ACCEL" ${DEBUG:+"--$DEBUG"} ${TREE:+--tree "$TREE"} "$@" ||
 		status=$?
-	if [ "$status" -ne 0 ] && [ "$(count_totals | cut -d ' ' -f 2)" = "$(cut -d ' ' -f 2 <<<"$before")" ]; then
-		count_result 0 1 0
+	if [ "$status" -ne 0 ] && [ "$(count_failures)" = "$(cut -d ' ' -f 2 <<<"$before")" ]; then
+		count_result 0 1 0 "$name" 0
 	elif [ "$status" -eq 0 ] && [ "$(count_totals)" = "$before" ] && [ "${TEST_COUNTED:-1}" = 1 ]; then
 		say "  FAILED   $name: no test ran"
-		count_result 0 1 0
+		count_result 0 1 0 "$name: no test ran" 0
 	fi
+	count_result 0 0 0 "$name" $((SECONDS - from)) "group=$(($(count_lines) - lines))"
 	return "$status"
 }
 
@@ -23,10 +24,8 @@ test_part() { # NAME COMMAND...: a part that fails without a failed test is a fa
 TEST_DEBUG=(mmap claim claim_peers faults privilege inject fuzz)
 
 do_test() {
-	local from=$SECONDS work step ready=1
-	scratch work
-	export VFIFO_RESULTS=$work/results
-	: >"$VFIFO_RESULTS"
+	local from=$SECONDS step ready=1
+	count_start
 	# Downloads come first: without the network, a run ends here or not at all.
 	for step in deps fetch patch build; do
 		TEST_COUNTED=0 test_part "$step" "$step" || { ready=; break; }
