@@ -5,8 +5,8 @@
 # (the patched kernel, its tests and the patch series).
 set -euo pipefail
 
-# A clean environment: ARCH, MAKEFLAGS, KCFLAGS, CDPATH, GIT_* and so on would reach the build. What is let through
-# says who calls and how to reach the network. Functions of the caller are dropped, too.
+# A clean environment: ARCH, MAKEFLAGS, KCFLAGS, CDPATH, GIT_* and so on would reach the build. What remains
+# identifies the user and describes the network. Functions of the caller are dropped as well.
 for name in $(compgen -A function); do unset -f "$name"; done
 for name in $(compgen -e); do
 	case $name in
@@ -47,11 +47,11 @@ door_usage() {
 	  demo        install and build whatever is needed, then take a tour of the driver in the booted kernel (default)
 	  test        KUnit, kselftests in the booted kernel, host tests; ends with one summary line
 	  soak [MINUTES]
-	              the tests that take a night: the debug kernel under stress-ng and trinity (10 minutes each by default),
+	              tests that take hours: the debug kernel under stress-ng and trinity (10 minutes each by default),
 	              long modes of the kselftests, "--kcsan selftest", mutants, shutdown, "series --build", matrix,
 	              "deb --test", "devbox --test"; ends with one summary line
 	              soak MINUTES stress|trinity|long|rounds: only that part; "rounds" runs races_* in the ordinary kernel,
-	              1,000 rounds of each per minute given; the others are meant for --debug
+	              1,000 rounds of each for each minute; the others are meant for --debug
 
 	  doctor      check which ways to use vfifo work here and what each is missing; changes nothing
 
@@ -67,14 +67,14 @@ door_usage() {
 	              --config small|running|distro: which configuration (default: small, the one of build);
 	              --test: also install and boot it in a Debian in an emulator
 	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built with that rustc and C compiler
-	  matrix      run them with each of these compilers, on Linux 7.3 and 7.2, and print a table
+	  matrix      run the KUnit tests with each of these compilers, on Linux 7.3 and 7.2, and print a table
 	  compilers   compile abstractions, driver, doctests and external module with rustc 1.85 and 1.96, for kernels with
-	              every option they depend on and for kernels with none
+	              every option that they use and for kernels with none
 	  selftest [PROGRAM]...
-	              run the kselftests in the booted kernel, or only those named
-	  shutdown    end systems whose devices are busy, in every way there is
+	              run all kselftests, or the named ones, in the booted kernel
+	  shutdown    reboot, power off, kill and crash a system while the devices are in use
 	  mutants [NAME]...
-	              put the bugs of tests/mutants/ in, one at a time, and check that the tests catch each
+	              add the bugs in tests/mutants/, one at a time, and check that the tests detect them
 	  bench       measure vfifo against a pipe and others, 4 min on two idle processors, 7 the first time; results,
 	              tables and plots go to build/bench/
 	              --save: replace those in bench/ with the last run's; --quick: a few figures; --check: instruction
@@ -94,9 +94,9 @@ door_usage() {
 	  --tree DIR|FILE|7.2     use this source of Linux 7.3.y or 7.2.y, a folder (only read) or a tar file; 7.2: Debian's
 	  --jobs N                compile N files at once (default: $JOBS)
 	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm if it really works)
-	  --debug                 use a kernel that checks itself: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug"
-	                          runs the kselftests in it
-	  --kcsan                 use a kernel with KCSAN, which finds data races
+	  --debug                 use the debug kernel: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug" runs all
+	                          kselftests in it
+	  --kcsan                 use the KCSAN kernel, which detects data races
 	  --help                  this text
 
 	Downloads and objects are kept in $CACHE (VFIFO_CACHE). VFIFO_SCALE=N gives the guest N times as long.
@@ -105,10 +105,10 @@ door_usage() {
 
 door_value() { [ -n "${2-}" ] || die "$1 needs a value; see --help"; }
 
-# kbuild, QEMU and the patch programs take no others, and some fail only after an hour.
+# kbuild, QEMU and the patch programs do not accept others, and some fail only after an hour.
 door_check_name() { # PATH ADVICE
 	[[ $1 =~ ^[A-Za-z0-9/._+@-]+$ ]] ||
-		die "the folder $1 has a character in its name other than letters, digits and . _ + @ -, which the kernel's build does not take; $2"
+		die "the folder $1 has a character in its name other than letters, digits and . _ + @ -, which the kernel's build does not accept; $2"
 }
 
 COMMAND=
@@ -118,7 +118,7 @@ while [ $# -gt 0 ]; do
 	-h | --help) door_usage; exit 0 ;;
 	--tree=* | --jobs=* | --accel=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
 	--tree)
-		# "series --tree" asks; "--tree DIR" tells.
+		# "series --tree" prints the tree; "--tree DIR" sets it.
 		if [ "$COMMAND" = series ] && [ $# -eq 1 ]; then args+=("$1"); shift; continue; fi
 		door_value "$@"; TREE=$2; shift ;;
 	--jobs) door_value "$@"; JOBS=$2; shift ;;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Moves bytes between processes in every way that is to be compared, and writes
- * down what that took, a sample a line: measure, way, parameter, quantity,
+ * Moves bytes between processes in every way that is compared, and writes the
+ * results to a file, one sample per line: measure, way, parameter, quantity,
  * value, separated by tabs.
  *
  *	bench full|quick ROUNDS MILLISECONDS FILE	samples, round by round
- *	bench instructions FILE		where the time stamp counts instructions
+ *	bench instructions FILE		with a time stamp that counts instructions
  *	bench load MODULE ROUNDS FILE	how long a module takes to load
- *	bench profile WAY BYTES TIMES	writes and reads for profile.c to count, or
- *					of 0 bytes round trips
+ *	bench profile WAY BYTES TIMES	writes and reads for profile.c to count; with
+ *					0 bytes, round trips
  *
- * Each sample is taken by processes of its own, pinned to a processor each, and
- * a parent that does nothing but look at their counters twice. In a round every
- * way has its turn, and who is first changes from round to round.
+ * Each sample is taken with new processes, each pinned to a processor, and a
+ * parent that only reads their counters twice. Each way has one turn in each
+ * round, and the first way changes from round to round.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -43,24 +43,24 @@
 #define KIB		1024UL
 #define MIB		(KIB * KIB)
 
-/* Of everything, unless that is what is measured. */
+/* The capacity in all measures except that of capacities. */
 #define CAPACITY	(64 * KIB)
 #define MOST_PATHS	64
 #define MOST_JOBS	(2 * MOST_PATHS)
 #define LARGEST		MIB
-/* Seconds without a byte moved, after which something hangs. */
+/* Seconds without any byte moved, after which this gives up. */
 #define PATIENCE	20
 
-/* ---- what processes share ---- */
+/* ---- shared by the processes ---- */
 
-/* What one of them has done. */
+/* The progress of one process. */
 struct count {
-	volatile __u64 done;	/* bytes, or whatever there is one of at a time */
+	volatile __u64 done;	/* bytes, or operations */
 	volatile __u64 calls;	/* system calls */
 } __attribute__((aligned(128)));
 
 static struct count *counts;
-/* That of this process. */
+/* The one of this process. */
 static struct count *count;
 
 /* The system calls of mapped ends. */
@@ -70,7 +70,7 @@ static struct count *count;
 #undef epoll_wait
 #undef ioctl
 
-/* ---- a ring in shared memory, and nothing else: the limit ---- */
+/* ---- a ring in shared memory and nothing else, as the limit ---- */
 
 struct ring {
 	__u64 *own, *peer;	/* head and tail, or the other way round */
@@ -87,14 +87,14 @@ struct bpf {
 	const char *data;
 };
 
-/* ---- a path that bytes take ---- */
+/* ---- the path that bytes take ---- */
 
 struct way;
 
 struct path {
 	const struct way *way;
 	size_t capacity;
-	size_t piece;		/* mapped ends copy no more at once */
+	size_t piece;		/* the most that mapped ends copy at once */
 	int in, out;		/* descriptors to write to, and to read from */
 	struct vfifo_producer producer;
 	struct vfifo_consumer consumer;
@@ -135,7 +135,7 @@ static inline size_t get_fd(struct path *p, char *buf, size_t size)
 	return n;
 }
 
-/* What the programs do with the bytes beside moving them, as they would really. */
+/* Stands for what real programs do with the bytes besides moving them. */
 static inline void make(void *to, size_t size)
 {
 	memset(to, (int)count->done, size);
@@ -155,7 +155,7 @@ static inline void use(const void *from, size_t size)
 	asm volatile("" : : "r" (sum));
 }
 
-/* With @made there is no other buffer: bytes are made where they are queued. */
+/* With @made, there is no other buffer: bytes are made in place. */
 static inline __attribute__((always_inline)) size_t
 put_pieces(struct path *p, const char *buf, size_t size, bool made)
 {
@@ -180,7 +180,7 @@ put_pieces(struct path *p, const char *buf, size_t size, bool made)
 	return size;
 }
 
-/* With @made they are used there. */
+/* With @made, bytes are used in place. */
 static inline __attribute__((always_inline)) size_t
 get_piece(struct path *p, char *buf, size_t size, bool made)
 {
@@ -290,7 +290,7 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
 }
 
-/* One run of the program puts as many records as it was made to. */
+/* Each run of the program puts a batch of records. */
 static inline size_t put_bpf(struct path *p, const char *buf, size_t size)
 {
 	union bpf_attr attr;
@@ -323,7 +323,7 @@ static inline size_t get_bpf(struct path *p, char *buf, size_t size)
 	return size;
 }
 
-/* For scale: into a buffer of the same size, by one process that waits for none. */
+/* For comparison: one process copies to a buffer of the same size without waiting. */
 static inline size_t get_memcpy(struct path *p, char *buf, size_t size)
 {
 	struct ring *ring = &p->ring;
@@ -334,7 +334,7 @@ static inline size_t get_memcpy(struct path *p, char *buf, size_t size)
 	return n;
 }
 
-/* Loops with the one operation in them, so that nothing else is measured. */
+/* Loops with a single operation, so that nothing else is measured. */
 #define PRODUCER(x)							\
 static void produce_##x(struct path *p, char *buf, size_t size)	\
 {									\
@@ -423,12 +423,12 @@ static const struct port bpf_in = { NULL, produce_bpf, do_put_bpf };
 static const struct port bpf_out = { NULL, consume_bpf, do_get_bpf };
 static const struct port copy_out = { NULL, consume_memcpy, do_get_memcpy };
 
-/* @number is which of several of a kind, @size what will be moved at once. */
+/* @number is the index of the path, @size the number of bytes moved at once. */
 struct way {
 	const char *name;
 	void (*open)(struct path *p, unsigned int number, size_t size);
 	const struct port *in, *out;
-	size_t most;		/* that a block may have, or 0 */
+	size_t most;		/* the largest block, or 0 */
 };
 
 static void fail(const struct path *path, const char *what)
@@ -534,7 +534,7 @@ static void open_ring(struct path *p, unsigned int number, size_t size)
 	p->in = fd;
 }
 
-/* The array has what the records are made of. */
+/* The array has the contents of the records. */
 static int bpf_map(enum bpf_map_type type, unsigned int size)
 {
 	union bpf_attr attr = { .map_type = type, .max_entries = size };
@@ -564,7 +564,7 @@ static int bpf_program(int ring, int array, unsigned int size, int batch)
 		LOAD(BPF_REG_1, BPF_PSEUDO_MAP_FD, ring),
 		LOAD(BPF_REG_2, BPF_PSEUDO_MAP_VALUE, array),
 		SET(BPF_REG_3, size),
-		/* The consumer spins, so nobody is to be woken. */
+		/* The consumer spins, so it need not be woken. */
 		SET(BPF_REG_4, BPF_RB_NO_WAKEUP),
 		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ringbuf_output),
 		INSN(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0),
@@ -594,7 +594,7 @@ static void open_bpf(struct path *p, unsigned int number, size_t size)
 	p->in = bpf_map(BPF_MAP_TYPE_RINGBUF, p->capacity);
 	if (array < 0 || p->in < 0)
 		fail(p, "BPF_MAP_CREATE");
-	/* What the kernel does by itself it does many times. */
+	/* Many records per run, so that the call itself matters little. */
 	p->out = bpf_program(p->in, array, size,
 			     size < 16 * KIB / 64 ? 64 : 16 * KIB / size);
 	if (p->out < 0)
@@ -617,7 +617,7 @@ static void path_open(struct path *p, const struct way *way,
 	memset(p, 0, sizeof(*p));
 	p->way = way;
 	p->capacity = capacity;
-	/* Both ends of a block that fills the buffer would take turns. */
+	/* With a block that fills the buffer, the ends would take turns. */
 	p->piece = capacity / 4;
 	p->in = -1;
 	p->out = -1;
@@ -638,14 +638,14 @@ static void path_close(struct path *p)
 	}
 }
 
-/* ---- jobs: what the processes do ---- */
+/* ---- jobs of the processes ---- */
 
 struct job {
 	void (*run)(struct job *job, char *buf);
 	struct path *path, *back;
 	size_t size;
 	int cpu;
-	bool counts;		/* what it has done is what is measured */
+	bool counts;		/* its progress is measured */
 	pid_t pid;
 };
 
@@ -790,7 +790,7 @@ static void patience(__u64 since, const struct job *job)
 		     job->size);
 }
 
-/* What @n jobs do within @ms milliseconds, and until @least is done. */
+/* Measures @n jobs for @ms milliseconds, and until @least is done. */
 static struct look measure(struct job *jobs, unsigned int n, unsigned int ms,
 			   __u64 least)
 {
@@ -804,7 +804,7 @@ static struct look measure(struct job *jobs, unsigned int n, unsigned int ms,
 		patience(from, jobs);
 		usleep(1000);
 	}
-	/* Past the first page faults. */
+	/* Let the first page faults pass. */
 	usleep(5000);
 	before = look(jobs, n);
 	limit = before.ns;
@@ -839,7 +839,7 @@ static void sample(const char *measure, const char *way, unsigned long param,
 
 struct plan;
 
-/* A measure of some ways with some parameters. */
+/* A measure, with its ways and parameters. */
 struct plan {
 	const char *name;
 	void (*run)(const struct plan *plan, const struct way *way,
@@ -848,7 +848,7 @@ struct plan {
 	unsigned long params[16];
 };
 
-/* One process at either end of each of @n paths, of @writers the one more. */
+/* Moves bytes through @n paths, each with one reader and @writers writers. */
 static struct look stream(const struct way *way, unsigned int n,
 			  unsigned int writers, size_t capacity, size_t size,
 			  unsigned int ms, __u64 least)
@@ -886,7 +886,7 @@ static void run_throughput(const struct plan *plan, const struct way *way,
 	sample(plan->name, way->name, size, "calls/MiB", took.calls / mib);
 }
 
-/* Every byte of the buffer is used. */
+/* At least the whole buffer is used once. */
 static void run_capacity(const struct plan *plan, const struct way *way,
 			 unsigned long capacity, unsigned int ms)
 {
@@ -923,7 +923,7 @@ static void run_pair(const struct plan *plan, const struct way *way,
 	sample(plan->name, way->name, size, "ns", (double)took.ns / took.done);
 }
 
-/* On so many processors. An eventfd takes no fewer than 8 bytes. */
+/* On @cpus processors. An eventfd needs 8 bytes. */
 static void run_wake(const struct plan *plan, const struct way *way,
 		     unsigned long cpus, unsigned int ms)
 {
@@ -968,7 +968,7 @@ static __u64 median(__u64 *values, unsigned int n)
 
 #define REPEATS	201
 
-/* The median, because now and then an interrupt comes in between. */
+/* Uses the median, since there may be interrupts in between. */
 static void run_instructions(const struct plan *plan, const struct way *way,
 			     unsigned long size, unsigned int ms)
 {
@@ -1009,7 +1009,7 @@ static void run_instructions(const struct plan *plan, const struct way *way,
 	       median(both, REPEATS) - 2 * empty);
 }
 
-/* Has another process send back through paths[1] what comes by paths[0]. */
+/* Starts a process that sends back through paths[1] what comes through paths[0]. */
 static void echo_start(const struct way *way, size_t size, struct job *job)
 {
 	path_open(&paths[0], way, 0, CAPACITY, size);
@@ -1029,13 +1029,13 @@ static void echo_end(const struct job *job)
 	path_close(&paths[1]);
 }
 
-/* There and back, and the switches between the two processes. */
+/* A round trip, including the switches between the two processes. */
 static void run_wake_instructions(const struct plan *plan,
 				  const struct way *way, unsigned long size,
 				  unsigned int ms)
 {
 	static __u64 took[REPEATS];
-	static char buf[64] = { 1 };	/* eventfd takes no 0 */
+	static char buf[64] = { 1 };	/* an eventfd does not send 0 */
 	struct job job;
 	unsigned int i;
 	__u64 from;
@@ -1147,7 +1147,7 @@ static void rounds(const struct plan *plan, unsigned int n, unsigned int ms)
 	__u64 from = clock_ns(CLOCK_MONOTONIC);
 	unsigned int round;
 
-	/* Whoever looks is not to wait for those looked at. */
+	/* This process must not have to wait for those that it measures. */
 	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority))
 		err(1, "sched_setscheduler");
 	for (round = 0; round < n; round++) {
@@ -1186,7 +1186,7 @@ static void load(const char *module, unsigned int n)
 #define MARK(end)	MARK_BYTES(PROFILE_MARK(end))
 #define MARK_BYTES(...)	asm volatile(".byte " BYTES(__VA_ARGS__) ::: "memory")
 
-/* A write and a read, or a round trip, after as many again by which all gets warm. */
+/* Writes and reads, or makes round trips, after as many of them to warm up. */
 static void profile(const struct way *way, size_t size, unsigned int times)
 {
 	struct path *in = &paths[0], *out = &paths[1], other;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the samples of the benchmark say: medians, their spread, ratios, and the bars.
+"""Evaluates the samples of the benchmark: medians, their spread, ratios, and the bars.
 
 bench.py report FOLDER ACCELERATOR RESULTS   reads the samples in FOLDER, prints tables, writes RESULTS (JSON)
 bench.py quick FOLDER ACCELERATOR            the same for a short run: prints one table
@@ -22,10 +22,10 @@ PAGE = 4096
 # The plots that plot.py draws, each as SVG and PNG.
 PLOTS = ("throughput", "native", "scaling", "cost")
 SIZES = [1, 64, 512, 4096, 65536, 1048576]
-# How much worse than in the baseline a ratio may be. Instructions are counted, not timed, so all
-# that this lets pass is another compiler.
+# How much worse than in the baseline a ratio may be. Instructions are counted, not timed, so this
+# only allows for other compilers.
 TOLERANCE = 0.05
-# A time that is this near counts as the same, if the instructions agree.
+# A time within this ratio counts as the same, if the instructions are no more.
 NOISE = 0.97
 
 
@@ -39,7 +39,7 @@ def read_samples(lines):
 
 
 def summary(values):
-    """The median, and between what the middle half of the values lies."""
+    """The median, and the limits of the middle half of the values."""
     values = sorted(values)
     if len(values) < 2:
         low = high = values[0]
@@ -189,7 +189,7 @@ def bars(results, per_device):
 
 
 def slab_bytes(text):
-    """What the objects in /proc/slabinfo take."""
+    """The memory of the objects in /proc/slabinfo."""
     total = 0
     for line in text.splitlines()[2:]:
         fields = line.split()
@@ -198,12 +198,12 @@ def slab_bytes(text):
 
 
 def vmalloc_bytes(text):
-    """What the pages in /proc/vmallocinfo take."""
+    """The memory of the pages in /proc/vmallocinfo."""
     return PAGE * sum(int(pages) for pages in re.findall(r" pages=(\d+) vmalloc", text))
 
 
 def per_device(folder, module, capacity):
-    """Bytes that a device takes beyond its capacity, from how it was with one and with 65 of them."""
+    """Bytes that a device needs beyond its capacity: the difference between one device and 65."""
     totals = []
     for devices in (1, 65):
         total = 0
@@ -214,11 +214,11 @@ def per_device(folder, module, capacity):
     return (totals[1] - totals[0]) / 64 - capacity
 
 
-# ---- what people read ----
+# ---- tables ----
 
 
 def number(value):
-    """Three digits that count."""
+    """Three significant digits."""
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
@@ -255,7 +255,7 @@ def grid(results, measure, quantity, title, names):
         table(title, head, rows)
 
 
-# Every measure and quantity: what its table is called, and its columns.
+# Every measure and quantity: the title of its table, and its columns.
 GRIDS = {
     ("throughput", "MB/s"): ("Throughput, MB/s by block, both ends busy, 64 KiB of buffer", size_name),
     ("throughput", "cpu-us/MiB"): ("CPU time, µs per MiB, both ends", size_name),
@@ -350,9 +350,9 @@ def report(folder, accelerator, output):
     })
 
 
-# ---- instructions, which can be held to a baseline ----
+# ---- instructions, which are compared with a baseline ----
 
-# Of the smallest block, and of a page.
+# For the smallest block, and for a page.
 HELD = [(way, other, size) for way, other in (("vfifo", "pipe"), ("vfifo", "iter"), ("vfifo", "twin"), ("mapped", "ring"))
         for size in (1, 4096)]
 
@@ -367,7 +367,7 @@ def held_ratios(results):
 
 
 def fallen(ratios, baseline):
-    """[(name, is, was)] of those that are worse than the baseline allows, or are gone."""
+    """[(name, is, was)] of the ratios that are worse than the baseline allows, or missing."""
     return [(name, ratios.get(name), was) for name, was in baseline.items()
             if ratios.get(name) is None or ratios[name] < was * (1 - TOLERANCE)]
 
@@ -387,7 +387,7 @@ def check(folder, path):
 
 
 def read_symbols(lines):
-    """[(address, name), ...] of /proc/kallsyms, by address; what user space runs is before all of them."""
+    """[(address, name), ...] of /proc/kallsyms, by address; addresses of user space come before all of them."""
     symbols = [(0, "user space")]
     for line in lines:
         address, _, name = line.split("\t")[0].split(maxsplit=2)
@@ -396,7 +396,7 @@ def read_symbols(lines):
 
 
 def by_function(counts, symbols, times):
-    """{name: instructions a time}, from "ADDRESS COUNT" lines, the most first."""
+    """{name: instructions per call}, from "ADDRESS COUNT" lines, the most first."""
     addresses = [address for address, _ in symbols]
     totals = {}
     for line in counts:

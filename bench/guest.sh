@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# In the guest: guest.sh full|quick|instructions|profile VFIFO.KO BENCH-FOLDER. Leaves its samples in this folder.
+# Runs in the guest: guest.sh full|quick|instructions|profile VFIFO.KO BENCH-FOLDER. Leaves its samples in this folder.
 set -euo pipefail
 what=$1 vfifo=$2 bench=$3/bench twin=$3/twin/twin.ko
 
-# What the kernel's objects and pages come to with so many devices.
+# Records the kernel's memory use with that many devices.
 memory() { # MODULE FILE DEVICES
 	insmod "$2" "devices=$3"
-	# What /dev is asked for by others comes and goes.
+	# Other programs that look at /dev use memory for a moment.
 	sleep 1
 	echo 3 >/proc/sys/vm/drop_caches
 	cat /proc/slabinfo >"slabinfo.$1.$3"
@@ -21,7 +21,7 @@ case $what in
 full)
 	for module in "$vfifo" "$twin"; do
 		"$bench" load "$module" 9 samples
-		# The first ones leave things behind that stay.
+		# First once unrecorded: the first load leaves memory in use that is not freed.
 		name=$(basename "$module" .ko)
 		for devices in 65 1 65; do memory "$name" "$module" $devices; done
 		printf 'module\t%s\t1\tbytes\t%s\n' "$name" "$size" >>samples

@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from bench import PLOTS, size_name  # noqa: E402
 
-# What a way is called, and how it looks: ours in colour, what it is compared with in grey.
+# The label and the style of each way: ours in colour, the others in grey.
 LOOKS = {
     "mapped": ("vfifo, mapped→mapped", "tab:red", "o", "-"),
     "write-mapped": ("vfifo, write→mapped", "tab:orange", "^", "-"),
@@ -89,7 +89,7 @@ def save(figure, folder, name, results, where="guest"):
           else f"{results['host']}")
     figure.text(0.99, 0.005, by, ha="right", va="bottom", fontsize=7, color="0.4")
     figure.tight_layout(rect=(0, 0.02, 1, 1))
-    # Without the blanks at ends of lines, which git does not like.
+    # Without spaces at the ends of lines, which git warns about.
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     with open(os.path.join(folder, f"{name}.svg"), "w", encoding="utf-8") as file:

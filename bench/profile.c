@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A plugin for QEMU's translator that counts how often each instruction runs
- * while "bench profile" does what it was asked to, for bench.py to add up by
- * function:
+ * in "bench profile". bench.py adds the counts up by function:
  *
  *	qemu-system-x86_64 -plugin profile.so,counts=COUNTS ...
  *
- * The program says where that begins and ends by an instruction that does
- * nothing. The first run leaves COUNTS.0, the next one COUNTS.1: a line for each
- * address, in hexadecimal, and the number of times.
+ * The program marks the beginning and the end with an instruction that does
+ * nothing. The first run writes COUNTS.0, the next one COUNTS.1: a line for each
+ * address, with the address in hexadecimal and the count.
  */
 #include <inttypes.h>
 #include <limits.h>
@@ -19,7 +18,7 @@
 
 #include "profile.h"
 
-/* What is used of version 1 of the interface; Debian does not package its header. */
+/* The part of version 1 of the interface that is used; Debian has no package of the header. */
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
@@ -50,7 +49,7 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 
 EXPORT int qemu_plugin_version = 1;
 
-/* One for each address, found by hashing. Enough for all that a boot runs. */
+/* A hash table of addresses, large enough for everything that a boot runs. */
 #define SLOTS	(1U << 22)
 
 struct slot {

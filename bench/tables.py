@@ -92,7 +92,7 @@ MARKED = Marked("bench/tables.py", FILES, TABLES)
 
 
 def current(text, content):
-    """The text with its tables as they should be."""
+    """The text with its tables updated."""
     return MARKED.current(text, content)
 
 
@@ -116,7 +116,7 @@ def read(path, root=ROOT):
 
 
 def outdated(root=ROOT):
-    """{path: text} of the files whose tables are not those of the results."""
+    """{path: text} of the files whose tables are out of date."""
     return MARKED.outdated(json.loads(read(RESULTS, root)), root)
 
 
@@ -132,7 +132,7 @@ def check(root=ROOT):
 
 
 def save(folder, root=ROOT):
-    """Nothing is copied unless all of it is there, and none of the plots is older than the results."""
+    """Copies nothing unless all files exist and no plot is older than the results."""
     paths = [os.path.join(folder, name) for name in SAVED]
     missing = [path for path in paths if not os.path.exists(path)]
     if missing:
@@ -142,7 +142,7 @@ def save(folder, root=ROOT):
     if older:
         raise SystemExit(f"{older[0]} is older than {paths[0]}: the last run did not finish; "
                          "run it again: ./build-kernel.sh bench")
-    # What does not make tables is refused before anything is replaced.
+    # Results that tables cannot be made from are refused before anything is replaced.
     all_tables(json.loads(read(paths[0])))
     for path in paths:
         shutil.copyfile(path, os.path.join(root, "bench", os.path.basename(path)))

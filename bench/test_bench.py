@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The arithmetic of the benchmark, on samples whose answers are known, and what is made from its results."""
+"""Tests of the benchmark's arithmetic, on samples with known answers, and of its tables and plots."""
 
 import contextlib
 import io
@@ -108,7 +108,7 @@ class Profiles(unittest.TestCase):
 
 
 class Tables(unittest.TestCase):
-    """Those that people read are made from results.json."""
+    """Published tables are made from results.json."""
 
     @classmethod
     def setUpClass(cls):
@@ -147,7 +147,7 @@ class Tables(unittest.TestCase):
 
 
 def snapshot(folder):
-    """{path: bytes} of everything below."""
+    """{path: bytes} of all files below."""
     found = {}
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -158,12 +158,12 @@ def snapshot(folder):
 
 
 class Outputs(unittest.TestCase):
-    """Results go where they are told to, and into the repository only by "save"."""
+    """Results go to the given folder, and into the repository only with "save"."""
 
     def setUp(self):
         work = tempfile.TemporaryDirectory()
         self.addCleanup(work.cleanup)
-        # A clone with the files that "save" writes to, and the folder that a run leaves.
+        # A clone with the files that "save" writes to, and the folder of a run.
         self.root = os.path.join(work.name, "clone")
         self.run = os.path.join(self.root, "build", "bench")
         os.makedirs(self.run)

@@ -77,7 +77,7 @@ static int store_and_queue(int fd)
 	return !to || err ? failed("queueing", to ? -err : ENOSPC) : 0;
 }
 
-/* Whoever reads gets them; it need not know about mappings. */
+/* Any reader gets them; it need not know about mappings. */
 static int read_them(int fd)
 {
 	char line[sizeof(text)];

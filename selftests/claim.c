@@ -113,7 +113,7 @@ TEST_F(claim, view_claims_nothing_and_stays_a_view)
 						PROT_READ | PROT_WRITE)));
 		EXPECT_EQ(-EACCES, res(mprotect(view[0], self->page,
 						PROT_READ | PROT_EXEC)));
-		/* A view beside a claim, too. */
+		/* Also while the end is claimed. */
 		own = CLAIM(side);
 		EXPECT_EQ(load(own), load(view[1]));
 		EXPECT_EQ(-EACCES, res(mprotect(view[2], self->page,

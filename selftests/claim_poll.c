@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What poll says of a claim: POLLERR, together with the event asked for, if the end
- * is claimed through another open file, since a call would fail with EBUSY. All
- * that poll are told when a claim begins and when it ends.
+ * What poll reports about a claim: POLLERR, together with the event asked for, if the
+ * end is claimed through another open file, since a call would fail with EBUSY. All
+ * pollers are woken when a claim begins and when it ends.
  */
 #include "vfifo_uring.h"
 #include "vfifo_waiters.h"
 
 FIXTURE(claim_poll)
 {
-	struct vfifo dev;	/* its file claims */
+	struct vfifo dev;	/* its file has the claim */
 	int other;		/* another open file, for both directions */
 	struct vfifo_end *own;	/* the claimed end's page, or NULL */
 	struct waiters waiters;
 	struct ring ring;
-	bool uring;		/* or there is none */
+	bool uring;		/* whether there is io_uring */
 };
 
 /* The end that is claimed. */
 FIXTURE_VARIANT(claim_poll)
 {
 	bool producer;
-	short event;		/* what those ask for who use that end */
+	short event;		/* the event of that end */
 };
 
 FIXTURE_VARIANT_ADD(claim_poll, consumer)
@@ -47,7 +47,7 @@ FIXTURE_SETUP(claim_poll)
 	self->own = NULL;
 	ret = ring_begin(&self->ring);
 	self->uring = !ret;
-	/* The others say that there is no io_uring, or that it is disabled. */
+	/* These two errors: io_uring is missing or disabled. */
 	ASSERT_TRUE(!ret || ret == -EOPNOTSUPP || ret == -EPERM);
 }
 
@@ -71,14 +71,14 @@ FIXTURE_TEARDOWN(claim_poll)
 	self->own = NULL;						\
 })
 
-/* Has the event come true, or not: the FIFO is neither empty nor full, or one. */
+/* Makes the end ready, with one byte in the FIFO, or not ready: empty, or full. */
 #define MAKE(ready) ({							\
 	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));			\
 	ASSERT_TRUE(put(&self->dev, (ready) ? 1 : variant->producer ?	\
 			self->dev.capacity : 0, 0));			\
 })
 
-/* What a call for the end in question says that doesn't sleep. */
+/* The result of a read or write, which does not sleep, at that end. */
 static long use(int fd, bool producer)
 {
 	char c = 0;
@@ -100,7 +100,7 @@ TEST_F(claim_poll, error_for_the_direction_asked_for)
 	EXPECT_EQ(same | POLLERR, poll_now(self->other, same));
 	EXPECT_EQ(both | POLLERR, poll_now(self->other, both));
 	EXPECT_EQ(-EBUSY, use(self->other, variant->producer));
-	/* The other direction works, and nothing asked for is nothing said. */
+	/* The other direction is not affected, and no event is reported unasked. */
 	EXPECT_EQ(both ^ event, poll_now(self->other, both ^ event));
 	EXPECT_EQ(0, poll_now(self->other, 0));
 	EXPECT_EQ(0, poll_now(self->other, POLLPRI));
@@ -109,7 +109,7 @@ TEST_F(claim_poll, error_for_the_direction_asked_for)
 	EXPECT_EQ(1, use(self->other, variant->producer));
 }
 
-/* A call would not wait, so the event is there, too. */
+/* A call would not sleep, so the event is reported as well. */
 TEST_F(claim_poll, ready_though_there_is_nothing)
 {
 	const short event = variant->event;
@@ -128,13 +128,13 @@ TEST_F(claim_poll, ready_though_there_is_nothing)
 		EXPECT_EQ(0, watch_wait(&watches[i], 0));
 	EXPECT_EQ(-EAGAIN, use(self->other, variant->producer));
 	CLAIM();
-	/* By level it is there each time. */
+	/* Level-triggered, it is reported each time. */
 	for (i = 0; i < 2 * ARRAY_SIZE(watches); i++) {
 		struct watch *watch = &watches[i / 2];
 		short error = watch->by == BY_SELECT ? 0 : POLLERR;
 
 		EXPECT_EQ(event | error, watch_wait(watch, 0))
-			TH_LOG("by way %zu", i / 2);
+			TH_LOG("way %zu", i / 2);
 	}
 	EXPECT_EQ(-EBUSY, use(self->other, variant->producer));
 	RELEASE();
@@ -166,7 +166,7 @@ TEST_F(claim_poll, how_the_file_is_open)
 	close(w);
 }
 
-/* It is the open file that has the claim, whoever has a descriptor of it. */
+/* The open file has the claim, in whichever process its descriptors are. */
 TEST_F(claim_poll, whose_file_it_is)
 {
 	const short event = variant->event;
@@ -186,7 +186,7 @@ TEST_F(claim_poll, whose_file_it_is)
 
 		EXPECT_EQ(event, poll_now(fd, event));
 		EXPECT_EQ(event, poll_now(passed, event));
-		/* But it is not open for a second claim, or for calls. */
+		/* But a second claim and calls fail. */
 		EXPECT_EQ(-EBUSY, use(passed, variant->producer));
 		EXPECT_EQ(event | POLLERR, poll_now(self->other, event));
 		_exit(!__test_passed(_metadata));
@@ -194,7 +194,7 @@ TEST_F(claim_poll, whose_file_it_is)
 	ASSERT_EQ(0, send_fd(socks[0], fd));
 	EXPECT_EQ(0, child_end(pid));
 
-	/* Opened once more, by whatever name. */
+	/* A file that was opened separately, by any name. */
 	close(copy);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	copy = open(path, O_RDWR | O_CLOEXEC);
@@ -223,7 +223,7 @@ TEST_F(claim_poll, outlives_its_descriptor)
 	EXPECT_EQ(event, poll_now(self->dev.fd, event));
 }
 
-/* Two programs that each have an end, and poll for it, hear nothing of each other. */
+/* Two programs that each own and poll one end get no POLLERR for the other's claim. */
 TEST_F(claim_poll, two_owners)
 {
 	struct vfifo peer = self->dev;
@@ -244,7 +244,7 @@ TEST_F(claim_poll, two_owners)
 	store(head, load(head) + self->dev.capacity - 1);
 	EXPECT_EQ(POLLIN, poll_now(in, POLLIN));
 	EXPECT_EQ(0, poll_now(out, POLLOUT));
-	/* A poller that asks for both is told: one end is claimed by another. */
+	/* If one polls for both, it gets it: one of the ends is claimed by the other. */
 	EXPECT_EQ(POLLIN | POLLERR, poll_now(out, POLLIN | POLLOUT));
 	EXPECT_EQ(POLLIN | POLLOUT | POLLERR,
 		  poll_now(in, POLLIN | POLLOUT));
@@ -269,7 +269,7 @@ TEST_F(claim_poll, both_ends_are_one_owners)
 	RELEASE();
 }
 
-/* ---- who is told ---- */
+/* ---- who is woken ---- */
 
 TEST_F(claim_poll, begin_wakes_all_that_wait)
 {
@@ -304,7 +304,7 @@ TEST_F(claim_poll, begin_wakes_all_that_wait)
 	}
 }
 
-/* An event by edge, which says that calls work again. */
+/* An edge-triggered event, since calls work again. */
 TEST_F(claim_poll, end_wakes_all_that_wait)
 {
 	static const __u32 how[] = {
@@ -328,7 +328,7 @@ TEST_F(claim_poll, end_wakes_all_that_wait)
 	}
 }
 
-/* Nobody has to ask for it: the owner may be killed as well. */
+/* The same if the owner is killed. */
 TEST_F(claim_poll, death_ends_it)
 {
 	struct waiters *w = &self->waiters;
@@ -373,7 +373,7 @@ TEST_F(claim_poll, signals)
 	EXPECT_TRUE(signalled());
 	EXPECT_FALSE(signalled());
 
-	/* Also if there is nothing but the claim to tell of. */
+	/* Also if there is no other event than the claim. */
 	ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
 	MAKE(false);
 	ASSERT_EQ(0, want_signals(fd, getpid()));
@@ -440,7 +440,7 @@ TEST_F(claim_poll, io_uring_poll_of_many_shots)
 	EXPECT_EQ(event, completion(&self->ring, NULL, NULL));
 }
 
-/* A read or write that waits for a poll fails as one that sleeps does. */
+/* A request that waits by polling fails as a call that sleeps does. */
 TEST_F(claim_poll, io_uring_transfer)
 {
 	int fd = vfifo_open(O_RDWR);

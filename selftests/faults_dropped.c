@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory that is valid, but no longer resident whenever the device copies, because
- * another thread keeps dropping it. A transfer neither fails nor retries for ever, and
+ * another thread keeps dropping it. A transfer neither fails nor retries forever, and
  * EFAULT still means that the memory is bad.
  */
 #include <pthread.h>

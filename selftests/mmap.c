@@ -331,7 +331,7 @@ TEST_F(mapping, moves_and_shrinks)
 	ASSERT_NE(MAP_FAILED, room);
 	p = map_at(self->dev.fd, PROT_READ | PROT_WRITE, 2 * cap, 0);
 	ASSERT_NE(MAP_FAILED, p);
-	/* A mapping that was not accessed before it moved has its pages, too. */
+	/* A mapping that was moved before its first access has its pages as well. */
 	ASSERT_EQ(room, mremap(p, 2 * cap, 2 * cap,
 			       MREMAP_MAYMOVE | MREMAP_FIXED, room));
 	EXPECT_TRUE(stream_equal(room, cap, 0));

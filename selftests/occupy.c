@@ -52,7 +52,7 @@ static struct vfifo_end *page_of(int fd, __u64 offset, int prot)
 	return end;
 }
 
-/* One end of vfifo0, for ever. */
+/* One end of vfifo0, until the process is killed. */
 static void mapped_end(bool producer)
 {
 	struct vfifo_info info = { .size = sizeof(info) };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SIGIO: which events send it, to whom, what it says, and when it stops.
+ * SIGIO: which events send it, to which process, with which details, and when it stops.
  */
 #include <pthread.h>
 

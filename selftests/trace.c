@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The trace events of a vfifo: which there are, when they come, and what they say. The
- * driver's debug messages are in dyndbg.c.
+ * The trace events of a vfifo: their names and fields, when they are recorded, and with
+ * which values. The driver's debug messages are tested in dyndbg.c.
  */
 #include <poll.h>
 #include <sys/uio.h>

@@ -16,7 +16,7 @@ doctor_architecture() {
 	[ "$(uname -m)" = "$VERSION_ARCH" ] || die "vfifo's kernel and module are only built for $VERSION_ARCH so far, and this is $(uname -m)"
 }
 
-# Whether ./build-kernel.sh would get to the end.
+# Whether ./build-kernel.sh would succeed.
 doctor_emulator() {
 	local missing free
 	doctor_architecture
@@ -61,7 +61,7 @@ doctor_dkms() {
 
 doctor_packages() {
 	doctor_emulator >/dev/null
-	# On Debian 12, root gets them.
+	# On Debian 12, they are installed if this is run as root.
 	{ system_is_debian_12 && [ "$(id -u)" -eq 0 ]; } || deb_tools
 	echo yes
 }
@@ -91,7 +91,7 @@ doctor_way() { # WAY COMMAND CHECK
 	fi
 	printf '  %-7s %-26s %s\n' "$([ -z "$trouble" ] && echo works || echo lacks)" "$1" "$2"
 	[ -n "$trouble" ] || return 0
-	# What two ways lack is said once.
+	# If several ways have the same problem, it is printed once.
 	printf '          %s\n' "${DOCTOR_SAID[$trouble]:-$trouble}"
 	: "${DOCTOR_SAID[$trouble]:=see above: $1}"
 }

@@ -244,7 +244,7 @@ need_space() {
 		die "disk full: $2 needs $1 MB and $CACHE has $free MB free; free some space or set VFIFO_CACHE to another disk"
 }
 
-# Starts a command in a process group of its own, so that all of it can be ended. Sets LIB_CHILD.
+# Starts a command in a process group of its own, so that all of its processes can be ended. Sets LIB_CHILD.
 lib_launch() { # LOG COMMAND...
 	local log=$1
 	shift
@@ -254,7 +254,7 @@ lib_launch() { # LOG COMMAND...
 	set +m
 }
 
-# in_group COMMAND...: another run of this program, in a group of its own, with its output as it is.
+# in_group COMMAND...: starts another run of this program in a process group of its own, with its output unchanged.
 in_group() {
 	local status=0
 	LIB_CHILD_IS_RUN=1
@@ -271,7 +271,7 @@ lib_progress() { # LABEL LOG ELAPSED
 	printf '%s: %s%s' "$1" "$(${PROGRESS:-lib_steps_made} "$2" "$3" 2>/dev/null || true)" "$(span "$3")"
 }
 
-# Counts the lines by which make and apt show what they do. How many there will be is known from the last time.
+# Counts the lines with which make and apt show their progress. The total is that of the last run.
 lib_steps_made() { # LOG ELAPSED
 	local steps total
 	steps=$(grep -cE '^( +[A-Z][A-Z0-9]* |Get:|Unpacking |Setting up )' "$1" || true)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# "devbox" on systems of a few files: what it looks at, what it refuses, and which command it names.
-# ./build-kernel.sh devbox --test has it work on a real one.
+# "devbox" on simulated systems of a few files: what it looks at, what it refuses, and which command it prints.
+# ./build-kernel.sh devbox --test runs it on a real system.
 # shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
@@ -32,7 +32,7 @@ setup() {
 	stub dpkg-query 'exit 1'
 	stub dpkg 'exit 0'
 	stub modinfo "echo '$R SMP preempt'"
-	# Stands for kbuild: leaves a module where it is told to.
+	# A stub for kbuild: writes a module to the given folder.
 	stub make 'echo "make $*" >>"'"$HERE"'/made"; for a; do case $a in MO=*) : >"${a#MO=}/rust_vfifo.ko";; esac; done'
 }
 
@@ -49,16 +49,16 @@ refused() { # TEXT...: one line with all of that in it
 	for text; do [[ $output == "build-kernel.sh: "*"$text"* ]]; done
 }
 
-@test "devbox: an argument that is none" { devbox --nonsense; refused "unknown argument --nonsense"; }
-@test "devbox: two things at a time" { devbox --load --dkms; refused "one of --load and --dkms"; }
+@test "devbox: an unknown argument" { devbox --nonsense; refused "unknown argument --nonsense"; }
+@test "devbox: two actions at once" { devbox --load --dkms; refused "one of --load and --dkms"; }
 @test "devbox: --kernel without its value" { devbox --kernel; refused "--kernel needs a value"; }
 @test "devbox: --kernel that is a path" { devbox --kernel ../x; refused "not a kernel release"; }
-@test "devbox: a kernel that is not there" { devbox --kernel=7.3.9; refused "kernel 7.3.9 is not installed"; }
+@test "devbox: a kernel that is not installed" { devbox --kernel=7.3.9; refused "kernel 7.3.9 is not installed"; }
 @test "devbox: a kernel that is too old" {
 	os arch
 	devbox --kernel 6.12.1-1-generic
 	refused "6.12.1-1-generic: the module is for Linux" "boot $R, which is installed"
-	# One that would not take it, either.
+	# The installed kernel would not work either.
 	echo '# CONFIG_RUST is not set' >"$BUILD/.config"
 	devbox --kernel 6.12.1-1-generic
 	refused "try vfifo in an emulator: ./build-kernel.sh, in a container"
@@ -108,7 +108,7 @@ refused() { # TEXT...: one line with all of that in it
 	refused "built without Rust"
 }
 
-@test "devbox: a kernel whose configuration nobody knows" {
+@test "devbox: a kernel without a configuration" {
 	rm "$BUILD/.config"
 	devbox
 	refused "its configuration was not found"
@@ -118,13 +118,13 @@ refused() { # TEXT...: one line with all of that in it
 	refused "built without Rust"
 }
 
-@test "devbox: another rustc, and none" {
+@test "devbox: another rustc, or none" {
 	stub rustc 'echo "rustc 1.96.0 (abc)"'
 	stub apt-cache '[ "$1 $2" = "madison rustc" ] && printf " rustc | 1.90.0-1 | x\n rustc | 1.85.1+dfsg1-1 | x\n"'
 	devbox
 	refused "built with $RUSTC_TEXT" "the rustc here is rustc 1.96.0 (abc)" \
 		"sudo apt-get install --no-install-recommends rustc=1.85.1+dfsg1-1 rust-src=1.85.1+dfsg1-1"
-	# The same version, built by somebody else, reads other metadata.
+	# Another build of the same version, which cannot read this metadata.
 	stub rustc 'echo "rustc 1.85.1 (4eb161250 2025-03-15)"'
 	devbox
 	refused "the rustc here is rustc 1.85.1"
@@ -138,13 +138,13 @@ refused() { # TEXT...: one line with all of that in it
 	stub rustc 'echo "rustc 1.84.1 (e71f9a9a9 2025-01-27) (Arch Linux rust 1:1.84.1-1)"'
 	devbox
 	refused "sudo pacman -Syu rust rust-src"
-	# Ahead of the kernel: to upgrade it would not help.
+	# Newer than the kernel's: upgrading rustc would not help.
 	stub rustc 'echo "rustc 1.86.0 (05f9846f8 2025-03-31) (Arch Linux rust 1:1.86.0-1)"'
 	devbox
 	refused "which is newer" "sudo pacman -U /var/cache/pacman/pkg/rust{,-src}-*1.85.1-*"
 }
 
-@test "devbox: what compiles C is missing" {
+@test "devbox: the C compiler is missing" {
 	metadata
 	sed -i 's/stub-cc/missing-cc-19/' "$BUILD/.config"
 	devbox
@@ -160,10 +160,10 @@ refused() { # TEXT...: one line with all of that in it
 	refused "missing-cc-19 is missing; install it: use the package manager of this system for missing-cc"
 }
 
-@test "devbox: what a run by sudo has left" {
+@test "devbox: files that an earlier run with sudo has left" {
 	metadata
 	local as=()
-	# Not even root may write to what is not to be written to.
+	# Without this capability, root has to respect the mode as well.
 	[ "$(/usr/bin/id -u)" -ne 0 ] || as=(setpriv --bounding-set -dac_override)
 	mkdir -p "$DOOR/build/log"
 	: >"$DOOR/build/log/devbox-module.log"
@@ -190,7 +190,7 @@ refused() { # TEXT...: one line with all of that in it
 	[ ! -e "$VFIFO_CACHE/devbox" ]
 }
 
-@test "devbox: a kernel that clang has compiled" {
+@test "devbox: a kernel that was compiled with clang" {
 	metadata
 	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT="%s"\nCONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=190107\n%s\n' \
 		"$RUSTC_TEXT" 'CONFIG_CC_VERSION_TEXT="Debian clang version 19.1.7 (3)"' >"$BUILD/.config"
@@ -200,7 +200,7 @@ refused() { # TEXT...: one line with all of that in it
 	devbox
 	ok
 	grep -q "^make -C $BUILD .* LLVM=-19 " "$HERE/made"
-	# Of a compiler alone nothing comes.
+	# The compiler alone is not enough.
 	sed -i 's/CLANG_VERSION=190107/CLANG_VERSION=310100/' "$BUILD/.config"
 	stub clang-31 'exit 0'
 	devbox
@@ -210,7 +210,7 @@ refused() { # TEXT...: one line with all of that in it
 	refused "ld.lld-31 is missing; install it: sudo dnf install lld"
 }
 
-# make in the folder of the driver. The make that it starts is the stub.
+# Runs make in the folder of the driver. The make that it calls is the stub.
 module() { run env "PATH=$STUBS:$PATH" /usr/bin/make -s -C "$DOOR/samples-rust-vfifo" "KDIR=$BUILD" "$@"; }
 
 module_refused() { # TEXT...: one line with all of that in it, and make's own
@@ -307,7 +307,7 @@ module_refused() { # TEXT...: one line with all of that in it, and make's own
 	grep -q "^make -C $VFIFO_CACHE/devbox/$R/obj M=$DOOR/samples-rust-vfifo MO=$DOOR/build/module " "$HERE/made"
 }
 
-@test "make in samples-rust-vfifo: a build folder that is given" {
+@test "make in samples-rust-vfifo: KDIR" {
 	local folder=$HERE/objects
 	module "KDIR=$folder"
 	module_refused "$folder is not the build folder of a kernel"
@@ -339,7 +339,7 @@ module_refused() { # TEXT...: one line with all of that in it, and make's own
 	[[ $output == *"came out for kernel 7.3.5 SMP, not for $R"* ]]
 }
 
-@test "devbox: no metadata where it can't be made" {
+@test "devbox: no metadata, and no way to make it" {
 	os ubuntu
 	devbox
 	refused "sudo apt-get install linux-lib-rust-$R"
@@ -348,7 +348,7 @@ module_refused() { # TEXT...: one line with all of that in it, and make's own
 	refused "its headers have no Rust metadata"
 }
 
-# Debian, where all that is needed is installed, but for what a test takes away.
+# A Debian with everything that is needed; tests remove parts of it.
 debian() {
 	local command
 	for command in bindgen flex bison bc xz pahole perl python3; do stub $command 'exit 0'; done
@@ -369,7 +369,7 @@ dpkg_query() {
 		*) exit 1;; esac"
 }
 
-# The source package, of a few files, and a kbuild that makes metadata of it.
+# A source package of a few files, and a stub for kbuild that makes metadata from it.
 debian_source() {
 	mkdir -p "$HERE/tar/linux-source-7.3/drivers"
 	echo x >"$HERE/tar/linux-source-7.3/drivers/a.c"
@@ -392,7 +392,7 @@ debian_source() {
 	printf '#define CONFIG_MODULE_SIG_KEY ""\n#define CONFIG_RUST 1\n' >"$HERE/autoconf.h"
 }
 
-@test "devbox: on Debian, packages are named in the version that fits" {
+@test "devbox: on Debian, packages are named with the version that fits" {
 	debian
 	SOURCE=0
 	dpkg_query
@@ -406,7 +406,7 @@ debian_source() {
 	refused "kernel $R: 4 packages are missing; install them: sudo apt-get install --no-install-recommends linux-source-7.3=7.3.4-1~bpo13+1 libc6-dev libelf-dev=0.194-1~bpo13+1 rust-src"
 }
 
-@test "devbox: on Debian, where nothing is installed" {
+@test "devbox: on Debian, with nothing installed" {
 	debian
 	rm -r "${S:?}/usr" "$STUBS"/{bindgen,flex,bison,bc,pahole,rustc}
 	stub dpkg-query 'case "$*" in *linux-headers-*) echo "installed 7.3.4-1~bpo13+1";; *) exit 1;; esac'
@@ -414,7 +414,7 @@ debian_source() {
 		"madison linux-source-7.3") echo " linux-source-7.3 | 7.3.4-1~bpo13+1 | x";;
 		"madison rustc") echo " rustc | 1.85.1+dfsg1-1 | x";;
 		esac'
-	# What this machine has is not what is asked about.
+	# Files of this machine, rather than of the simulated one, do not count.
 	mkdir "$HERE/bin"
 	ln -s /usr/bin/{bash,sed,awk,grep,cat,head,wc,sha256sum,cut,mkdir,rm,mv,dirname,flock,df,nproc,mktemp,tail,find,paste,sort} "$HERE/bin/"
 	sed -i "s,^LIB_PATH=.*,LIB_PATH=$STUBS:$HERE/bin," "$DOOR"/steps/*/main.sh
@@ -424,7 +424,7 @@ debian_source() {
 		"libc6-dev libelf-dev libssl-dev"
 }
 
-@test "devbox: on Debian, the source of a kernel that is no longer the newest" {
+@test "devbox: on Debian, the source of an older kernel" {
 	debian
 	SOURCE=2
 	dpkg_query
@@ -447,14 +447,14 @@ debian_source() {
 	devbox
 	ok
 	run ! grep -q modules_prepare "$HERE/made"
-	# A kernel of the same name that is configured otherwise is another one.
+	# A kernel of the same name with another configuration needs new metadata.
 	echo CONFIG_NEW=y >>"$BUILD/.config"
 	devbox
 	ok
 	grep -q modules_prepare "$HERE/made"
 }
 
-@test "devbox: on Debian, metadata that was not finished is made again" {
+@test "devbox: on Debian, incomplete metadata is made again" {
 	debian
 	debian_source
 	touch "$HERE/fails"
@@ -466,7 +466,7 @@ debian_source() {
 	ok
 }
 
-@test "devbox: metadata of what is not quite the same kernel is refused" {
+@test "devbox: metadata for a slightly different configuration is refused" {
 	debian
 	debian_source
 	echo '#define CONFIG_SMP 1' >>"$HERE/autoconf.h"
@@ -477,7 +477,7 @@ debian_source() {
 	[ ! -e "$VFIFO_CACHE/devbox/$R/stamp" ]
 }
 
-@test "devbox --load: what can't be loaded is refused before anything is built" {
+@test "devbox --load: fails before building if the module cannot be loaded" {
 	metadata
 	devbox --load
 	refused "loading a module needs root: sudo ./build-kernel.sh devbox --load"
@@ -497,7 +497,7 @@ debian_source() {
 	[ ! -e "$HERE/made" ]
 }
 
-@test "devbox --load: signatures that are enforced are explained" {
+@test "devbox --load: explains enforced signatures" {
 	metadata
 	stub id 'echo 0'
 	mkdir -p "$S/sys/module/module/parameters" "$S/sys/kernel/security" "$S/sys/firmware/efi/efivars"
@@ -508,7 +508,7 @@ debian_source() {
 	echo 'none [integrity] confidentiality' >"$S/sys/kernel/security/lockdown"
 	devbox --load
 	refused "it is locked down (Secure Boot is on)"
-	# The key is where dkms of that system has it.
+	# The message has the path that dkms uses on that system.
 	[[ $output == *"sudo mokutil --import /var/lib/dkms/mok.pub, "* ]]
 	os ubuntu
 	devbox --load
@@ -519,7 +519,7 @@ debian_source() {
 	devbox --load
 	refused "sudo mokutil --import /keys/$R.der, "
 	os debian
-	# Only to build is possible, and the problem is mentioned.
+	# Building works, and mentions the problem.
 	devbox
 	ok
 	[[ $output == *"loads only modules signed"* ]]
@@ -530,7 +530,7 @@ debian_source() {
 	[[ $output != *signed* ]]
 }
 
-@test "devbox --load: the tour, and then it stays" {
+@test "devbox --load: takes the tour, and leaves the module loaded" {
 	metadata
 	stub id 'echo 0'
 	stub insmod 'echo "insmod $*"'
@@ -544,7 +544,7 @@ debian_source() {
 	[[ $output == *"a check of the tour failed"* ]]
 }
 
-# As much of dkms as is asked of it.
+# A stub with the part of dkms that is used.
 with_dkms() {
 	stub id 'echo 0'
 	stub modprobe 'exit 0'
@@ -553,7 +553,7 @@ with_dkms() {
 		status) [ ! -e "$D/installed" ] || echo "$2, $R, x86_64: installed";; esac'
 }
 
-@test "devbox --dkms: who may, and dkms is missing" {
+@test "devbox --dkms: not root, or no dkms" {
 	metadata
 	devbox --dkms
 	refused "installing a module needs root"
@@ -566,7 +566,7 @@ with_dkms() {
 @test "devbox --dkms: installs, upgrades, removes" {
 	metadata
 	with_dkms
-	# As left there by make -C KDIR M=...
+	# Objects that make -C KDIR M=... has left there.
 	mkdir -p "$DOOR/samples-rust-vfifo/include/uapi/linux"
 	: >"$DOOR/samples-rust-vfifo/include/uapi/linux/vfifo.h"
 	devbox --dkms
@@ -582,7 +582,7 @@ with_dkms() {
 		[ "${MAKE[0]}" = "bash steps/devbox/dkms.sh build $R" ]
 		[ -x "$S/usr/src/$first/${POST_REMOVE%% *}" ]
 	)
-	# A kernel for which something is missing is no failure of whoever installs that kernel.
+	# If something is missing for a kernel, installing that kernel does not fail.
 	(
 		export kernelver=7.3.5 PATH=$STUBS:$PATH
 		# shellcheck source=/dev/null
@@ -590,7 +590,7 @@ with_dkms() {
 		[[ ! $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]
 		grep -q '^vfifo: kernel 7.3.5 is not installed' "$HERE/said"
 	)
-	# What it takes to build is there, and nothing that was built.
+	# The sources are there, and no objects.
 	[ ! -e "$S/usr/src/$first/samples-rust-vfifo/include" ]
 	cmp "$DOOR/rust-kernel/external.rs" "$S/usr/src/$first/rust-kernel/external.rs"
 	[ -e "$S/usr/src/$first/samples-rust-vfifo/Kbuild" ]
@@ -599,13 +599,13 @@ with_dkms() {
 	for file in $(grep -o '$(src)/\.\./[a-z/-]*[.][a-z]*' "$DOOR/samples-rust-vfifo/Kbuild" | sort -u); do
 		[ -e "$S/usr/src/$first/${file#*../}" ]
 	done
-	# The same again: nothing to do.
+	# The same again does nothing.
 	: >"$HERE/dkms"
 	devbox --dkms
 	ok
 	[ "$(ls "$S/usr/src")" = "$first" ]
 	run ! grep -E 'add|build|remove' "$HERE/dkms"
-	# Another content is another version, and it takes the place of the first.
+	# Other sources are another version, which replaces the first.
 	echo '// new' >>"$DOOR/rust-kernel/mm/mmap.rs"
 	devbox --dkms
 	ok
@@ -618,11 +618,11 @@ with_dkms() {
 	[ -z "$(find "$S" -name '*vfifo.*')" ]
 }
 
-@test "devbox --dkms: the udev rule and the examples, and nothing that loads at boot" {
+@test "devbox --dkms: installs the udev rule and the examples, but does not load the module at boot" {
 	local rule=$S/usr/lib/udev/rules.d/70-vfifo.rules examples=$S/usr/share/doc/vfifo/examples
 	metadata
 	with_dkms
-	# The rule is there when the module makes its nodes.
+	# The rule is installed before the module creates its nodes.
 	stub modprobe '[ -e "'"$rule"'" ]'
 	devbox --dkms
 	ok
@@ -632,7 +632,7 @@ with_dkms() {
 	cmp "$REAL/etc/vfifo.modprobe.conf" "$examples/vfifo.modprobe.conf"
 	[ "$(stat -c %a "$rule" "$examples"/* | sort -u)" = 644 ]
 	[ -z "$(find "$S/etc" -name '*vfifo*')" ]
-	# The user enables it; that is not for --remove to undo.
+	# --remove does not undo what the user has enabled.
 	mkdir -p "$S/etc/modules-load.d"
 	cp "$examples/vfifo.modules-load.conf" "$S/etc/modules-load.d/vfifo.conf"
 	devbox --remove
@@ -644,7 +644,7 @@ with_dkms() {
 	[ -e "$S/etc/modules-load.d/vfifo.conf" ]
 }
 
-@test "devbox --dkms and --remove: a udev rule and documents of somebody else" {
+@test "devbox --dkms and --remove: a udev rule and documents that are not ours" {
 	local rule=$S/usr/lib/udev/rules.d/70-vfifo.rules
 	metadata
 	with_dkms
@@ -660,7 +660,7 @@ with_dkms() {
 	[ -e "$S/usr/share/doc/vfifo/theirs" ]
 }
 
-@test "devbox --dkms: what root installs is root's, and made by root" {
+@test "devbox --dkms: what root installs belongs to root, and was made by root" {
 	[ "$(/usr/bin/id -u)" -eq 0 ] || skip "needs root to change the owner"
 	debian
 	debian_source
@@ -676,9 +676,9 @@ with_dkms() {
 	local sources K=$S/var/cache/vfifo/$R
 	sources=$(echo "$S"/usr/src/vfifo-*)
 	[ -z "$(find "$sources" "$S/var/cache/vfifo" \( ! -user 0 -o ! -group 0 -o -perm /022 \) ! -type l)" ]
-	# That of the user was not taken.
+	# The user's metadata was not used.
 	grep -q "^make -C $K/src O=$K/obj .*modules_prepare" "$HERE/made"
-	# Whatever is changed there afterwards is not built.
+	# Files that are changed there afterwards are not built.
 	echo '$(shell touch evil)' >>"$sources/samples-rust-vfifo/Kbuild"
 	: >"$HERE/made"
 	run env PATH="$STUBS:$PATH" bash "$sources/steps/devbox/dkms.sh" build "$R"
@@ -686,7 +686,7 @@ with_dkms() {
 	[ "$status" -ne 0 ]
 	[[ $output == *"vfifo: the files in $sources are not those that were installed; install them again: ./build-kernel.sh devbox --dkms" ]]
 	[ ! -s "$HERE/made" ]
-	# Installing again puts it right.
+	# Installing again corrects it.
 	devbox --dkms
 	ok
 	run ! grep -r evil "$sources"
@@ -695,7 +695,7 @@ with_dkms() {
 	[ -s "$HERE/made" ]
 }
 
-@test "devbox --dkms: a source package that was changed is not built from" {
+@test "devbox --dkms: a modified source package is refused" {
 	debian
 	debian_source
 	with_dkms
@@ -706,7 +706,7 @@ with_dkms() {
 	[ "$(ls "$S/usr/src")" = linux-source-7.3.tar.xz ]
 }
 
-@test "devbox --dkms and --remove: somebody else's files stay" {
+@test "devbox --dkms and --remove: files that are not ours stay" {
 	metadata
 	with_dkms
 	mkdir -p "$S/usr/src/vfifo-2.0"
@@ -719,7 +719,7 @@ with_dkms() {
 	[ "$(cat "$S/usr/src/vfifo-2.0/dkms.conf")" = theirs ]
 }
 
-@test "devbox --dkms: a build that another one waits for" {
+@test "devbox --dkms: waits for another build" {
 	metadata
 	with_dkms
 	devbox --dkms
@@ -748,7 +748,7 @@ with_dkms() {
 	[[ $output == *"its key is not trusted yet"*"mokutil --import /var/lib/dkms/mok.pub"* ]]
 }
 
-@test "devbox --remove: somebody has a device open" {
+@test "devbox --remove: a device is open" {
 	with_dkms
 	mkdir -p "$S/sys/module/rust_vfifo"
 	stub rmmod 'exit 1'
@@ -756,11 +756,11 @@ with_dkms() {
 	devbox --remove
 	[ "$status" -ne 0 ]
 	[[ $output == *"still loaded"* ]]
-	# All that it could.
+	# Everything else was removed.
 	[ ! -e "$S/var/cache/vfifo" ]
 }
 
-@test "devbox --remove: dkms went before" {
+@test "devbox --remove: dkms is no longer installed" {
 	[ -z "$(PATH=/usr/bin:/usr/sbin command -v dkms)" ] || skip "dkms is installed here"
 	stub id 'echo 0'
 	mkdir -p "$S/usr/src/vfifo-1.0/steps/devbox" "$S/var/lib/dkms/vfifo/1.0"
@@ -774,7 +774,7 @@ with_dkms() {
 	[ ! -e "$S/usr/src/vfifo-1.0" ]
 }
 
-@test "doctor: what works and what each way lacks; nothing is left behind" {
+@test "doctor: prints what works and what is missing; leaves nothing behind" {
 	metadata
 	os arch
 	before=$(find "$HERE" | sort)
@@ -791,7 +791,7 @@ with_dkms() {
 	[ "$(find "$HERE" | sort)" = "$before" ]
 }
 
-@test "doctor: packages that are not there" {
+@test "doctor: missing packages" {
 	printf 'ID=debian\nVERSION_ID="12"\n' >"$S/etc/os-release"
 	run "$DOOR/build-kernel.sh" doctor
 	ok
@@ -803,7 +803,7 @@ with_dkms() {
 	run ! grep -q 'packages are missing: .*clang-' <<<"$output"
 }
 
-@test "deps: where the packages are not to be had, what they hold will do" {
+@test "deps: on other systems, the programs are enough" {
 	stub id 'echo 0'
 	stub apt-get 'echo "$*" >>"'"$HERE"'/apt"; exit 100'
 	echo 'DEPS_COMMANDS=(bash no-cc no-ld) DEPS_LLVM=()' >>"$DOOR/steps/kernel/deps.sh"
@@ -812,7 +812,7 @@ with_dkms() {
 		run "$DOOR/build-kernel.sh" deps
 		refused "missing here: no-cc, no-ld, " "the source of Rust's library; these scripts install packages only on Debian 12" "in a container of it"
 	done
-	# As after the first time. The rest is made by cargo and pip, as on Debian 12.
+	# As after a first run. cargo and pip make the rest, as on Debian 12.
 	mkdir -p "$HERE/sysroot/lib/rustlib/src/rust/library" "$VFIFO_CACHE/venv"
 	for command in no-cc no-ld qemu-system-x86_64; do stub $command 'exit 0'; done
 	mkdir -p "$VFIFO_CACHE/tools/bin"
@@ -824,10 +824,10 @@ with_dkms() {
 	[ ! -e "$HERE/apt" ]
 }
 
-@test "doctor: where the packages are not to be had" {
+@test "doctor: on other systems" {
 	os fedora
 	echo 'DEPS_COMMANDS=(bash no-cc) DEPS_LLVM=()' >>"$DOOR/steps/kernel/deps.sh"
-	# Enough room, whatever there is.
+	# Enough free space, whatever this machine has.
 	mkdir -p "$HERE/sysroot/lib/rustlib/src/rust/library" "$VFIFO_CACHE/linux-7.3.4/x86/arch/x86/boot"
 	: >"$VFIFO_CACHE/linux-7.3.4/x86/arch/x86/boot/bzImage"
 	for command in qemu-system-x86_64 bats shellcheck mandoc; do stub $command 'exit 0'; done
@@ -849,25 +849,25 @@ with_dkms() {
 	grep -q '^  works   try it in an emulator ' <<<"$output"
 }
 
-@test "deb: where the packages are not to be had" {
+@test "deb: on other systems" {
 	os fedora
 	echo 'DEB_TOOLS=(no-dpkg:dpkg-dev no-dh:debhelper)' >>"$DOOR/steps/kernel/deb.sh"
 	run "$DOOR/build-kernel.sh" deb
 	refused "deb: missing here: dpkg-dev debhelper; install them: sudo dnf install dpkg-dev debhelper"
 }
 
-@test "devbox --test: who may, and what it needs" {
+@test "devbox --test: not root, or missing programs" {
 	devbox --test
 	refused "needs root"
 	stub id 'echo 0'
 	cat >>"$DOOR/steps/kernel/guest.sh" <<<'GUEST_QEMU=qemu-that-is-not-there'
-	# Its packages have other names, so nothing is installed.
+	# The packages have other names there, so nothing is installed.
 	os fedora
 	devbox --test
 	refused "qemu-system-x86" "sudo dnf install "
 }
 
-@test "devbox --test: a guest whose emulator slips while it boots is begun anew, once" {
+@test "devbox --test: a guest is booted again, once, if the emulator fails while booting" {
 	cat >"$HERE/box" <<-'END'
 		set -eu
 		for step in versions lib system kernel/guest kernel/box; do . "$DOOR/steps/$step.sh"; done
@@ -884,7 +884,7 @@ with_dkms() {
 	mkdir "$HERE/root"
 	run bash "$HERE/box"
 	ok
-	[[ $output == *"once more"*hello*"end: exit" ]]
+	[[ $output == *"retrying once"*hello*"end: exit" ]]
 	[ "$(cat "$HERE/root/boots")" = $'after 120 s\nafter 120 s' ]
 	rm "$HERE/root/boots"
 	SLIPS=2 run bash "$HERE/box"
@@ -893,14 +893,14 @@ with_dkms() {
 	[ "$(wc -l <"$HERE/root/boots")" -eq 2 ]
 }
 
-@test "devbox --test: root gets the packages that are missing" {
+@test "devbox --test: installs the missing packages" {
 	cat >"$HERE/box" <<-'END'
 		set -eu
 		for step in versions lib system kernel/guest devbox/kdir kernel/fetch kernel/box; do . "$DOOR/steps/$step.sh"; done
 		box_needs "devbox --test"
 		echo "virtiofsd: $BOX_VIRTIOFSD"
 	END
-	# An apt that installs what it is told to.
+	# A stub for apt that installs what it is asked for.
 	stub apt-get 'echo "apt-get $*" >>"$HERE/apt"
 		[ ! -e "$HERE/offline" ] || exit 100
 		put() { mkdir -p "${1%/*}"; printf "#!/bin/sh\n" >"$1"; chmod +x "$1"; }
@@ -927,19 +927,19 @@ with_dkms() {
 	ok
 	[[ $output == *"virtiofsd: $S/usr/lib/qemu/virtiofsd" ]]
 	[ "$(installed)" = "mmdebstrap qemu-system-x86 qemu-system-common" ]
-	# What is there is not installed again.
+	# What is installed is not installed again.
 	rm "$HERE/apt"
 	needs
 	ok
 	[ ! -e "$HERE/apt" ]
 
-	# Debian 13 has a package for virtiofsd alone.
+	# Debian 13 has a separate package for virtiofsd.
 	printf 'ID=debian\nVERSION_ID="13"\n' >"$S/etc/os-release"
 	rm -r "$S/usr/lib/qemu"
 	needs
 	ok
 	[ "$(installed)" = virtiofsd ]
-	# Elsewhere the names of packages are other ones.
+	# Other distributions have other package names.
 	os arch
 	rm "$S/usr/libexec/virtiofsd" "$HERE/apt"
 	needs
@@ -947,7 +947,7 @@ with_dkms() {
 	[ ! -e "$HERE/apt" ]
 }
 
-@test "devbox --test: a kernel of the box is told what every guest is, and of one root" {
+@test "devbox --test: a kernel of the box gets the options of every guest, and one root=" {
 	cat >"$HERE/box" <<-'END'
 		set -eu
 		for step in versions lib system kernel/guest kernel/box; do . "$DOOR/steps/$step.sh"; done
@@ -975,21 +975,21 @@ with_dkms() {
 	done
 }
 
-@test "deb: a configuration that is none, and one that nobody has" {
+@test "deb: an unknown configuration, and one that does not exist" {
 	run "$DOOR/build-kernel.sh" deb --config=mine
 	refused "deb --config mine: not one of running, distro, small"
 	rm "$BUILD/.config"
 	run "$DOOR/build-kernel.sh" deb --config running
-	# Wherever it is looked for, it is said that it is looked for there.
+	# The message names each place where it is looked for.
 	local said
-	refused "the configuration of the running kernel is none of " "--config distro"
-	read -ra said <<<"$(sed 's/.* none of //; s/;.*//' <<<"$output")"
+	refused "the configuration of the running kernel is in none of " "--config distro"
+	read -ra said <<<"$(sed 's/.* in none of //; s/;.*//' <<<"$output")"
 	[ ${#said[@]} -ge 4 ]
 	for file in "${said[@]}"; do
 		mkdir -p "${file%/*}"
 		: >"$file"
 		run "$DOOR/build-kernel.sh" deb --config running
-		[[ $output != *"the running kernel is none of"* ]]
+		[[ $output != *"the running kernel is in none of"* ]]
 		rm "$file"
 	done
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# The door itself, on a copy of it with a kernel tree of a few files: what it refuses and how it
-# says so, and that the series comes out the same.
+# build-kernel.sh itself, on a copy with a kernel tree of a few files: what it refuses, its messages, and that it makes
+# the same series each time.
 # shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
@@ -24,24 +24,24 @@ teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
 		results shell series clean --check --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
-	# That word is in other lines, too.
+	# This word is in other lines as well.
 	grep -q '^  host ' <<<"$output"
 }
 
 @test "an unknown command" { door nonsense; refused "unknown command nonsense"; }
 @test "an unknown option" { door --nonsense; refused "unknown option --nonsense"; }
 @test "an option without its value" { door --jobs; refused "--jobs needs a value"; }
-@test "a number of jobs that is none" { door --jobs many build; refused "--jobs many"; }
-@test "an accelerator that is none" { door --accel=warp build; refused "--accel warp"; }
-@test "a scale that is none" { VFIFO_SCALE=0.5 door build; refused "VFIFO_SCALE=0.5: not a number"; }
-@test "an argument too many" { door build this; refused "build takes no argument"; }
+@test "an invalid number of jobs" { door --jobs many build; refused "--jobs many"; }
+@test "an unknown accelerator" { door --accel=warp build; refused "--accel warp"; }
+@test "an invalid scale" { VFIFO_SCALE=0.5 door build; refused "VFIFO_SCALE=0.5: not a number"; }
+@test "an extra argument" { door build this; refused "build takes no argument"; }
 @test "an unknown argument of series" { door --tree "$LINUX" series --nonsense; refused "unknown argument --nonsense"; }
-@test "a time to soak that is none" { door soak long; refused "soak long: not a number of minutes"; }
-@test "an unknown part of soak" { door soak 1 everything; refused "unknown part everything"; }
-@test "an argument too many of soak" { door soak 1 stress me; refused "takes no argument me"; }
+@test "soak: an invalid time" { door soak long; refused "soak long: not a number of minutes"; }
+@test "soak: an unknown part" { door soak 1 everything; refused "unknown part everything"; }
+@test "soak: an extra argument" { door soak 1 stress me; refused "unknown argument me"; }
 @test "mutants for KCSAN" { door --kcsan mutants; refused "there are none for --kcsan"; }
-@test "--tree that is not there" { door --tree "$HERE/no" fetch; refused "there is no such folder or file"; }
-@test "--tree that is no kernel" { mkdir "$HERE/x"; door --tree "$HERE/x" fetch; refused "not a Linux source tree"; }
+@test "--tree that does not exist" { door --tree "$HERE/no" fetch; refused "there is no such folder or file"; }
+@test "--tree that is not a kernel" { mkdir "$HERE/x"; door --tree "$HERE/x" fetch; refused "not a Linux source tree"; }
 @test "no kernel tree yet" { door series --check; refused "build-kernel.sh fetch"; }
 
 @test "--tree of the wrong version" {
@@ -56,13 +56,13 @@ teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
 	refused "set VFIFO_CACHE"
 }
 
-@test "a cache that is the folder of dkms" {
+@test "a cache in the folder of dkms" {
 	mkdir -p "$HERE/system/var/cache/vfifo"
 	VFIFO_SYSTEM=$HERE/system VFIFO_CACHE=$HERE/system/var/cache/vfifo door fetch
 	refused "set another folder"
 }
 
-@test "names that the build does not take" {
+@test "names that kbuild does not accept" {
 	local name
 	for name in 'a b' a:b 'a"b' "a'b" 'a&b' 'a(b' 'a$b' 'a\b' 'a,b' 'a%b'; do
 		VFIFO_CACHE=$HERE/$name door fetch
@@ -83,7 +83,7 @@ teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
 	cd "$HERE/a b"
 	VFIFO_CACHE=cache door fetch
 	refused "set VFIFO_CACHE"
-	# All others do.
+	# All others work.
 	mv "$DOOR" "$HERE/a+b@c.d-e_F9"
 	run "$HERE/a+b@c.d-e_F9/build-kernel.sh" --tree "$LINUX" patch
 	[ "$status" -eq 0 ]
@@ -96,7 +96,7 @@ teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
 	refused "disk full"
 }
 
-@test "a disk that gets full in the middle is named as such" {
+@test "a disk that becomes full during a step is reported as such" {
 	source_lib
 	run must step log "advice" sh -c 'echo "cc: error: No space left on device"; exit 1'
 	[ "$status" -eq 1 ]
@@ -122,7 +122,7 @@ source_lib() {
 }
 
 @test "no network" {
-	# An archive that nobody answers for.
+	# An archive that does not answer.
 	cat >"$VFIFO_TEST_BIN/apt-get" <<-'END'
 	#!/bin/sh
 	[ "$1" != indextargets ] || { . /etc/os-release; echo "http://127.0.0.1:9/debian $VERSION_CODENAME Debian"; exit; }
@@ -135,7 +135,7 @@ source_lib() {
 	[ -z "$(ls -d "$VFIFO_CACHE"/linux-* "$VFIFO_CACHE"/tmp.* 2>/dev/null)" ]
 }
 
-@test "packages that are missing, and no root" {
+@test "missing packages, not root" {
 	printf '#!/bin/sh\ncase "$*" in *flex*) exit 1;; esac\necho installed\n' >"$VFIFO_TEST_BIN/dpkg-query"
 	printf '#!/bin/sh\necho 1000\n' >"$VFIFO_TEST_BIN/id"
 	chmod +x "$VFIFO_TEST_BIN"/*
@@ -145,7 +145,7 @@ source_lib() {
 	refused "sudo apt-get update && sudo apt-get install --no-install-recommends flex"
 }
 
-@test "packages that apt does not get" {
+@test "packages that apt cannot download" {
 	mkdir -p "$HERE/system/etc"
 	printf '#!/bin/sh\ncase "$*" in *clang-*) exit 1;; esac\necho installed\n' >"$VFIFO_TEST_BIN/dpkg-query"
 	printf '#!/bin/sh\necho 0\n' >"$VFIFO_TEST_BIN/id"
@@ -157,7 +157,7 @@ source_lib() {
 	refused "apt's sources do not have it: Unable to locate package clang-"
 }
 
-# A cache that has a kernel in it, as far as the guest is concerned.
+# A cache with everything that booting a guest needs.
 booted_by() { # SCRIPT that stands for virtme-ng
 	door --tree "$LINUX" fetch
 	local dir
@@ -169,7 +169,7 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	chmod +x "$VFIFO_TEST_BIN"/*
 }
 
-@test "the guest's status comes back" {
+@test "the guest's status is returned" {
 	booted_by 'sh "$g/wrapper"; echo "reboot: Power down"'
 	door --tree "$LINUX" --accel tcg shell 'echo hello; exit 7'
 	[ "$status" -eq 7 ]
@@ -182,22 +182,22 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	refused "the guest kernel crashed: Kernel panic - not syncing"
 }
 
-@test "a guest whose emulator slips while it boots is begun anew, once" {
+@test "a guest is booted again, once, if the emulator fails while booting" {
 	booted_by 'n=$(cat "$g/../n" 2>/dev/null); echo "$n." >"$g/../n"
 		[ -n "$n" ] || { echo "Oops: int3: 0000"; echo "Kernel panic - not syncing"; exit; }
 		sh "$g/wrapper"; echo "reboot: Power down"'
 	door --tree "$LINUX" --accel tcg shell 'echo hello'
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[[ $output == *"once more"*hello* ]]
+	[[ $output == *"retrying once"*hello* ]]
 	booted_by 'echo "Oops: int3: 0000"; echo "Kernel panic - not syncing"'
 	door --tree "$LINUX" --accel tcg shell true
 	[ "$status" -ne 0 ]
 	[[ $output == *"the guest kernel crashed"* ]]
 }
 
-# Its console is also what the guest's dmesg says.
-@test "a debug kernel that complains while it boots is begun anew, once" {
+# The guest's dmesg prints the same as its console.
+@test "a debug kernel that complains while booting is booted again, once" {
 	local line='[    0.005608] BUG: KASAN: wild-memory-access in rcu_is_watching+0x1d/0x40'
 	printf '#!/bin/sh\ncat "%s"\n' "$HERE/dmesg" >"$HERE/dmesg.sh"
 	booted_by 'n=$(cat "$g/../n" 2>/dev/null); echo "$n." >"$g/../n"
@@ -207,27 +207,27 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	VFIFO_TEST_EARLY=$line door --tree "$LINUX" --accel tcg --debug shell 'echo hello'
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[ "$output" = $'guest: emulated, the kernel complained while it booted (BUG: KASAN: wild-memory-access in rcu_is_watching+0x1d/0x40); once more\nhello' ]
+	[ "$output" = $'guest: the kernel complained while the emulated machine booted (BUG: KASAN: wild-memory-access in rcu_is_watching+0x1d/0x40); retrying once\nhello' ]
 	[ "$(cat "$VFIFO_CACHE/n")" = .. ]
-	# What comes later counts, whether or not that happened.
+	# Later complaints count, whether or not that happened.
 	echo . >"$VFIFO_CACHE/n"
 	VFIFO_TEST_LATE=$line door --tree "$LINUX" --accel tcg --debug shell true
 	refused "the guest kernel complained: BUG: KASAN: wild-memory-access"
 	rm "$VFIFO_CACHE/n"
 	VFIFO_TEST_EARLY=$line VFIFO_TEST_LATE=${line/wild-memory-access/use-after-free} door --tree "$LINUX" --accel tcg --debug shell true
 	refused "the guest kernel complained: BUG: KASAN: use-after-free"
-	# It has not begun with anything the second time either, so that nothing was tested.
+	# It complains the second time as well, so nothing was tested.
 	booted_by 'echo "$VFIFO_TEST_EARLY" | tee "$g/../../dmesg"; sh "$g/wrapper"; echo "reboot: Power down"'
 	VFIFO_TEST_EARLY=$line door --tree "$LINUX" --accel tcg --debug shell 'echo hello'
 	refused "the guest kernel complained before it had booted: BUG: KASAN: wild-memory-access"
 	[[ $output != *hello* ]]
-	# Where nothing is emulated, that is the kernel's own.
+	# Without emulation, it is an error of the kernel.
 	VFIFO_TEST_EARLY=$line door --tree "$LINUX" --accel kvm --debug shell 'echo hello'
 	refused "the guest kernel complained before it had booted: BUG: KASAN: wild-memory-access"
-	[[ $output != *"once more"* ]]
+	[[ $output != *"retrying"* ]]
 }
 
-@test "a guest that stands still while it boots is begun anew, once" {
+@test "a guest that hangs while booting is booted again, once" {
 	sed -i 's/^GUEST_BOOT_SECONDS=.*/GUEST_BOOT_SECONDS=6/' "$DOOR/steps/kernel/guest.sh"
 	booted_by 'n=$(cat "$g/../n" 2>/dev/null); echo "$n." >"$g/../n"
 		[ -n "$n" ] || exec sleep 500
@@ -235,17 +235,17 @@ booted_by() { # SCRIPT that stands for virtme-ng
 	door --tree "$LINUX" --accel tcg shell 'sleep 5; echo hello'
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[ "$output" = $'guest: emulated, it had not booted after 6 s; once more\nhello' ]
+	[ "$output" = $'guest: the emulated machine did not boot within 6 s; retrying once\nhello' ]
 	booted_by 'echo "e820: register RAM buffer"; exec sleep 500'
 	door --tree "$LINUX" --accel tcg shell 'echo hello'
-	[[ $output == *"once more"* ]]
+	[[ $output == *"retrying once"* ]]
 	refused "did not boot within its time: QEMU said: e820: register RAM buffer"
-	# Nobody is left who watches, nor keeps the lock.
+	# No process is left that watches the guest or keeps the lock.
 	door --tree "$LINUX" patch
 	[ "$status" -eq 0 ]
 }
 
-# plain SCRIPT: what is said and counted of a plain guest for which that stands.
+# plain SCRIPT: what is printed and counted for a plain guest that this script replaces.
 plain() {
 	export CACHE=$VFIFO_CACHE ROOT=$DOOR LOGS=$HERE/log DEBUG='' VFIFO_RESULTS=$HERE/results GUEST_SECONDS=0
 	# shellcheck source=/dev/null
@@ -260,21 +260,21 @@ plain() {
 	rm -rf "$GUEST_DIR"
 }
 
-@test "a plain guest that runs nothing is one failure, and says what never ran" {
+@test "a plain guest that runs nothing is one failure, and names what did not run" {
 	plain 'GUEST_END=unbooted; echo e820 >"$GUEST_DIR/console"; : >"$GUEST_DIR/output"'
 	[ "$status" -ne 0 ]
 	[[ $output == *"FAILED   selftest, plain: the guest did not boot within its time: QEMU said: e820"* ]]
-	[[ $output == *"FAILED   selftest, plain: never ran: suspend system limits"* ]]
+	[[ $output == *"FAILED   selftest, plain: did not run: suspend system limits"* ]]
 	[ "$(cut -f -4 "$VFIFO_RESULTS")" = $'0\t1\t0\tselftest, plain: the guest' ]
-	# Nor is it enough that it ends well.
+	# A successful exit is not enough either.
 	plain 'GUEST_END=exit; : >"$GUEST_DIR/console"; printf "== suspend\\nok\\n== system\\nok\\n" >"$GUEST_DIR/output"'
 	[ "$status" -ne 0 ]
-	[[ $output == *"FAILED   selftest, plain: never ran: limits"* ]]
+	[[ $output == *"FAILED   selftest, plain: did not run: limits"* ]]
 	[ "$(cut -f -3 "$VFIFO_RESULTS")" = $'1\t0\t0\n1\t0\t0\n0\t1\t0' ]
-	[ "$(tail -n 1 "$VFIFO_RESULTS" | cut -f 4)" = "selftest, plain: never ran: limits" ]
+	[ "$(tail -n 1 "$VFIFO_RESULTS" | cut -f 4)" = "selftest, plain: did not run: limits" ]
 }
 
-@test "a guest that ends well with a warning" {
+@test "a guest that succeeds with a warning" {
 	booted_by 'sh "$g/wrapper"; echo "WARNING: mm/x.c:1 at y"; echo "reboot: Power down"'
 	door --tree "$LINUX" --accel tcg shell true
 	refused "the guest kernel complained: WARNING: mm/x.c"
@@ -288,7 +288,7 @@ splat() {
 	printf '[    1.000000] %s\r\n' "rust_vfifo: loaded" "$@" "rust_vfifo: unloaded" >"$LOGS/console.log"
 }
 
-@test "what the kernel complains of is shown to its end" {
+@test "a complaint of the kernel is shown to its end" {
 	splat "WARNING: mm/x.c:1 at y+0x1/0x2" "Call Trace:" " z+0x3/0x4" "---[ end trace 0000000000000000 ]---" "free"
 	[ "$(guest_complaints | cut -c 16-)" = $'WARNING: mm/x.c:1 at y+0x1/0x2\nCall Trace:\n z+0x3/0x4\n---[ end trace 0000000000000000 ]---' ]
 	splat "=====================" "BUG kmalloc-64 (Tainted: G    B): Poison overwritten" "-----" "======================"
@@ -297,7 +297,7 @@ splat() {
 	[ -z "$(guest_complaints)" ]
 }
 
-@test "every kind of complaint is one" {
+@test "every kind of complaint is recognized" {
 	local line
 	for line in "BUG: KASAN: slab-use-after-free in a+0x1/0x2" "UBSAN: array-index-out-of-bounds in a.c:1:2" \
 		"WARNING: possible circular locking dependency detected" "BUG: sleeping function called from invalid context at a.c:1" \
@@ -311,21 +311,21 @@ splat() {
 	done
 }
 
-@test "KCSAN counts where it names the driver" {
-	# The name of the kernel is not that of the driver.
+@test "reports of KCSAN count if they name the driver" {
+	# The name of the kernel's release does not count.
 	splat ======== "BUG: KCSAN: data-race in a / b" "read to 1 by task 2 on cpu 0:" " a+0x1/0x2" \
 		"CPU: 0 UID: 0 PID: 1 Comm: a Not tainted 7.3.4-vfifo-kcsan #2" ======== \
 		======== "BUG: KCSAN: data-race in c / d" "read to 1 by task 2 on cpu 0:" " d+0x1/0x2 [rust_vfifo]" ========
 	[ "$(guest_complaints | grep -c 'BUG: KCSAN: data-race in c / d')" -eq 1 ]
 	[ "$(guest_complaints | grep -c 'BUG: KCSAN')" -eq 1 ]
-	# And not where it is the kernel's own.
+	# The kernel's own race does not count.
 	splat ======== "BUG: KCSAN: data-race in do_fcntl / fasync_insert_entry" " fasync_insert_entry+0x1/0x2" " d+0x1/0x2 [rust_vfifo]" ======== \
 		======== "BUG: KCSAN: data-race in d / do_fcntl" " d+0x1/0x2 [rust_vfifo]" ========
 	[[ $(guest_complaints | grep 'BUG: KCSAN') == *"BUG: KCSAN: data-race in d / do_fcntl" ]]
 	[ "$(guest_complaints | grep -c 'BUG: KCSAN')" -eq 1 ]
 }
 
-# parts_of ARGUMENT...: what the door would run, if each part took no time.
+# parts_of ARGUMENT...: the parts that build-kernel.sh would run.
 parts_of() {
 	printf 'test_part() { echo "part $DEBUG: ${*:2}"; count_result 1 0 0 "$1" 0; }\ndeps_want_packages() { :; }\n' >>"$DOOR/steps/kernel/soak.sh"
 	door --tree "$LINUX" fetch
@@ -335,28 +335,28 @@ parts_of() {
 	parts=$(sed -n 's/^part //p' <<<"$output" | paste -sd ,)
 }
 
-@test "test --debug runs what the kernel makes a difference to, and says what is left" {
+@test "test --debug runs what depends on the kernel, and prints what is left" {
 	parts_of test --debug
 	[ "$parts" = "debug: deps,debug: fetch,debug: patch,debug: build,debug: selftest" ]
 	[[ $output == *"left to ./build-kernel.sh soak: stress-ng, trinity"* ]]
 	[[ $output == *$'\n5 passed, 0 failed' ]]
 }
 
-@test "test runs everything in the ordinary kernel, and says what is left" {
+@test "test runs everything in the ordinary kernel, and prints what is left" {
 	parts_of test
 	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: compilers,: bench --check,: host,debug: build,debug: selftest mmap claim claim_peers faults privilege inject fuzz" ]
 	[[ $output == *"left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests"* ]]
 	[[ $output == *"left to ./build-kernel.sh soak: that, stress-ng, trinity"* ]]
 }
 
-@test "soak takes the debug kernel where it needs it" {
+@test "soak uses the debug kernel where it is needed" {
 	parts_of soak 3
 	[[ ,$parts, == *",: build,debug: build,kcsan: build,debug: selftest,debug: soak 3 stress,debug: soak 3 trinity,debug: soak 3 long,"* ]]
 	[[ ,$parts, == *",: soak 3 rounds,kcsan: selftest,: mutants,: shutdown,debug: shutdown,: series --build,: matrix,: deb --test,: devbox --test,"* ]]
 	[[ $output == *" passed, 0 failed" ]]
 }
 
-# a_mutant SED-SCRIPT: a patch with one bug, made by that.
+# a_mutant SED-SCRIPT: makes a patch with one bug.
 a_mutant() {
 	mkdir -p "$DOOR/tests/mutants"
 	sed "$1" "$DOOR/code/a.rs" >"$HERE/bad"
@@ -365,7 +365,7 @@ a_mutant() {
 	} >"$DOOR/tests/mutants/one.patch"
 }
 
-@test "mutants that are not there, and without a kernel" {
+@test "mutants that do not exist, and no kernel" {
 	a_mutant s/first/second/
 	door mutants
 	refused "run ./build-kernel.sh fetch first"
@@ -378,7 +378,7 @@ a_mutant() {
 	refused "there is no two in tests/mutants/"
 }
 
-@test "a mutant that does not fit the sources any more" {
+@test "a mutant that no longer applies" {
 	a_mutant s/first/second/
 	export ROOT=$DOOR
 	# shellcheck source=/dev/null
@@ -392,7 +392,7 @@ a_mutant() {
 	sed -i '/^Test/d' "$DOOR/tests/mutants/one.patch"
 	run mutants_apply
 	[ "$status" -ne 0 ]
-	[[ $output == *"one: does not say"* ]]
+	[[ $output == *"one: needs the lines Kernel:"* ]]
 }
 
 @test "a mutant whose guest did not boot is not caught" {
@@ -423,7 +423,7 @@ a_mutant() {
 	done
 }
 
-@test "the tests that SECURITY.md names are there" {
+@test "the tests that SECURITY.md names exist" {
 	local name program named=0
 	while IFS=: read -r program name; do
 		echo "$program:$name"
@@ -455,7 +455,7 @@ a_mutant() {
 	refused "is missing"
 }
 
-# gone PID: a process that nobody has reaped yet has ended too, and ending may take a moment.
+# gone PID: waits until that process has ended. One that has not been reaped yet has ended too.
 gone() {
 	local state
 	for _ in {1..100}; do
@@ -466,7 +466,7 @@ gone() {
 	return 1
 }
 
-@test "Ctrl-C ends everything, and the next run goes on" {
+@test "Ctrl-C ends everything, and the next run works" {
 	booted_by 'echo $$ >"$g/../pid.new"; mv "$g/../pid.new" "$g/../pid"; sleep 600'
 	"$DOOR/build-kernel.sh" --tree "$LINUX" --accel tcg shell true >"$HERE/out" 2>&1 3>&- &
 	local door_pid=$! _
@@ -497,7 +497,7 @@ gone() {
 	[ "$(cat "$(tree)/samples/rust/a.rs")" = first ]
 }
 
-@test "a patch that was ended in the middle is finished by the next" {
+@test "an interrupted patch step is finished by the next run" {
 	door --tree "$LINUX" patch
 	k=$(dirname "$(tree)")
 	GIT_DIR=$k/git git rev-parse refs/vfifo/head >"$k/moving"
@@ -508,7 +508,7 @@ gone() {
 	[ -e "$(tree)/more/b.txt" ]
 }
 
-@test "the series is the same bytes every time, and git am gives the tree" {
+@test "the series is the same every time, and git am gives the tree" {
 	door --tree "$LINUX" series
 	[ "$status" -eq 0 ]
 	[ "$(ls "$DOOR/patches")" = $'0001-samples-one.patch\n0002-samples-two.patch' ]
@@ -523,7 +523,7 @@ gone() {
 	diff -r --exclude=.git "$LINUX" "$(tree)"
 }
 
-@test "series --build builds every patch, and takes the kernel tree back" {
+@test "series --build builds every patch, and restores the kernel tree" {
 	[ "$(df -Pm "$VFIFO_CACHE" | awk 'NR == 2 { print $4 }')" -ge 1500 ] || skip "no room on this disk"
 	cat >>"$DOOR/steps/kernel/build.sh" <<-'END'
 		build_make() {
@@ -546,7 +546,7 @@ gone() {
 	[ ! -e "$(tree)/../moving" ]
 }
 
-@test "another kernel: what it lacks comes first, and the series is the same" {
+@test "an older kernel: its own patches come first, and the series is the same" {
 	a_kernel 7.3.4
 	sed -i '/^5$/i half' "$LINUX/samples/rust/Kconfig"
 	door --tree "$LINUX" patch
@@ -557,7 +557,7 @@ gone() {
 	cp -r "$DOOR/patches" "$HERE/pinned"
 	cp -r "$DOOR/series/0001-one" "$HERE/one"
 
-	# Two lines away from the edit, the older kernel has another text.
+	# Two lines away from the edit, the older kernel differs.
 	a_kernel 7.2.1
 	mkdir -p "$DOOR/series/linux-7.2/0000-zero"
 	printf 'samples: zero\n\nFor Linux 7.2 only.\n' >"$DOOR/series/linux-7.2/0000-zero/message"
@@ -577,7 +577,7 @@ gone() {
 	door --tree "$LINUX" patch
 	[ "$(sed -n '/^seven$/=' "$(tree)/samples/rust/Kconfig")" = 7 ]
 
-	# Edits there are saved only where they belong.
+	# Edits for that kernel are saved only to its own patches.
 	sed -i 's/^9$/nine/' "$(tree)/samples/rust/Kconfig"
 	door --tree "$LINUX" series --save 0001
 	refused "save to a patch in series/linux-7.2/"
@@ -596,24 +596,24 @@ gone() {
 	diff -r --exclude=.git "$LINUX" "$HERE/patched"
 }
 
-@test "kunit: compilers that are none" {
+@test "kunit: unknown compilers" {
 	door --tree "$LINUX" fetch
 	door --tree "$LINUX" kunit 1.85
 	refused "kunit takes no argument, or two"
 	door --tree "$LINUX" kunit 1.2 gcc
-	refused "not one of the compilers"
+	refused "not one of the versions of rustc"
 	door --tree "$LINUX" kunit 1.85 tcc
 	refused "llvm or gcc"
 }
 
-@test "kunit: begins with what the same C compiler has made" {
+@test "kunit: starts from objects of the same C compiler" {
 	K=$HERE/k
 	mkdir -p "$K"/um-1.96-{gcc,llvm}
 	echo gcc >"$K/um-1.96-gcc/linux"
 	borrow() { # RUSTC COMPILER
 		CACHE=$VFIFO_CACHE TREE_DIR=$HERE/k bash -euc 'for s in versions lib kernel/matrix; do . "$1/$s.sh"; done; KUNIT_OBJECTS=um-$2-$3; matrix_borrow_objects "$3"' x "$DOOR/steps" "$@"
 	}
-	# A kernel that was not finished is none.
+	# An incomplete kernel is not used.
 	borrow 1.85 llvm
 	[ ! -e "$K/um-1.85-llvm" ]
 	borrow 1.85 gcc
@@ -621,16 +621,16 @@ gone() {
 	echo llvm >"$K/um-1.96-llvm/linux"
 	borrow 1.85 llvm
 	[ "$(cat "$K/um-1.85-llvm/linux")" = llvm ]
-	# What is there stays.
+	# Existing objects stay.
 	echo gcc-1.85 >"$K/um-1.85-gcc/linux"
 	borrow 1.85 gcc
 	[ "$(cat "$K/um-1.85-gcc/linux")" = gcc-1.85 ]
 }
 
-# What stands for rustc 1.85 and 1.96, and for kbuild.
+# Stubs for rustc 1.85 and 1.96, and for kbuild.
 compilers_stubs() {
 	local version
-	# The cache is ours.
+	# This makes the cache ours.
 	door --tree "$LINUX" fetch
 	mkdir -p "$HERE/system/etc" "$LINUX/samples/rust/rust_vfifo"
 	[ -e "$HERE/system/etc/os-release" ] || printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
@@ -678,7 +678,7 @@ compilers_stubs() {
 	VFIFO_SYSTEM=$HERE/system door --tree "$LINUX" fetch
 }
 
-# Runs that step, and sets counted to: passed failed skipped.
+# Runs the step compilers. Sets counted to: passed failed skipped.
 compilers() {
 	[ -e "$HERE/results" ] || compilers_stubs
 	: >"$HERE/results"
@@ -688,7 +688,7 @@ compilers() {
 	counted=$(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$HERE/results")
 }
 
-@test "compilers: each kernel by its rustc" {
+@test "compilers: each kernel with its rustc" {
 	compilers
 	[ "$status" -eq 0 ]
 	[ "$counted" = "13 0 0" ]
@@ -706,7 +706,7 @@ compilers() {
 	END
 }
 
-@test "compilers: what one rustc does not compile fails, wherever that is" {
+@test "compilers: fails wherever one rustc does not compile something" {
 	compilers
 	[ "$status" -eq 0 ]
 	mkdir "$DOOR/fails"
@@ -718,10 +718,10 @@ compilers() {
 		[ "$status" -ne 0 ]
 		[ "$counted" = "12 1 0" ]
 		[ "$(grep -c '^  FAILED ' <<<"$output")" -eq 1 ]
-		# What the compiler says, without what was compiled before.
+		# Only the errors of the compiler are shown.
 		[[ $output == *"FAILED   rustc ${one%%.0 *}, "*"error[E0658]: use of unstable library feature"* ]]
 		[[ $output != *"CC a.o"* ]]
-		[[ $output == *"compilers: not everything compiles, as shown above"* ]]
+		[[ $output == *"compilers: some checks failed, as shown above"* ]]
 	done < <(grep -v newer "$DOOR/made")
 	[ $count -eq 7 ]
 	rm "$DOOR/fails/one"
@@ -732,28 +732,28 @@ compilers() {
 	[[ $output == *"FAILED   rustc 1.85: clients/rust"* ]]
 }
 
-@test "compilers: one that is not what it should be fails" {
-	# Another rustc than the step has asked for, as if kbuild had not been told.
+@test "compilers: fails if another rustc was used" {
+	# Another rustc than the step asked for.
 	mkdir -p "$HERE/wrong"
 	printf '#!/bin/sh\necho "rustc 1.96.0 (a stub)"\n' >"$HERE/wrong/rustc"
 	chmod +x "$HERE/wrong/rustc"
 	VFIFO_TEST_RUSTC=$HERE/wrong/rustc compilers
 	[ "$status" -ne 0 ]
 	[[ $output == *"the kernel is not configured for rustc 1.85"* ]]
-	[[ $output == *"FAILED   rustc 1.85, full kernel: Rust that 1.85 lacks is an error"*"it compiles"* ]]
-	# An old rustc that takes everything.
+	[[ $output == *"FAILED   rustc 1.85, full kernel: code for a newer rustc than 1.85 is refused"*"it compiles"* ]]
+	# An old rustc that accepts everything.
 	rm -r "$VFIFO_CACHE"/tree-*/x86-*
 	: >"$DOOR/lenient"
 	compilers
 	[ "$status" -ne 0 ]
 	[ "$counted" = "11 2 0" ]
 	rm "$DOOR/lenient"
-	# A configuration that lost Rust, with the objects of earlier runs still there.
+	# A configuration without Rust, while the objects of earlier runs are still there.
 	rm "$VFIFO_CACHE"/tree-*/x86-1.85-full/include/config/auto.conf
 	compilers
 	[ "$status" -ne 0 ]
 	[[ $output == *"the kernel is not configured for rustc 1.85"* ]]
-	# Once Kconfig has dropped an option, it is asked again.
+	# If Kconfig has dropped an option, the kernel is configured again.
 	sed -i /RUST/d "$VFIFO_CACHE"/tree-*/x86-1.85-full/.config
 	compilers
 	[ "$status" -eq 0 ]
@@ -765,16 +765,16 @@ compilers() {
 	[[ $output == *"FAILED   rustc 1.85, small kernel: the options are off"*CONFIG_SYSFS=y* ]]
 }
 
-@test "compilers: not without the packages of Debian 12" {
+@test "compilers: skipped without the packages of Debian 12" {
 	mkdir -p "$HERE/system/etc"
 	printf 'ID=arch\n' >"$HERE/system/etc/os-release"
 	compilers
 	[ "$status" -eq 0 ]
 	[ "$counted" = "0 0 1" ]
-	[[ $output == *"  skipped  compilers: rustc 1.85 comes from the packages of Debian 12, and this is another system"* ]]
+	[[ $output == *"  skipped  compilers: rustc 1.85 comes from packages of Debian 12, and this is another system"* ]]
 }
 
-@test "matrix: a table, and what failed in it" {
+@test "matrix: the table shows what failed" {
 	cat >>"$DOOR/steps/kernel/kunit.sh" <<-'END'
 		do_kunit() {
 			[ "$*" != "1.85 gcc" ] || [ ! -e "$ROOT/fails" ] || die "kunit: UML kernel failed; see the log"
@@ -792,7 +792,7 @@ compilers() {
 	[ "$status" -ne 0 ]
 	grep -qE '^7\.3\.4 +1\.85 +gcc .* FAILED kunit: UML kernel failed' <<<"$output"
 	[ "$(sed '1,/^Linux /d' <<<"$output" | grep -c '3 passed, 0 failed')" -eq 3 ]
-	[[ $output == *"matrix: 1 of 4 did not pass"* ]]
+	[[ $output == *"matrix: 1 of 4 failed"* ]]
 }
 
 @test "a patch that does not apply" {
@@ -811,7 +811,7 @@ compilers() {
 	[ ! -e "$(tree)/samples/rust/a.rs" ]
 }
 
-@test "edits in the kernel tree are refused, saved, dropped" {
+@test "edits in the kernel tree are refused, saved or dropped" {
 	door --tree "$LINUX" patch
 	sed -i 's/^5$/five/' "$(tree)/samples/rust/Kconfig"
 	door --tree "$LINUX" patch
@@ -831,7 +831,7 @@ compilers() {
 	refused "nothing was edited"
 }
 
-@test "test output is counted as what it is" {
+@test "the results of tests are counted correctly" {
 	door --tree "$LINUX" fetch
 	[ -n "$TOOLS" ] || skip "needs the kernel tree (VFIFO_TREE_TOOLS)"
 	counted() { # EXPECTED [ARGUMENT]...: passed failed skipped of the log on stdin
@@ -843,13 +843,13 @@ compilers() {
 	printf 'TAP version 13\n1..3\nok 1 a\nok 2 b # SKIP why\tnot\nnot ok 3 c\n' | counted "1 1 1 suite 0 skip=suite: b reason=why not"
 	printf '# TAP version 13\n# 1..2\n# ok 1 a\n# ok 2 b\n' | counted "2 0 0 suite 0"
 	printf '1..2\nok 1 a\nok 2 b # skip why\n' | counted "1 0 1 suite 0 skip=suite: b reason=why"
-	# The plan last.
+	# The plan comes last.
 	printf 'TAP version 13\nok 1 a\nnot ok 2 b\n1..2\n' | counted "1 1 0 suite 0"
 	printf 'TAP version 13\nok 1 a\n1..2\n' | counted "1 1 0 suite 0"
-	# Ended in the middle, empty, and without any test.
+	# Output that ends early, is empty, or has no test.
 	printf 'TAP version 13\n1..3\nok 1 a\n' | counted "1 2 0 suite 0"
 	: | counted "0 1 0 suite 0"
 	printf 'TAP version 13\n1..0\n' | counted "0 1 0 suite 0"
-	# With a time, and more about it.
+	# With a time and a key.
 	printf 'TAP version 13\n1..1\nok 1 a\n' | counted "1 0 0 suite 7 rustc=1.85.0" 7 rustc=1.85.0
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# What build-kernel.sh says on other systems than Debian 12, without the network, and when a download fails.
+# What build-kernel.sh prints on other systems than Debian 12, without the network, and when a download fails.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034
 
 bats_require_minimum_version 1.5.0
@@ -22,7 +22,7 @@ keyring() { mkdir -p "$VFIFO_SYSTEM/usr/share/keyrings"; : >"$VFIFO_SYSTEM/usr/s
 installed() { stub dpkg-query 'echo installed'; stub id 'echo 1000'; }
 way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 
-@test "doctor: another architecture comes first, and nothing works there" {
+@test "doctor: another architecture is reported first, and nothing works there" {
 	installed
 	stub uname 'case $1 in -m) echo aarch64;; -r) echo 7.3.4-arm64;; *) exec /usr/bin/uname "$@";; esac'
 	door doctor
@@ -34,7 +34,7 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 }
 
 @test "doctor: a check that cannot be made has not succeeded" {
-	# Not even the programs that the checks are made of are there.
+	# The programs that the checks use are missing as well.
 	mkdir "$HERE/empty"
 	ln -s /usr/bin/{bash,dirname,nproc,cat,sed,realpath,id,stat,find} "$HERE/empty/"
 	sed -i "s,^PATH=.*,PATH=$HERE/empty," "$DOOR/build-kernel.sh"
@@ -47,7 +47,7 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 	done
 }
 
-@test "doctor: Ubuntu that has Debian's keys has no archive of Debian's" {
+@test "doctor: an Ubuntu with Debian's keys has no archive of Debian" {
 	os ID=ubuntu ID_LIKE=debian 'VERSION_ID="24.04"' VERSION_CODENAME=noble
 	keyring
 	installed
@@ -67,7 +67,7 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 	stub apt-get 'exit 0'
 	door fetch
 	refused "fetch: Linux 7.3 failed: apt has no package lists yet; run: sudo apt-get update"
-	# With the same codename and Debian's origin it is one.
+	# With the same codename and Debian's origin, it has one.
 	stub apt-get '[ "$1" != indextargets ] || echo "http://archive/debian noble Debian"'
 	mkdir -p "$VFIFO_CACHE/linux-7.3.4/x86/arch/x86/boot"
 	: >"$VFIFO_CACHE/linux-7.3.4/x86/arch/x86/boot/bzImage"
@@ -88,7 +88,7 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 	done
 }
 
-@test "clang without a version in its name is taken if it is of rustc's LLVM" {
+@test "clang without a version in its name is used if it has rustc's LLVM" {
 	# shellcheck source=/dev/null
 	for file in versions lib system kernel/build; do . "$DOOR/steps/$file.sh"; done
 	VERSION_LLVM=999
@@ -164,7 +164,7 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 	[[ $output != *"== selftest"* ]]
 }
 
-@test "host without a kernel tree counts what it skips" {
+@test "host without a kernel tree counts the skipped tests" {
 	cat >>"$DOOR/steps/kernel/host.sh" <<<'check() { :; }; host_cargo() { :; }'
 	cat >>"$DOOR/steps/kernel/tree.sh" <<<'tree_find() { return 1; }'
 	VFIFO_RESULTS=$HERE/results door host

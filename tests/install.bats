@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# "make install" and "make uninstall" in clients/, into a folder of the test, and a program that is built from that.
+# "make install" and "make uninstall" in clients/, with a temporary folder, and a program built from what is installed.
 # shellcheck disable=SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
@@ -9,7 +9,7 @@ setup() {
 	unset "${!PKG_CONFIG@}" prefix DESTDIR CFLAGS MAKEFLAGS MAKELEVEL OUTPUT
 	REAL=$(cd "$BATS_TEST_DIRNAME/.." && pwd -P)
 	HERE=$BATS_TEST_TMPDIR
-	# A copy: what is built must not be left in the repository.
+	# A copy, so that no objects are left in the repository.
 	mkdir "$HERE/vfifo"
 	cp -r "$REAL"/{clients,uapi,man,etc} "$HERE/vfifo/"
 	rm -rf "$HERE/vfifo/clients/rust"
@@ -21,7 +21,7 @@ setup() {
 in_clients() { make -s -C "$CLIENTS" "$@" "DESTDIR=$ROOT"; } # TARGET [VARIABLE=VALUE]...
 installed() { (cd "$ROOT" && find . -type f -printf '%m %P\n' | sort -k 2); }
 
-# The arguments for the compiler, as pkg-config finds them in an installed system.
+# The arguments for the compiler that pkg-config prints.
 flags() { # PREFIX
 	PKG_CONFIG_LIBDIR=$ROOT$1/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$ROOT pkg-config --cflags vfifo
 }
@@ -32,7 +32,7 @@ example() {
 		inside { text = text $0 "\n"; if (/vfifo_map[.]h/) found = 1 }' "$REAL/README.md"
 }
 
-@test "install: these files, in the usual folders" {
+@test "install: installs these files, in the usual folders" {
 	in_clients install prefix=/usr
 	[ "$(installed)" = "755 usr/bin/vfifo-cat
 644 usr/include/vfifo/linux/vfifo.h
@@ -60,14 +60,14 @@ example() {
 	[[ $(flags /opt/v) == *"-I$ROOT/inc/vfifo "* ]]
 }
 
-@test "install: the example of README.md, with what pkg-config says" {
+@test "install: the example of README.md compiles with pkg-config" {
 	command -v pkg-config || skip "pkg-config is not installed"
 	in_clients install prefix=/usr
 	example >"$HERE/hello.c"
 	grep -q 'int main' "$HERE/hello.c"
 	local flags
 	read -ra flags <<<"$(flags /usr)"
-	# Nothing but what is installed: the clone is not there any more.
+	# Only what is installed is used: the clone has been removed.
 	rm -r "$HERE/vfifo"
 	# shellcheck disable=SC2154
 	gcc -Wall -Wextra -Werror "${flags[@]}" -M "$HERE/hello.c" >"$HERE/headers"
@@ -75,7 +75,7 @@ example() {
 	gcc -Wall -Wextra -Werror "${flags[@]}" -o "$HERE/hello" "$HERE/hello.c"
 	# There is no device here.
 	[ -e /dev/vfifo0 ] || run -1 "$HERE/hello"
-	# The examples that are installed build in the same way, and say which device is missing.
+	# The installed examples compile in the same way, and print which device is missing.
 	for name in producer consumer test_mmap; do
 		gcc -Wall -Wextra -Werror "${flags[@]}" -D_GNU_SOURCE -o "$HERE/$name" "$ROOT/usr/share/doc/vfifo/examples/$name.c"
 		run -1 "$HERE/$name" "$HERE/none"
@@ -83,7 +83,7 @@ example() {
 	done
 }
 
-@test "install: the header is also for C++" {
+@test "install: the header works in C++" {
 	command -v g++ && command -v pkg-config || skip "g++ or pkg-config is not installed"
 	in_clients install prefix=/usr
 	printf '#include "vfifo_map.h"\nint main() { vfifo_producer p; return vfifo_producer_open(&p, "/none") != -ENOENT; }\n' >"$HERE/a.cc"
@@ -101,9 +101,9 @@ example() {
 	[ "$(find "$ROOT" -type f)" = "$ROOT/usr/include/other.h" ]
 	[ ! -e "$ROOT/usr/include/vfifo" ]
 	[ ! -e "$ROOT/usr/share/doc/vfifo" ]
-	# A second time is no error.
+	# Uninstalling twice is not an error.
 	in_clients uninstall prefix=/usr
-	# A file of somebody else keeps its folder.
+	# A folder with other files is kept.
 	in_clients install prefix=/usr
 	: >"$ROOT/usr/share/doc/vfifo/mine"
 	in_clients uninstall prefix=/usr
@@ -111,7 +111,7 @@ example() {
 	[ ! -e "$ROOT/usr/share/doc/vfifo/examples" ]
 }
 
-@test "install: in a kernel tree, what is there" {
+@test "install: in a kernel tree, installs what exists there" {
 	local tree=$HERE/linux
 	mkdir -p "$tree/tools" "$tree/include/uapi/linux"
 	mv "$CLIENTS" "$tree/tools/vfifo"
@@ -126,9 +126,9 @@ example() {
 	[ -z "$(find "$ROOT" -type f)" ]
 }
 
-@test "the files in etc/ are what they are for" {
+@test "the files in etc/ have the right settings" {
 	grep -qx 'SUBSYSTEM=="vfifo", KERNEL=="vfifo\[0-9\]\*", GROUP="vfifo", MODE="0660"' "$REAL/etc/70-vfifo.rules"
-	# One setting each, and the module and its parameters are called so.
+	# Each file has one setting, with the names of the module and its parameters.
 	[ "$(grep -v '^\(#\|$\)' "$REAL/etc/vfifo.modules-load.conf")" = rust_vfifo ]
 	local setting parameter
 	setting=$(grep -v '^\(#\|$\)' "$REAL/etc/vfifo.modprobe.conf")
@@ -138,7 +138,7 @@ example() {
 	done
 }
 
-@test "udev takes the rule" {
+@test "udev accepts the rule" {
 	command -v udevadm || skip "udevadm is not installed"
 	udevadm verify --help >/dev/null 2>&1 || skip "this udevadm cannot verify rules"
 	udevadm verify --resolve-names=never "$REAL/etc/70-vfifo.rules"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# What deps downloads, and what it says of that before it begins.
+# What deps downloads, and the list that it prints before.
 # shellcheck disable=SC2030,SC2031,SC2034
 
 bats_require_minimum_version 1.5.0
@@ -23,7 +23,7 @@ setup() {
 	[ -x /usr/bin/cargo ] || skip "needs /usr/bin/cargo"
 }
 
-# crate FOLDER [DEPENDENCY VERSION]: a crate with that in its lock file.
+# crate FOLDER [DEPENDENCY VERSION]: makes a crate, with that dependency in its lock file.
 crate() {
 	mkdir -p "$ROOT/$1/src"
 	: >"$ROOT/$1/src/lib.rs"
@@ -66,7 +66,7 @@ the source of Linux ${VERSION_LINUX%.*}" ]
 	[[ $output != *"rustc 1.2"* ]]
 }
 
-@test "a cache that has everything: nothing is named" {
+@test "a complete cache: nothing is named" {
 	crate host
 	stand_in "$CACHE/tools/bin/bindgen" "bindgen $VERSION_BINDGEN"
 	mkdir -p "$CACHE/venv" "$CACHE/linux-$VERSION_LINUX/git/refs/vfifo"
@@ -78,7 +78,7 @@ the source of Linux ${VERSION_LINUX%.*}" ]
 	[ -z "$output" ]
 }
 
-@test "crates: one that is not in the cache is noticed without the network" {
+@test "crates: a missing one is detected without the network" {
 	crate host
 	crate clients/rust libc 0.2.999
 	run deps_have_crates

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# What build-kernel.sh may do to a machine: as root, beside other runs, interrupted, with somebody else's files around.
+# What build-kernel.sh may do to a machine: as root, beside other runs, when interrupted, and with other users' files.
 # shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
@@ -11,10 +11,10 @@ teardown() { rm -rf "$HERE/user"; }
 
 as_root() { [ "$(/usr/bin/id -u)" -eq 0 ] || skip "needs root to make files of another user"; }
 
-# A second user's folder, which others can get into.
+# A folder of another user, which everyone can enter.
 a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE"; }
 
-@test "the cache is a folder with the user's own kernel: nothing is touched" {
+@test "a cache that is a folder with files of the user: nothing is changed" {
 	mkdir -p "$HERE/mine/linux-7.3.4" "$HERE/mine/linux-next"
 	echo precious >"$HERE/mine/linux-7.3.4/work"
 	local command
@@ -43,21 +43,21 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	[ ! -e "$DOOR/build" ]
 }
 
-@test "a cache that an earlier version has made is taken over" {
+@test "a cache of an earlier version is used" {
 	mkdir -p "$VFIFO_CACHE/tools" "$VFIFO_CACHE/linux-7.3.4"
 	echo "process 12, fetch" >"$VFIFO_CACHE/lock"
 	door --tree "$LINUX" fetch
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ -e "$VFIFO_CACHE/CACHEDIR.TAG" ]
-	# Not if there is more in it than that version made.
+	# Not if it has other files than that version made.
 	rm "$VFIFO_CACHE/CACHEDIR.TAG"
 	mkdir "$VFIFO_CACHE/photos"
 	door --tree "$LINUX" fetch
 	refused "is not empty and was not made by this program"
 }
 
-@test "root runs nothing from somebody else's cache" {
+@test "root runs nothing from the cache of another user" {
 	a_user
 	stub bindgen 'echo bindgen 0'
 	mkdir -p "$HERE/user/cache/tools/bin"
@@ -73,12 +73,12 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	chmod 777 "$HERE/user/cache"
 	VFIFO_CACHE=$HERE/user/cache door --tree "$LINUX" fetch
 	refused "others may write to $HERE/user/cache"
-	# What was put there meanwhile is not run afterwards either.
+	# Programs that were put there meanwhile are not run afterwards either.
 	chmod 755 "$HERE/user/cache"
 	chown -R 1000:1000 "$HERE/user/cache/tools/bin/git"
 	VFIFO_CACHE=$HERE/user/cache door --tree "$LINUX" fetch
 	refused "somebody else may have put $HERE/user/cache/tools/bin/git there"
-	# A cache of root's below a folder that somebody else can rename or write to.
+	# A cache of root below a folder that another user can rename or write to.
 	chown 1000:1000 "$HERE/user"
 	VFIFO_CACHE=$HERE/user/new door --tree "$LINUX" fetch
 	refused "$HERE/user belongs to user "
@@ -89,7 +89,7 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	[ ! -e "$HERE/ran" ]
 }
 
-@test "a cache that is a link" {
+@test "a cache that is a symbolic link" {
 	mkdir -p "$HERE/disk/cache" "$HERE/disk/a b"
 	chmod 777 "$HERE/disk/a b"
 	ln -s "$HERE/disk/cache" "$HERE/link"
@@ -103,7 +103,7 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	refused "the folder $HERE/disk/a b has a character in its name"
 }
 
-@test "a run that ended before the mark was whole" {
+@test "a run that was killed before the mark was written" {
 	rm -rf "$VFIFO_CACHE"
 	mkdir "$VFIFO_CACHE"
 	: >"$VFIFO_CACHE/CACHEDIR.TAG"
@@ -114,7 +114,7 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	grep -q '^# Made by build-kernel.sh' "$VFIFO_CACHE/CACHEDIR.TAG"
 }
 
-@test "after sudo, what was made in the user's clone and cache is the user's" {
+@test "after sudo, new files in the user's clone and cache belong to the user" {
 	a_user
 	mv "$DOOR" "$HERE/user/door"
 	DOOR=$HERE/user/door
@@ -128,7 +128,7 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	SUDO_UID=1000 SUDO_GID=1000 VFIFO_CACHE=$HERE/user/cache2 door --tree "$HERE" fetch
 	[ "$status" -ne 0 ]
 	[ -z "$(find "$HERE/user" ! -user 1000)" ]
-	# A cache of root's stays root's.
+	# A cache of root stays root's.
 	mkdir "$HERE/root"
 	SUDO_UID=1000 SUDO_GID=1000 VFIFO_CACHE=$HERE/root/cache door --tree "$LINUX" fetch
 	[ -z "$(find "$HERE/root" ! -user 0)" ]
@@ -157,7 +157,7 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	flock 6
 	VFIFO_LOCKED=1 door --tree "$LINUX" patch
 	refused "another run is using $VFIFO_CACHE"
-	# A descriptor of that file which does not hold the lock does not help either.
+	# A descriptor of that file that does not hold the lock does not help either.
 	run bash -c 'exec 9<"$VFIFO_CACHE/lock" 8</dev/null; "$0" "$@"' "$DOOR/build-kernel.sh" --tree "$LINUX" patch
 	refused "another run is using $VFIFO_CACHE"
 	exec 6>&-
@@ -166,17 +166,17 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 }
 
 @test "Ctrl-C waits for the package manager" { interrupt_apt deps; }
-@test "Ctrl-C waits for the package manager of a part of test" { interrupt_apt test; }
+@test "Ctrl-C waits for the package manager that a part of test has started" { interrupt_apt test; }
 
 interrupt_apt() { # COMMAND
 	mkdir -p "$HERE/system/etc"
 	printf 'ID=debian\nVERSION_ID="12"\n' >"$HERE/system/etc/os-release"
 	stub dpkg-query 'case "$*" in *flex*) exit 1;; esac; echo installed'
 	stub id 'echo 0'
-	# It takes longer than programs are given to end otherwise.
+	# It takes longer than other programs are allowed to.
 	stub apt-get 'case "$*" in *update* | *--download-only*) exit;; esac
 		: >"$(dirname "$0")/../unpacking"; sleep 7; : >"$(dirname "$0")/../unpacked"'
-	# As a run of its own, and as a part of another one.
+	# As a separate run, and as a part of another one.
 	local command=${1-deps}
 	VFIFO_SYSTEM=$HERE/system "$DOOR/build-kernel.sh" "$command" >"$HERE/out" 2>&1 3>&- &
 	local pid=$! status=0
@@ -224,7 +224,7 @@ interrupt_apt() { # COMMAND
 	run ! grep -E '^(ARCH|KCFLAGS|MAKEFLAGS|CDPATH|CROSS_COMPILE|GIT_DIR|PYTHONPATH|GREP_OPTIONS|CFLAGS|RUSTFLAGS|V|LLVM)=' "$HERE/environment"
 }
 
-@test "it works the same by bash build-kernel.sh, from any folder" {
+@test "bash build-kernel.sh works the same, from any folder" {
 	door --tree "$LINUX" patch
 	sed -i 's/^5$/five/' "$(tree)/samples/rust/Kconfig"
 	cd "$DOOR"
@@ -247,7 +247,7 @@ interrupt_apt() { # COMMAND
 	[ -e "$VFIFO_CACHE/tree-fedcba9876543210" ]
 }
 
-@test "packages of the user's in build/deb stay" {
+@test "the user's packages in build/deb stay" {
 	mkdir -p "$DOOR/build/deb"
 	: >"$DOOR/build/deb/mine.deb"
 	: >"$DOOR/build/deb/linux-image-7.3.4-vfifo_1_amd64.deb"
@@ -259,7 +259,7 @@ interrupt_apt() { # COMMAND
 	[ "$(ls "$DOOR/build/deb")" = mine.deb ]
 }
 
-# The tour with programs that stand for a machine on which it stops at one of its stops.
+# The tour, with stubs that make it hang at one of its steps.
 @test "Ctrl-C in the tour unloads the module" {
 	[ -w /dev/kmsg ] || skip "needs to write to the kernel's log"
 	stub insmod ': >"$(dirname "$0")/../loaded"'
@@ -280,7 +280,7 @@ interrupt_apt() { # COMMAND
 
 @test "functions are named after their files" {
 	local file name prefix shared wrong='' all=''
-	# Those that lib.sh and count.sh share with all files.
+	# Except the shared ones of lib.sh and count.sh.
 	shared=' say die span commas done_step scratch need_space in_group logged must must_install check '
 	for file in "$REAL"/steps/*.sh "$REAL"/steps/*/*.sh; do
 		case ${file##*/} in audit.sh | fire.sh | tour.sh | dkms.sh | make.sh | container.sh) continue ;; esac
@@ -295,11 +295,11 @@ interrupt_apt() { # COMMAND
 	done
 	echo "$wrong"
 	[ -z "$wrong" ]
-	# None is defined twice, but for the command that is in two programs.
+	# None is defined twice, except the command that is in two programs.
 	[ "$(sort <<<"$all" | uniq -d)" = do_devbox ]
 }
 
-@test "a command that fails unexpectedly is reported with its place" {
+@test "an unexpected failure is reported with its place" {
 	printf 'do_fetch() {\n\tlocal found\n\tfound=$(false)\n\tsay "$found"\n}\n' >>"$DOOR/steps/kernel/main.sh"
 	door --tree "$LINUX" fetch
 	refused "fetch ended at steps/kernel/main.sh, line $(($(wc -l <"$DOOR/steps/kernel/main.sh") - 2))" "please report this line"

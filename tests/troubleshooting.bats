@@ -9,14 +9,14 @@ setup() {
 	REAL=$(cd "$BATS_TEST_DIRNAME/.." && pwd -P)
 }
 
-# messages HEADING: the texts in backquotes of the first column below that heading, one a line; "..." stands for anything.
+# messages HEADING: the texts in backquotes in the first column below that heading, one per line; "..." splits a text.
 messages() {
 	awk -v heading="## $1" '/^## /{ on = $0 == heading } on && /^\|/ { split($0, cell, / \| /); print cell[1] }' \
 		"$REAL/TROUBLESHOOTING.md" | grep -o '`[^`]*`' | tr -d '`' | sed 's/[.][.][.]/\n/g' |
 		sed 's/^[ ,;]*//; s/[ ,;]*$//' | grep '[a-z]'
 }
 
-# exist FILE...: whether each line of the input is in one of these. Prints those that are not.
+# exist FILE...: whether each line of the input is in one of these files. Prints those that are not.
 exist() {
 	local text status=0
 	while IFS= read -r text; do

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What vfifo's reads and writes would be in C: a character device over a kfifo,
- * for the benchmark to compare with. As a pipe, and vfifo, it takes up to
- * PIPE_BUF bytes at once or not at all, has readers exclude readers and writers
- * exclude writers, but not each other, and wakes only when somebody sleeps.
+ * vfifo's reads and writes as they would be in C: a character device on top of a
+ * kfifo, which the benchmark compares vfifo with. Like a pipe and vfifo, it writes
+ * up to PIPE_BUF bytes at once or not at all, serializes readers and, separately,
+ * writers, and makes wake-ups only if somebody sleeps.
  *
- * Of the devices, /dev/twinN copy as well as kfifo can, and have read and write
- * only; /dev/iterN have read_iter and write_iter as vfifo does, for which kfifo
- * has nothing, so that readv(2), splice(2) and io_uring work as well;
- * /dev/bytewiseN copy a byte at a time, as first drivers do.
+ * There are three kinds of devices. /dev/twinN copies with the functions of kfifo,
+ * and has only read and write. /dev/iterN has read_iter and write_iter like vfifo,
+ * so that readv(2), splice(2) and io_uring work as well; kfifo has no functions for
+ * that. /dev/bytewiseN copies a byte at a time, as many a first driver does.
  */
 #include <linux/cdev.h>
 #include <linux/device.h>
@@ -48,13 +48,13 @@ static struct class *twin_class;
 static struct cdev twin_cdev;
 static dev_t twin_first;
 
-/* For a sleeping writer: not to be woken for crumbs, as one of a pipe isn't. */
+/* Whether to wake a sleeping writer: not for a few bytes, as with a pipe. */
 static bool twin_writable(struct twin *twin)
 {
 	return kfifo_avail(&twin->fifo) >= PIPE_BUF;
 }
 
-/* Moves what there is, up to @len bytes, with the reader's lock held. */
+/* Moves queued bytes, up to @len, with the reader's lock held. */
 typedef int (*take_fn)(struct twin *twin, void *to, size_t len,
 		       unsigned int *copied);
 
@@ -76,7 +76,7 @@ static int iter_take(struct twin *twin, void *to, size_t len,
 		part = min3(len - *copied, (size_t)(fifo->in - fifo->out),
 			    (size_t)(fifo->mask + 1 - offset));
 		n = copy_to_iter(fifo->data + offset, part, to);
-		/* As in kfifo: copied before the room is given back. */
+		/* As in kfifo: the bytes are copied before the room is freed. */
 		smp_wmb();
 		fifo->out += n;
 		*copied += n;
@@ -103,8 +103,8 @@ static int bytewise_take(struct twin *twin, void *to, size_t len,
 }
 
 /*
- * Moves what there is room for, up to @len bytes, with the writer's lock held.
- * @done bytes of @from have been moved before.
+ * Moves as many bytes as fit, up to @len, with the writer's lock held. @done bytes
+ * of @from have been moved before.
  */
 typedef int (*give_fn)(struct twin *twin, void *from, size_t done, size_t len,
 		       unsigned int *copied);
@@ -116,7 +116,7 @@ static int twin_give(struct twin *twin, void *from, size_t done, size_t len,
 			       len, copied);
 }
 
-/* An iterator knows by itself how far it is. */
+/* The iterator keeps its own position, so @done is not used. */
 static int iter_give(struct twin *twin, void *from, size_t done, size_t len,
 		     unsigned int *copied)
 {
@@ -128,7 +128,7 @@ static int iter_give(struct twin *twin, void *from, size_t done, size_t len,
 		part = min3(len - *copied, (size_t)kfifo_avail(&twin->fifo),
 			    (size_t)(fifo->mask + 1 - offset));
 		n = copy_from_iter(fifo->data + offset, part, from);
-		/* As in kfifo: there before it can be seen. */
+		/* As in kfifo: the bytes are stored before they are published. */
 		smp_wmb();
 		fifo->in += n;
 		*copied += n;
@@ -181,7 +181,7 @@ static __always_inline ssize_t read_by(take_fn take, struct file *file,
 	mutex_unlock(&twin->reader);
 	if (copied && twin_writable(twin) && wq_has_sleeper(&twin->writers))
 		wake_up_interruptible_sync(&twin->writers);
-	/* Whoever was woken and leaves something wakes the next. */
+	/* A reader that was woken and leaves bytes wakes the next one. */
 	if (slept && !kfifo_is_empty(&twin->fifo))
 		wake_up_interruptible_sync(&twin->readers);
 	return copied ?: err;

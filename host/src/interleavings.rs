@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ring under loom, which runs a model once for every order in which its threads can do what
-//! they do, and for every value that a load may then return.
+//! The ring under loom, which runs a model once for every possible order of the operations of its
+//! threads, and for every value that a load may then return.
 //!
-//! The data are cells in which loom finds any access that is not ordered with the one before; a
-//! wake-up that is lost leaves threads asleep that nobody will wake, which loom finds as well. Each
-//! ordering of the protocol is then left out, one at a time, and loom must find the bug.
+//! The data are cells in which loom detects every access that is not ordered with the previous one.
+//! A lost wake-up leaves all threads asleep, which loom detects as well. Each ordering of the
+//! protocol is then left out, one at a time, and loom must find the bug.
 //!
-//! To loom a full fence is all that acquire and release are. So those are shown to be needed, and
-//! enough, by a model without fences. Nor does it try a fence in another order than that of the
-//! loads and stores around it, where these are of different variables: so each fence here comes
-//! with a store to a variable that all share and nobody loads.
+//! For loom, a full fence includes acquire and release. So a model without fences shows that these
+//! are needed, and sufficient. Also, loom does not try all orders of a fence and the loads and
+//! stores of different variables around it. Therefore each fence here comes with a store to a
+//! variable that all threads share and none loads.
 
 use crate::ring::{pieces, Cursor, End, Fence, Memory, Queues, Ring};
 use loom::{
@@ -24,11 +24,11 @@ use loom::{
 };
 use std::{
     panic::{catch_unwind, AssertUnwindSafe},
-    // loom's own cannot be dropped while it reports a deadlock.
+    // An `Arc` of loom cannot be dropped while loom reports a deadlock.
     sync::Arc,
 };
 
-/// What is left out.
+// The part of the protocol that is left out.
 const NOTHING: usize = 0;
 const HEAD_RELEASE: usize = 1;
 const HEAD_ACQUIRE: usize = 2;
@@ -38,19 +38,19 @@ const FENCE_PRODUCED: usize = 5;
 const FENCE_CONSUMED: usize = 6;
 const FENCE_CONSUMER_WAITS: usize = 7;
 const FENCE_PRODUCER_WAITS: usize = 8;
-/// Looking before saying that one waits, and not again after it.
+/// A sleeper checks before it sets `waiting`, and not again afterwards.
 const LOOK_AGAIN: usize = 9;
-/// Waking one of two without saying that the other still waits.
+/// One of two sleepers is woken, and `waiting` is not set again for the other.
 const SAY_AGAIN: usize = 10;
-/// Deciding by one look that pollers need not wait on, and by another that they are not woken.
+/// One check decides that pollers need not wait any longer, and another that they are not woken.
 const ONE_DECISION: usize = 11;
 
-/// Waking one exclusive poller without saying that the others still wait.
+/// One exclusive poller is woken, and `waiting` is not set again for the others.
 const EXCLUSIVE_LEFT: usize = 12;
-/// Clearing that they wait, and saying it again when one of them was woken.
+/// `waiting` is cleared, and set again only after one of them was woken.
 const EXCLUSIVE_GAP: usize = 13;
 
-/// Streams begin here, so that positions pass 2^64 in each of them.
+/// The first position of each stream, so that positions pass 2^64.
 const START: u64 = u64::MAX;
 const CAPACITY: usize = 2;
 
@@ -123,8 +123,8 @@ impl<const L: usize> Memory for Shared<L> {
     }
 }
 
-/// Who waits at an end. As with a kernel's wait queue, who holds the lock is on the queue, so that a
-/// waker which comes now wakes it.
+/// A wait queue of an end. A thread that holds the lock counts as being on the queue, as with a
+/// wait queue of the kernel: a waker that comes now wakes it.
 struct Queue {
     waiting: Mutex<usize>,
     woken: Condvar,
@@ -138,7 +138,7 @@ impl Queue {
         }
     }
 
-    /// Sleeps unless `ready`, which is called on the queue. Wakes for no reason are possible.
+    /// Sleeps unless `ready`, which is called on the queue, returns true. Wake-ups may be spurious.
     fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
         let mut waiting = self.waiting.lock().unwrap();
         *waiting += 1;
@@ -163,7 +163,7 @@ impl Queue {
         self.woken.notify_all();
     }
 
-    /// Returns whether there was one.
+    /// Wakes one waiter, if any, and returns whether there was one.
     fn wake_one_if_any(&self) -> bool {
         let waiting = self.waiting.lock().unwrap();
         self.woken.notify_one();
@@ -171,22 +171,22 @@ impl Queue {
     }
 }
 
-/// A stream of numbered bytes, with all that its ends share.
+/// A stream of numbered bytes, with everything that its ends share.
 struct Stream<const L: usize> {
     ring: Ring<Shared<L>>,
     data: [UnsafeCell<u8>; CAPACITY],
     readers: Queue,
     writers: Queue,
-    /// All of them exclusive; [`None`] saves the orders of looking there.
+    /// All of them are exclusive. With [`None`], there are fewer orders to explore.
     read_pollers: Option<Queue>,
     exclusive: AtomicBool,
-    /// None of them is.
+    /// None of them is exclusive.
     write_pollers: Queue,
 }
 
-/// Who waits for bytes, as the driver has it.
+/// Those that wait for bytes, as in the driver.
 struct ForBytes<'a, const L: usize>(&'a Stream<L>);
-/// Who waits for room.
+/// Those that wait for room.
 struct ForRoom<'a, const L: usize>(&'a Stream<L>);
 
 impl<const L: usize> Queues for ForBytes<'_, L> {
@@ -243,7 +243,7 @@ impl<const L: usize> Queues for ForRoom<'_, L> {
         self.0.write_pollers.has_any()
     }
 
-    /// Pollers want all of it.
+    /// Pollers wait until everything is free.
     fn is_ready(&self) -> bool {
         self.0.ring.size(CAPACITY_U64) == Ok(0)
     }
@@ -277,7 +277,7 @@ unsafe impl<const L: usize> Send for Stream<L> {}
 
 const CAPACITY_U64: u64 = CAPACITY as u64;
 
-/// What an end knows, and the number of its next byte.
+/// The private state of an end, and the number of its next byte.
 struct Own {
     cursor: Cursor,
     next: u8,
@@ -409,17 +409,17 @@ impl<const L: usize> Stream<L> {
     }
 }
 
-/// What loom can find.
+/// The bugs that loom can find.
 #[derive(Debug, PartialEq, Eq)]
 enum Bug {
-    /// A byte is read or written while another thread may write it.
+    /// A byte is accessed while another thread may write it.
     Race,
-    /// Everybody sleeps.
+    /// All threads sleep.
     LostWakeUp,
 }
 
-/// Explores all of `model`, or as much as there is with `preemptions` where a thread that could go
-/// on is interrupted. Returns the first bug.
+/// Explores all executions of `model`, or those with at most so many `preemptions`: points at which
+/// a thread that could go on is interrupted. Returns the first bug.
 fn explore(
     name: &str,
     preemptions: Option<usize>,
@@ -455,8 +455,8 @@ fn explore(
     result
 }
 
-/// Three operations at each end, of one and two bytes, without sleeping: over the end of the buffer
-/// and past 2^64.
+/// Three operations of one or two bytes at each end, without sleeping, that wrap around the end of
+/// the buffer and pass 2^64.
 fn transfer<const L: usize>() {
     let stream = Stream::<L>::new();
     let consumer = stream.clone();
@@ -473,7 +473,7 @@ fn transfer<const L: usize>() {
     thread.join().unwrap();
 }
 
-/// One end sleeps until the other has done its part, three times over.
+/// Each end does these operations, and sleeps if it has to wait for the other.
 fn sleep_and_wake<const L: usize>(produced: &'static [u64], consumed: &'static [u64]) {
     let stream = Stream::<L>::new();
     let consumer = stream.clone();
@@ -495,7 +495,7 @@ fn consumer_sleeps<const L: usize>() {
     sleep_and_wake::<L>(&[1, 1], &[1, 1]);
 }
 
-/// Both do: three bytes through a buffer of two.
+/// Both sleep: four bytes go through a buffer of two.
 fn both_sleep<const L: usize>() {
     sleep_and_wake::<L>(&[2, 1, 1], &[1, 1, 2]);
 }
@@ -514,7 +514,7 @@ fn two_readers<const L: usize>() {
                         stream.ring.size(CAPACITY_U64) != Ok(0)
                     });
                 }
-                // What is left is for the other.
+                // Wake the other for the bytes that are left.
                 if stream.ring.consumer.is_waiting() && stream.ring.size(CAPACITY_U64) != Ok(0) {
                     stream.readers.wake_one();
                 }
@@ -533,8 +533,8 @@ fn two_readers<const L: usize>() {
     }
 }
 
-/// Two exclusive pollers, of which a byte wakes one; each takes one byte and goes away. As many
-/// producers as there are `bytes` publish one each, all at the same time, or a mapped one all.
+/// Two exclusive pollers: a byte wakes one of them. Each takes one byte and ends. There is a
+/// producer for each of `bytes`, which publishes that many bytes, one at a time.
 fn exclusive_pollers<const L: usize>(bytes: &'static [usize]) {
     let stream = Stream::<L>::polled_by(Some(Queue::new()));
     let (head, tail) = [(); 2].map(|()| Arc::new(Mutex::new(Own::new()))).into();
@@ -579,8 +579,8 @@ fn exclusive_and_two<const L: usize>() {
     exclusive_pollers::<L>(&[1, 1]);
 }
 
-/// Somebody polls until all is free. When the consumer has made it so, a writer that does not sleep
-/// takes some of the room; the consumer gives that back, too.
+/// A poller waits until everything is free. When the consumer has freed everything, a writer that
+/// does not sleep takes some of the room, and the consumer frees that as well.
 fn poller_and_writer<const L: usize>() {
     let stream = Stream::<L>::new();
     let (mut head, mut tail) = (Own::new(), Own::new());
@@ -650,7 +650,7 @@ fn poller_misses_no_room() {
     assert_eq!(explore("poller and writer", Some(3), model), Ok(()));
 }
 
-/// Without any one of these, loom finds the bug.
+/// Each of these is needed: without it, loom finds a bug.
 macro_rules! needed {
     ($($name:ident: $left_out:ident, $model:ident, $bound:expr => $bug:ident;)+) => {$(
         #[test]
@@ -666,15 +666,15 @@ needed! {
     head_acquire_is_needed: HEAD_ACQUIRE, transfer, None => Race;
     tail_release_is_needed: TAIL_RELEASE, transfer, None => Race;
     tail_acquire_is_needed: TAIL_ACQUIRE, transfer, None => Race;
-    fence_of_who_produced_is_needed: FENCE_PRODUCED, both_sleep, Some(3) => LostWakeUp;
-    fence_of_who_consumed_is_needed: FENCE_CONSUMED, both_sleep, Some(3) => LostWakeUp;
+    fence_after_producing_is_needed: FENCE_PRODUCED, both_sleep, Some(3) => LostWakeUp;
+    fence_after_consuming_is_needed: FENCE_CONSUMED, both_sleep, Some(3) => LostWakeUp;
     fence_of_a_waiting_consumer_is_needed: FENCE_CONSUMER_WAITS, both_sleep, Some(3) => LostWakeUp;
     fence_of_a_waiting_producer_is_needed: FENCE_PRODUCER_WAITS, both_sleep, Some(3) => LostWakeUp;
-    looking_again_is_needed: LOOK_AGAIN, both_sleep, Some(3) => LostWakeUp;
-    saying_again_that_one_waits_is_needed: SAY_AGAIN, two_readers, Some(2) => LostWakeUp;
-    saying_again_for_exclusive_pollers_is_needed:
+    checking_again_is_needed: LOOK_AGAIN, both_sleep, Some(3) => LostWakeUp;
+    setting_waiting_again_is_needed: SAY_AGAIN, two_readers, Some(2) => LostWakeUp;
+    setting_waiting_again_for_exclusive_pollers_is_needed:
         EXCLUSIVE_LEFT, exclusive_and_one, Some(2) => LostWakeUp;
-    keeping_the_word_of_exclusive_pollers_is_needed:
+    keeping_waiting_set_for_exclusive_pollers_is_needed:
         EXCLUSIVE_GAP, exclusive_and_two, Some(2) => LostWakeUp;
     one_decision_about_pollers_is_needed: ONE_DECISION, poller_and_writer, Some(3) => LostWakeUp;
 }

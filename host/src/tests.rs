@@ -8,7 +8,7 @@ use std::sync::atomic::{fence, AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ord
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// An end in memory of the host, which counts how often it is looked at.
+/// An end in memory of the host, which counts the loads of its position.
 struct HostEnd {
     position: AtomicU64,
     waiting: AtomicBool,
@@ -62,7 +62,7 @@ fn ring(start: u64) -> Ring<Host> {
     }
 }
 
-/// What both ends of a stream share: the ring, and the buffer it talks about.
+/// Shared by both ends of a stream: the ring and its buffer.
 struct Stream {
     ring: Ring<Host>,
     buffer: Vec<AtomicU8>,
@@ -76,8 +76,8 @@ impl Stream {
         }
     }
 
-    /// Produces the first bytes of `bytes` that fit, and returns how many those are. Looks at the
-    /// other end only if not `enough` fit by what is known.
+    /// Produces as many of `bytes` as fit, and returns their number. Loads the position of the
+    /// other end only if less room than `enough` is known of.
     fn produce(&self, own: &mut Cursor, bytes: &[u8], enough: u64) -> usize {
         let free = self.ring.free(own, enough).expect("the producer's positions");
         let len = free.min(bytes.len() as u64);
@@ -105,7 +105,7 @@ impl Stream {
     }
 }
 
-/// The seed of the random tests, which is the same each time, so that a failure can be had again.
+/// The seed of the random tests. It is the same each time, so that failures can be reproduced.
 const SEED: u64 = 0x7666_6966_6f21;
 
 fn config() -> ProptestConfig {
@@ -155,7 +155,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Produce(bytes) => {
-                    // What is known to be free is looked up only if it is not enough.
+                    // The other end's position is loaded only if not enough room is known of.
                     let known = capacity as u64 - producer.position.wrapping_sub(producer.peer);
                     let loads = stream.ring.consumer.loads.load(Ordering::Relaxed);
                     let len = stream.produce(&mut producer, &bytes, bytes.len() as u64);
@@ -197,8 +197,8 @@ proptest! {
         }
     }
 
-    /// A consumer believes `head` if there are 0 to capacity bytes, and no fewer than before. Who
-    /// takes over from a producer takes such a `head`, and else the last one that was such.
+    /// A consumer accepts `head` if 0 to capacity bytes are queued, and no fewer than before. When
+    /// a producer's claim ends, such a `head` is kept, and otherwise the last possible one.
     #[test]
     fn only_a_head_that_can_be_is_believed(
         tail in start(),
@@ -221,7 +221,7 @@ proptest! {
             prop_assert_eq!(consumer, Cursor { peer: kept, ..before });
             let left = ring.producer_left(Some(&before), CAPACITY);
             prop_assert_eq!((left.position, left.peer), (kept, tail));
-            // Of a consumer that keeps to itself only its position is known.
+            // If the consumer is mapped, only its position is known.
             let left = ring.producer_left(None, CAPACITY);
             let kept = if distance <= CAPACITY { head } else { tail };
             prop_assert_eq!((left.position, left.peer), (kept, tail));
@@ -276,14 +276,14 @@ proptest! {
     }
 }
 
-/// A producer and a consumer that run at the same time lose, double and swap nothing.
+/// A producer and a consumer that run at the same time lose, duplicate and reorder nothing.
 #[test]
 fn two_threads_see_one_stream() {
     const TOTAL: usize = 1 << 20;
     const START: u64 = u64::MAX - 1000;
     let stream = Stream::new(64, START);
     let byte = |i: usize| (i % 251) as u8;
-    // A ring that lost something would have them wait for it for ever.
+    // If the ring lost a byte, they would wait forever.
     let deadline = Instant::now() + Duration::from_secs(60);
     let wait = || {
         assert!(Instant::now() < deadline, "a side makes no progress");
@@ -319,11 +319,11 @@ fn two_threads_see_one_stream() {
     assert_eq!(stream.ring.size(64), Ok(0));
 }
 
-/// They sleep and wake each other, over and over, and neither sleeps for ever.
+/// They sleep and wake each other repeatedly, and neither sleeps forever.
 #[test]
 fn two_threads_wake_each_other() {
     const TOTAL: usize = 200_000;
-    /// Who sleeps at an end, with how often it was woken.
+    /// A sleeper at an end, with the number of its wake-ups.
     #[derive(Default)]
     struct Queue(Mutex<u64>, Condvar);
     impl Queue {

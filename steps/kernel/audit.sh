@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# In the guest: what the kernel knows and no test asks it.
-#   audit.sh before FOLDER            notes how things are; the driver is not loaded yet
-#   audit.sh after FOLDER [CHECK]...  unloads it, and says in TAP whether they still are so
-# Each CHECK (kmemleak, lockdep, objects) is one that this kernel must be able to make.
+# Runs in the guest: checks the state of the kernel before and after the tests, for problems that no test looks for.
+#   audit.sh before FOLDER            records the state before the driver is loaded
+#   audit.sh after FOLDER [CHECK]...  unloads the driver, compares, and prints the results as TAP
+# Each CHECK (kmemleak, lockdep, objects) is one that this kernel must support; otherwise that is a failure.
 set -uo pipefail
 
 when=$1 folder=$2
@@ -20,8 +20,8 @@ if [ "$when" = before ]; then
 	mountpoint -q "$debugfs" || mount -t debugfs debugfs "$debugfs"
 	cat /proc/sys/kernel/tainted >"$folder/tainted"
 	if [ -e "$objects" ]; then object_warnings >"$folder/objects"; fi
-	# The file is there even if kmemleak is off, or has given up, and then cannot be written to.
-	# What was lost while booting is no concern of ours; a scan to tell would take long.
+	# If kmemleak is off or has disabled itself, the file exists but writing to it fails.
+	# Leaks from booting are ignored, by their age: a scan to find them now would take long.
 	if { echo scan=off >"$leaks"; } 2>/dev/null; then
 		sed -nE '/^jiffies: /{s///p;q}' /proc/timer_list >"$folder/kmemleak"
 	fi
@@ -29,20 +29,21 @@ if [ "$when" = before ]; then
 fi
 
 number=0
-verdict() { # NAME TROUBLE: nothing, or what there is to say
+verdict() { # NAME TROUBLE: a description of what is wrong; empty if nothing is
 	number=$((number + 1))
 	if [ -z "$2" ]; then echo "ok $number $1"; return; fi
 	printf '%s\n' "$2" | sed 's/^/# /'
 	echo "not ok $number $1"
 }
 
-can() { # CHECK FILE: whether to make it
+can() { # CHECK FILE: whether to run this check, which needs that file
 	[ ! -e "$2" ] || return 0
 	[[ " $wanted " != *" $1 "* ]] || verdict "this kernel has $1" "there is no $2"
 	return 1
 }
 
-# Twice, because one scan may miss what is being moved, and nothing younger than 5 s is called lost.
+# Prints the leaks that kmemleak has found. Scans twice, since one scan may miss objects whose pointers are being moved.
+# Waits first, since kmemleak does not report objects younger than 5 s.
 lost() { # WHEN
 	local found
 	sleep 6
@@ -77,7 +78,7 @@ unloading() {
 	grep vfifo /proc/devices
 }
 
-# Who waits in a way that no signal ends, now and later.
+# Tasks that are in uninterruptible sleep both now and 5 s later.
 stuck() {
 	local first
 	first=$(ps -eo pid=,stat=,comm= | awk '$2 ~ /^D/ { print $1, $3 }' | sort)
@@ -86,7 +87,7 @@ stuck() {
 	comm -12 <(echo "$first") <(ps -eo pid=,stat=,comm= | awk '$2 ~ /^D/ { print $1, $3 }' | sort)
 }
 
-# Not the two bits that say that a module was built elsewhere, and is not signed.
+# New taint, except the two bits for out-of-tree and unsigned modules.
 newly_tainted() {
 	local was now new bit letters=PFSRMBUDAWCIOELKXTNJ
 	was=$(cat "$folder/tainted") now=$(cat /proc/sys/kernel/tainted)
@@ -97,7 +98,7 @@ newly_tainted() {
 }
 
 echo "TAP version 13"
-# With the module there, which gives names to addresses; then without.
+# First with the module loaded, so that addresses in it have symbols; then without.
 found=
 if [ -e "$folder/kmemleak" ]; then found=$(lost "with the driver loaded"); fi
 verdict "the driver unloads and leaves nothing" "$(unloading)"
@@ -106,12 +107,12 @@ if can kmemleak "$folder/kmemleak"; then
 	verdict "kmemleak finds nothing" "$(head -n 40 <<<"$found")"
 fi
 if can lockdep /proc/lockdep_stats; then
-	verdict "lockdep still checks" "$(grep 'debug_locks:' /proc/lockdep_stats | grep -vE ' 1$')"
+	verdict "lockdep is still active" "$(grep 'debug_locks:' /proc/lockdep_stats | grep -vE ' 1$')"
 fi
 if can objects "$objects"; then
-	verdict "no warning about timers and work items" \
+	verdict "no warnings about timers or work items" \
 		"$([ "$(object_warnings)" = "$(cat "$folder/objects")" ] || cat "$objects")"
 fi
-verdict "nobody is stuck in the kernel" "$(stuck)"
+verdict "no task is stuck in the kernel" "$(stuck)"
 verdict "the kernel is not tainted" "$(newly_tainted)"
 echo "1..$number"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The benchmark: one boot in which time is measured, one in which instructions are counted, and what
-# runs on the host. See bench/bench.py for what becomes of the samples.
+# The benchmark: one boot to measure time, one to count instructions, and a program that runs on the host.
+# bench/bench.py evaluates the samples.
 
 BENCH_DIR=
 
-# QEMU has "rep movsb" move a byte a step, where a processor moves a cache line or two. Without ERMS
-# the kernel and the C library copy by words and vectors.
+# QEMU executes "rep movsb" one byte at a time, while a processor moves whole cache lines. Without ERMS,
+# the kernel and the C library copy with words and vectors instead.
 EMULATED='-cpu max,-erms'
 
 bench_build() { # all|quick|profile: the programs in $BENCH_DIR
@@ -17,20 +17,20 @@ bench_build() { # all|quick|profile: the programs in $BENCH_DIR
 	[ "$1" = quick ] || build_make "M=$ROOT/bench/twin" "MO=$BENCH_DIR/twin" modules
 }
 
-# Samples are in $BENCH_DIR/WHAT afterwards.
+# The samples are in $BENCH_DIR/full, quick or instructions afterwards.
 bench_guest() { # SECONDS full|quick|instructions
 	guest_must bench "$1" "bash '$ROOT/bench/guest.sh' $2 '$BUILD_DIR/samples/rust/rust_vfifo.ko' '$BENCH_DIR'"
 	rm -rf "${BENCH_DIR:?}/$2"
 	cp -r "$GUEST_DIR" "$BENCH_DIR/$2"
 }
 
-# A clock that ticks once an instruction, and so is the same each time.
+# With -icount, the clock ticks once per instruction, so the result is the same each time.
 bench_instructions() {
 	local ACCEL=tcg GUEST_OPTIONS=(--cpus 1 "--qemu-opts=$EMULATED -icount shift=0")
 	bench_guest 300 instructions
 }
 
-# By a plugin of QEMU's; so this is emulated, too.
+# Uses a plugin of QEMU, which also needs emulation.
 bench_profile() {
 	local ACCEL=tcg GUEST_OPTIONS=(--cpus 1 "--qemu-opts=$EMULATED -plugin $BENCH_DIR/profile.so,counts=$BENCH_DIR/counts")
 	rm -f "$BENCH_DIR"/counts.*
@@ -54,10 +54,10 @@ bench_check() { # START
 	say "$verdicts"
 	count_result "$(grep -c '^  ok ' <<<"$verdicts")" "$(grep -c '^  FAILED ' <<<"$verdicts")" 0 "bench --check" $((SECONDS - $1))
 	! grep -qv '^  ok ' <<<"$verdicts" ||
-		die "bench: vfifo takes more instructions than it did; if that is intended: ./build-kernel.sh bench --baseline"
+		die "bench: vfifo takes more instructions than before; if that is intended: ./build-kernel.sh bench --baseline"
 }
 
-# Takes the results of the last full run from build/ over into bench/.
+# Copies the results of the last full run from build/ to bench/.
 bench_save() {
 	local from=$SECONDS problem
 	problem=$(python3 "$ROOT/bench/tables.py" save "$OUT/bench" 2>&1) || die "bench --save: $(tail -n 1 <<<"$problem")"
@@ -69,12 +69,12 @@ do_bench() {
 	tree_need
 	build_use_objects
 	BENCH_DIR=$BUILD_DIR/bench
-	[ -z "$DEBUG" ] || die "bench: a kernel with --debug says nothing about the other"
+	[ -z "$DEBUG" ] || die "bench: the debug kernels are too slow to be compared; run it without --debug and --kcsan"
 	local from=$SECONDS what=${1:-full} kind=all PLOTS=$CACHE/venv-plots NATIVE=$CACHE/bench-native
 	[ "$what" != --quick ] || kind=quick
 	[ "$what" != --profile ] || kind=profile
 	must "bench: compiling" bench-build.log "see the log" bench_build $kind
-	# What is counted is emulated.
+	# Counting needs emulation.
 	case $what in --check | --baseline | --profile) ACCEL=tcg ;; esac
 	case $what in
 	--quick)
@@ -87,7 +87,7 @@ do_bench() {
 		if ! cmp -s "$ROOT/bench/requirements.txt" "$PLOTS/requirements.txt"; then
 			must "bench: matplotlib" bench-venv.log network deps_venv "$PLOTS" "$ROOT/bench/requirements.txt"
 		fi
-		must "bench: what runs on the host" bench-native.log network deps_cargo build --release \
+		must "bench: the program for the host" bench-native.log network deps_cargo build --release \
 			--locked --features iceoryx2 --color never --manifest-path "$ROOT/bench/native/Cargo.toml" --target-dir "$NATIVE"
 		bench_time 1800 full
 		bench_instructions
@@ -97,8 +97,8 @@ do_bench() {
 		bench_py report "$BENCH_DIR/full" "$ACCEL" "$OUT/bench/results.json"
 		python3 "$ROOT/bench/tables.py" show "$OUT/bench/results.json" >"$OUT/bench/tables.md"
 		"$PLOTS/bin/python" "$ROOT/bench/plot.py" "$OUT/bench/results.json" "$OUT/bench"
-		say "bench: results, tables and plots are in $OUT/bench; to make them those of bench/: $DOOR bench --save" ;;
+		say "bench: results, tables and plots are in $OUT/bench; to copy them to bench/: $DOOR bench --save" ;;
 	*) die "bench: unknown argument $what; see --help" ;;
 	esac
-	done_step bench "$from" "done, by $ACCEL"
+	done_step bench "$from" "done, with $ACCEL"
 }

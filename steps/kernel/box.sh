@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# "devbox" as a user meets it: a Debian 13 of its own, with kernels as Debian has built them; the
-# module is built there, installed, upgraded, and tried under those kernels, booted by QEMU with that
-# Debian as the root file system.
+# Tests "devbox" as a user would run it, in a separate Debian 13 with Debian's own kernels ("the box").
+# The module is built, installed and upgraded there, and tried with these kernels: QEMU boots them with
+# the box as the root file system.
 
 BOX=''
-# How the guest gets them: what its kernel has built in.
+# How the guest accesses the files of the box: virtiofs or 9p, whichever is built into its kernel.
 BOX_FILES=virtiofs
-# What a person who works on a kernel has, and what the kselftests try on the device.
+# What a kernel developer has installed, and the programs that the kselftests run on the device.
 BOX_PACKAGES=ca-certificates,gcc,libc6-dev,make,python3,procps,rsync,pv,socat,fio,util-linux,passwd,kmod
 BOX_TESTS=/usr/lib/vfifo-kselftest
 
-# In the box: box USER COMMAND-LINE. Root is who is called by dev with sudo.
+# box_run USER COMMAND-LINE: runs it in the box. For root, the environment is as if dev had used sudo.
 box_run() {
 	unshare --mount --pid --fork --propagation private bash -c '
 		mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t tmpfs tmpfs "$1/tmp" &&
@@ -22,7 +22,7 @@ box_run() {
 		box "$BOX" "$1" "$2"
 }
 
-# What a Debian of its own takes, and is missing here.
+# The packages that making and booting a box needs and that are missing here.
 box_missing() {
 	command -v mmdebstrap >/dev/null || echo mmdebstrap
 	command -v "$GUEST_QEMU" >/dev/null || echo qemu-system-x86
@@ -39,7 +39,7 @@ box_find_virtiofsd() { # sets BOX_VIRTIOFSD
 
 box_needs() { # COMMAND
 	local missing
-	[ "$(id -u)" -eq 0 ] || die "$1: a Debian of its own needs root: sudo ./build-kernel.sh $1"
+	[ "$(id -u)" -eq 0 ] || die "$1: making a separate Debian needs root: sudo ./build-kernel.sh $1"
 	mapfile -t missing < <(box_missing)
 	case ${#missing[@]}$(system_distribution) in
 	0*) ;;
@@ -51,7 +51,7 @@ box_needs() { # COMMAND
 		die "$1: missing here: ${missing[*]}; install them: $(system_packages_command "${missing[@]}")"
 }
 
-# A Debian 13 with the kernel of its backports, before anybody has heard of vfifo.
+# A Debian 13 with the kernel of its backports and without vfifo.
 box_make() { # FOLDER
 	local archive keys=$FETCH_KEYS
 	archive=$(fetch_archive) || return
@@ -59,7 +59,7 @@ box_make() { # FOLDER
 		"deb [signed-by=$keys] $archive $VERSION_BOX main" "deb [signed-by=$keys] $archive $VERSION_BOX_BACKPORTS main" || return
 	apt-config dump | grep '^Acquire::.*::Proxy ' >"$1/etc/apt/apt.conf.d/90proxy"
 	BOX=$1
-	# Packages that were fetched stay, for the next box.
+	# Keep the downloaded packages for the next box.
 	echo 'Binary::apt::APT::Keep-Downloaded-Packages "true"; APT::Keep-Downloaded-Packages "true";' >"$1/etc/apt/apt.conf.d/90keep"
 	rm -f "$1/etc/apt/apt.conf.d/docker-clean"
 	chroot "$1" useradd -m dev &&
@@ -79,14 +79,14 @@ box_new() {
 	rm -rf "$BOX"
 	need_space 6000 "a Debian 13 to build in"
 	must "devbox: copying it" devbox-box.log "see the log" cp -a --reflink=auto "$base" "$BOX"
-	# As a clone has them.
+	# The files that a clone has.
 	mkdir "$BOX/home/dev/vfifo"
 	(cd "$ROOT" && find . \( -name .git -o -path ./build -o -path ./host/target \) -prune -o -type f -print0 |
 		tar c --null -T -) | tar x -C "$BOX/home/dev/vfifo"
 	chroot "$BOX" chown -R dev: /home/dev
 }
 
-# box_follow USER ARGUMENT...: runs devbox, and does what it says is to be done, until it is content.
+# box_follow USER ARGUMENT...: runs devbox, and the commands that it prints, until it succeeds.
 box_follow() {
 	local user=$1 said advice _ status
 	shift
@@ -102,11 +102,11 @@ box_follow() {
 		echo "# $advice"
 		box_run root "${advice/install/install -y}" || return
 	done
-	echo "it is never content"
+	echo "it still fails after 8 attempts"
 	return 1
 }
 
-# The kselftests, built there from Debian's source and ours.
+# Builds the kselftests in the box, from Debian's kernel source and ours.
 box_selftests() { # RELEASE
 	local series
 	series=$(version_series "$1")
@@ -123,7 +123,7 @@ box_selftests() { # RELEASE
 			KSFT_INSTALL_PATH=$BOX_TESTS install"
 }
 
-# box_boot SECONDS RELEASE APPEND COMMAND: as guest(), with a kernel of the box and its files.
+# box_boot SECONDS RELEASE APPEND COMMAND: like guest_run, with a kernel of the box and its files.
 box_boot() {
 	local seconds=$(($1 * GUEST_SCALE))
 	GUEST_DIR=$BOX/guest
@@ -168,7 +168,7 @@ box_qemu() { # SECONDS RELEASE APPEND
 	"$BOX_VIRTIOFSD" "--socket-path=$socket" -o "source=$BOX" -o sandbox=chroot -o cache=always &
 	daemon=$!
 	for _ in {1..100}; do [ -S "$socket" ] && break; sleep 0.1; done
-	# In this process group, so that it ends with the rest.
+	# Without a process group of its own, so that it ends with the rest.
 	timeout --foreground --kill-after=5 "$1" "$GUEST_QEMU" "${accel[@]}" "${machine[@]}" \
 		-object memory-backend-memfd,id=memory,size=1G,share=on -numa node,memdev=memory \
 		-chardev "socket,id=files,path=$socket" -device vhost-user-fs-pci,chardev=files,tag=box \
@@ -177,7 +177,7 @@ box_qemu() { # SECONDS RELEASE APPEND
 	wait "$daemon" || true
 }
 
-box_guest() { # NAME SECONDS RELEASE APPEND COMMAND: counted; a kernel that complains is a failure
+box_guest() { # NAME SECONDS RELEASE APPEND COMMAND: counts as a test, which fails if the kernel complains
 	local trouble COUNT_MORE=("kernel=$3")
 	say "-- $1, kernel $3"
 	box_boot "$2" "$3" "$4" "$5"
@@ -192,14 +192,15 @@ box_guest() { # NAME SECONDS RELEASE APPEND COMMAND: counted; a kernel that comp
 	fi
 }
 
-# Whether nothing is where --dkms has put something.
+# Whether everything that --dkms installed is gone.
 box_is_clean() {
 	[ -d "$BOX/lib/modules" ] && [ -d "$BOX/usr/src" ] && [ ! -e "$BOX/var/cache/vfifo" ] &&
 		[ ! -e "$BOX/usr/lib/udev/rules.d/70-vfifo.rules" ] && [ ! -e "$BOX/usr/share/doc/vfifo" ] &&
 		[ -z "$(find "$BOX/lib/modules" "$BOX/usr/src" -name 'rust_vfifo*' -o -name 'vfifo-*')" ]
 }
 
-# Those for which Debian's kernel lacks something say so and are named. Suspend needs another machine.
+# Kselftests that need something that Debian's kernel does not have are skipped, and listed. "suspend" needs a
+# different machine.
 box_kselftests() { # NAME RELEASE
 	box_guest "$1" 2400 "$2" "" "
 		set -e
@@ -221,7 +222,7 @@ box_count_kselftests() { # FOLDER RELEASE
 	mapfile -t skipped < <(grep -aH ' # SKIP' "$1"/* 2>/dev/null | tr -d '\r' | tr '\t' ' ' | sed -nE \
 		-e 's|^.*/([^/:]+):(# )?ok [0-9]+ (- )?(.*) # SKIP ?(.*)|skip=\1: \4\nreason=\5|p' \
 		-e 's|^.*/([^/:]+):(# )?1\.\.0 # SKIP ?(.*)|skip=\1\nreason=\3|p')
-	say "           $passed tests passed, $failed failed, $((${#skipped[@]} / 2)) skipped by their own count"
+	say "           $passed tests passed, $failed failed, $((${#skipped[@]} / 2)) skipped according to the programs"
 	count_result "$passed" "$failed" $((${#skipped[@]} / 2)) "the tests in the kselftests" 0 "kernel=$2" ${skipped[@]+"${skipped[@]}"}
 }
 
@@ -243,9 +244,9 @@ box_test() {
 	say "devbox: the box has kernel $release"
 	COUNT_MORE=("kernel=$release")
 
-	check "built by a user who does what devbox says" box_follow dev --kernel "$release"
+	check "a user can build it by following devbox's advice" box_follow dev --kernel "$release"
 	grep '^[$#] ' "$LOGS/check.log" | sed 's/^/           /'
-	[ $COUNT_FAILED -eq 0 ] || die "devbox --test: without a module there is nothing to try (log: $LOGS/check.log)"
+	[ $COUNT_FAILED -eq 0 ] || die "devbox --test: there is no module to test; see above (log: $LOGS/check.log)"
 	check "make in samples-rust-vfifo builds it" box_run dev "
 		cd vfifo/samples-rust-vfifo && make KDIR=/lib/modules/$release/build && modinfo -F alias rust_vfifo.ko | grep -qx vfifo &&
 			make KDIR=/lib/modules/$release/build INSTALL_MOD_PATH=\$HOME/root modules_install && make clean &&
@@ -256,30 +257,30 @@ box_test() {
 	echo '// Another version.' >>"$BOX/home/dev/vfifo/samples-rust-vfifo/rust_vfifo/generator.rs"
 	check "dkms upgrades it" box_follow root --kernel "$release" --dkms
 	second=$(box_dkms)
-	check "the old version has gone" test "$(wc -l <<<"$second")" -eq 1 -a "$first" != "$second" \
+	check "the old version is gone" test "$(wc -l <<<"$second")" -eq 1 -a "$first" != "$second" \
 		-a "$(find "$BOX/usr/src" -maxdepth 1 -name 'vfifo-*' | wc -l)" -eq 1
 	check "another kernel is installed" box_run root "apt-get install -y --no-install-recommends -t $VERSION_BOX_BACKPORTS \
 		linux-headers-cloud-amd64 linux-image-cloud-amd64"
 	cloud=$(box_release cloud-amd64)
-	check "dkms has followed to $cloud" box_dkms_has "$cloud"
+	check "dkms has built it for $cloud" box_dkms_has "$cloud"
 
 	box_guest "devbox --load" 300 "$release" "" "cd ~dev/vfifo && ./build-kernel.sh devbox --load && rmmod rust_vfifo"
 	box_guest "the tour, cloud flavour" 300 "$cloud" "" "
 		module=\$(modinfo -n rust_vfifo) && bash ~dev/vfifo/steps/tour/tour.sh \$module && modprobe rust_vfifo"
 	box_kselftests "kselftests" "$release"
-	box_guest "only signed modules" 300 "$release" "module.sig_enforce=1" "
+	box_guest "an unsigned module is refused" 300 "$release" "module.sig_enforce=1" "
 		cd ~dev/vfifo
 		! insmod build/devbox/*/rust_vfifo.ko && ! said=\$(./build-kernel.sh devbox --load 2>&1)
 		echo \"\$said\"; grep -q 'module.sig_enforce is set' <<<\"\$said\""
-	box_guest "removing unloads it" 600 "$release" "" "
+	box_guest "--remove unloads it" 600 "$release" "" "
 		set -e
 		modprobe vfifo
 		[ -c /dev/vfifo0 ]
 		~dev/vfifo/build-kernel.sh devbox --remove
 		[ ! -e /sys/module/rust_vfifo ]
 		! modprobe rust_vfifo"
-	check "nothing is left" box_is_clean
-	[ $COUNT_FAILED -eq 0 ] || die "devbox --test: not everything held, as shown above"
+	check "nothing is left behind" box_is_clean
+	[ $COUNT_FAILED -eq 0 ] || die "devbox --test: some checks failed, as shown above"
 	rm -rf "$BOX"
-	done_step "devbox --test" "$from" "Debian 13, kernels $release and $cloud by $ACCEL"
+	done_step "devbox --test" "$from" "Debian 13, kernels $release and $cloud, with $ACCEL"
 }

@@ -7,8 +7,8 @@ BUILD_DIR=
 # make's arguments that name the rustc. compilers_find_rust sets another one.
 BUILD_RUST=(RUSTC=/usr/bin/rustc)
 
-# What make's LLVM= is to be: tools with the version in their names as Debian has them, or those without if they are of
-# rustc's own LLVM.
+# The value of make's LLVM=: tools with the version in their names, as in Debian, or tools without it if they are of
+# rustc's LLVM version.
 build_llvm() {
 	local clang rustc
 	if ! command -v "clang-$VERSION_LLVM" >/dev/null && command -v clang >/dev/null; then
@@ -19,7 +19,7 @@ build_llvm() {
 	echo "-$VERSION_LLVM"
 }
 
-# build_tool NAME: that LLVM tool as it is called here.
+# build_tool NAME: the name of that LLVM tool on this system.
 build_tool() { local suffix; suffix=$(build_llvm); echo "$1${suffix#1}"; }
 
 # The version of the rustc in use.
@@ -44,18 +44,19 @@ build_configure_as() {
 	if [ -e "$BUILD_DIR/.config" ] && cmp -s "$wanted.new" "$wanted" && [ -z "$(build_unmet "$wanted")" ]; then rm "$wanted.new"; return; fi
 	cp "$wanted.new" "$BUILD_DIR/.config"
 	must "$step: configuration" "$step-config.log" "see the log" build_make KCONFIG_ALLCONFIG="$wanted.new" "$target"
-	# Otherwise a line that Kconfig dropped would only be noticed much later.
+	# Kconfig drops lines that it cannot meet without a message.
 	lost=$(build_unmet "$wanted.new")
 	[ -z "$lost" ] || die "$step: $lost cannot be met in this tree; see ${*: -1}"
 	mv "$wanted.new" "$wanted"
 }
 
-# The first option of FILE that $BUILD_DIR/.config lacks. Of two lines for an option the last counts.
+# The first option of FILE that is not in $BUILD_DIR/.config. If an option has several lines, the last one counts.
 build_unmet() { # FILE
 	{ grep -E '^CONFIG_[A-Z0-9_]+=' "$1" | tac | awk -F = '!seen[$1]++' | grep -vxFf "$BUILD_DIR/.config" || true; } | head -n 1
 }
 
-# FILE: writes that configuration plus what vfifo needs to $BUILD_DIR/.config; says which option is not met.
+# build_merge_fragment FILE: writes that configuration plus what vfifo needs to $BUILD_DIR/.config. If an option is not
+# met, prints it and fails.
 build_merge_fragment() {
 	local option
 	(cd "$TREE_SRC" && scripts/kconfig/merge_config.sh -m -O "$BUILD_DIR" "$1" "$ROOT/Kconfig.fragment") &&
@@ -66,7 +67,7 @@ build_merge_fragment() {
 }
 
 build_install_selftests() {
-	# A program that was removed would still be run.
+	# Otherwise, programs that were removed from the sources would still be run.
 	rm -rf "$BUILD_DIR/kselftest-installed"
 	build_make -s headers_install &&
 		build_make -C "$TREE_SRC/tools/testing/selftests" TARGETS=vfifo "KSFT_INSTALL_PATH=$BUILD_DIR/kselftest-installed" FORCE_TARGETS=1 install
@@ -86,7 +87,7 @@ do_build() {
 	[ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] || need_space 1500 "the objects of the kernel"
 	build_configure
 	must "build: kernel and module" build.log "the first error is in the log" build_make
-	[ -e "$module" ] || die "build: the configuration made no rust_vfifo.ko (log: $LOGS/build.log)"
+	[ -e "$module" ] || die "build: there is no rust_vfifo.ko; see the configuration (log: $LOGS/build.log)"
 	must "build: kselftests" build-kselftest.log "the first error is in the log" build_install_selftests
 	ln -sfn "$BUILD_DIR/arch/x86/boot/bzImage" "$OUT/bzImage"
 	ln -sfn "$module" "$OUT/rust_vfifo.ko"
@@ -108,6 +109,6 @@ do_clean() {
 		# The folder itself may be a disk of its own.
 		find "$CACHE" -xdev -mindepth 1 -delete && { rmdir "$CACHE" 2>/dev/null || true; }
 		say "clean: build/ and $CACHE are removed" ;;
-	*) die "clean takes --all or nothing" ;;
+	*) die "clean: unknown argument $1; it takes only --all" ;;
 	esac
 }

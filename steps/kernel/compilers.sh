@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Compiles everything in Rust by the oldest rustc that the kernel supports and by the newest one, for two kernels:
-# "full" has every option that the code depends on, "small" has none of them.
+# Compiles all Rust code with the oldest rustc that the kernel supports and with the newest, for two kernels: "full" has
+# every option that the code uses, "small" has none of them.
 #
 #          rustc 1.85   rustc 1.96
-#   full   here         in other steps, also with -Dwarnings where it says so: "build" (x86-64, driver as a module),
-#                       "kunit" (UML, driver built in, KUnit tests and doctests; -Dwarnings and clippy), "host" (the
-#                       external module; -Dwarnings)
+#   full   here         in other steps: "build" (x86-64, driver as a module), "kunit" (UML, driver built in, KUnit
+#                       tests and doctests; -Dwarnings and clippy), "host" (the external module; -Dwarnings)
 #   small  here         here
 #
-# Only objects are made, no kernel is linked. The step "matrix" also runs what rustc 1.85 makes.
+# This makes only objects, and links no kernel. The step "matrix" also runs code that rustc 1.85 has compiled.
 
 # The kernel's minimum (scripts/min-tool-version.sh), and the newest that Debian 12 has in any of its suites.
 COMPILERS_OLDEST=${VERSION_RUSTC%% *} COMPILERS_NEWEST=${VERSION_RUSTC##* }
 
-# X.Y: the folder of that rustc. One that is not the system's is unpacked in the cache.
+# compilers_rust X.Y: the folder of that rustc. If it is not the system's, it is unpacked in the cache.
 compilers_rust() {
 	if /usr/bin/rustc --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]"; then echo /usr/bin; else echo "$CACHE/tools/rust-$1"; fi
 }
 compilers_have_rust() { [ -x "$(compilers_rust "$1")/rustc" ]; } # X.Y
 
-# compilers_find_rust X.Y: gets that rustc if need be. Sets BUILD_RUST, make's arguments that name it.
+# compilers_find_rust X.Y: downloads that rustc if necessary. Sets BUILD_RUST, the arguments of make that name it.
 compilers_find_rust() {
 	local rust
 	rust=$(compilers_rust "$1")
@@ -33,7 +32,7 @@ compilers_find_rust() {
 	BUILD_RUST=("RUSTC=$rust/rustc" "HOSTRUSTC=$rust/rustc" "RUSTDOC=$rust/rustdoc")
 }
 
-# Only one version of Debian's rustc can be installed. Another one is unpacked beside it, with the LLVM it needs.
+# Only one version of Debian's rustc can be installed. Another one is unpacked in the cache, with the LLVM that it needs.
 compilers_unpack_rust() { # X.Y FOLDER
 	local version package tool llvm apt=(apt-get -q -o "APT::Sandbox::User=$(id -un)")
 	# With old package lists the download fails.
@@ -62,14 +61,14 @@ do_compilers() {
 	tree_need
 	series_run recover
 	if ! system_is_debian_12 && [ ! -x "$CACHE/tools/rust-$COMPILERS_OLDEST/rustc" ]; then
-		count_skipped compilers "rustc $COMPILERS_OLDEST comes from the packages of Debian 12, and this is another system"
+		count_skipped compilers "rustc $COMPILERS_OLDEST comes from packages of Debian 12, and this is another system"
 		return
 	fi
 	compilers_all "$COMPILERS_OLDEST" full
 	check "rustc $COMPILERS_OLDEST: clients/rust" compilers_client
 	compilers_all "$COMPILERS_OLDEST" small
 	compilers_all "$COMPILERS_NEWEST" small
-	[ "$COUNT_FAILED" -eq 0 ] || die "compilers: not everything compiles, as shown above (logs: $LOGS/compilers-*.log)"
+	[ "$COUNT_FAILED" -eq 0 ] || die "compilers: some checks failed, as shown above (logs: $LOGS/compilers-*.log)"
 	done_step compilers "$from" "rustc $COMPILERS_OLDEST and $COMPILERS_NEWEST compile everything"
 }
 
@@ -80,7 +79,7 @@ compilers_all() { # RUSTC full|small
 	[ -e "$BUILD_DIR" ] || need_space 500 "the objects of a kernel"
 	scratch work
 	if [ "$2" = full ]; then
-		# That option needs a clang of the same LLVM as rustc.
+		# That option needs a clang with the same LLVM as rustc.
 		grep -v '^CONFIG_RUST_INLINE_HELPERS=' "$ROOT/defconfig" >"$work/defconfig"
 		build_configure_as compilers olddefconfig "$work/defconfig" "$TREE_SRC/samples/rust/rust_vfifo/.kunitconfig"
 	else
@@ -96,40 +95,41 @@ compilers_all() { # RUSTC full|small
 	mkdir "$work/newer"
 	compilers_newer_rust "$work/newer"
 	if [ "$1" = "$COMPILERS_NEWEST" ]; then
-		check "$name: Rust that $COMPILERS_OLDEST lacks compiles" compilers_compile "$log-newer" "$1" "$work/newer/newer.o" M="$work/newer" newer.o
+		check "$name: code for a newer rustc than $COMPILERS_OLDEST compiles" compilers_compile "$log-newer" "$1" "$work/newer/newer.o" M="$work/newer" newer.o
 	else
-		check "$name: Rust that $COMPILERS_OLDEST lacks is an error" compilers_refuse "$log-newer" "error[E0716]" M="$work/newer" newer.o
+		check "$name: code for a newer rustc than $COMPILERS_OLDEST is refused" compilers_refuse "$log-newer" "error[E0716]" M="$work/newer" newer.o
 	fi
 }
 
-# compilers_compile LOG RUSTC OBJECT MAKE-ARGUMENT...: without a warning, and OBJECT is by that rustc.
+# compilers_compile LOG RUSTC OBJECT MAKE-ARGUMENT...: compiles, and fails on a warning or if OBJECT was not made by that
+# rustc.
 compilers_compile() {
 	local log=$LOGS/$1.log wanted=$2 object=$3
 	shift 3
 	if ! build_make KRUSTFLAGS=-Dwarnings "$@" >"$log" 2>&1; then
-		# Without what was compiled before. If no compiler has found anything, make has.
+		# Only the errors. If there is no error of a compiler, the reason is in the last lines.
 		if grep -q 'error[:[]' "$log"; then sed -n '/error[:[]/,/^make/p' "$log"; else tail -n 20 "$log"; fi
 		return 1
 	fi
-	# Kconfig turns Rust off, and says nothing, where it does not like a tool. Then older objects are still there.
+	# Kconfig disables Rust without a message if it does not accept a tool, and older objects may still be there.
 	grep -qE "^CONFIG_RUSTC_VERSION_TEXT=\"?rustc ${wanted//./[.]}[.]" "$BUILD_DIR/include/config/auto.conf" ||
 		{ echo "the kernel is not configured for rustc $wanted"; return 1; }
-	cd "$BUILD_DIR" && grep -qa "rustc version ${wanted//./[.]}[.]" "$object" || { echo "$object is not by rustc $wanted"; return 1; }
+	cd "$BUILD_DIR" && grep -qa "rustc version ${wanted//./[.]}[.]" "$object" || { echo "$object was not made by rustc $wanted"; return 1; }
 }
 
-# The crate for programs, with all of its tests and examples. It promises the same minimum.
+# The crate for programs, with all of its tests and examples. It supports the same oldest rustc.
 compilers_client() {
-	grep -qxF "rust-version = \"$COMPILERS_OLDEST\"" "$ROOT/clients/rust/Cargo.toml" || { echo "clients/rust is not for rustc $COMPILERS_OLDEST"; return 1; }
+	grep -qxF "rust-version = \"$COMPILERS_OLDEST\"" "$ROOT/clients/rust/Cargo.toml" || { echo "clients/rust/Cargo.toml does not say rust-version = \"$COMPILERS_OLDEST\""; return 1; }
 	cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings /usr/bin/cargo check --lib --examples --tests --test '*' --locked \
 		--color never --manifest-path "$ROOT/clients/rust/Cargo.toml" --target-dir "$CACHE/clients-rust-$COMPILERS_OLDEST"
 }
 
-# compilers_refuse LOG ERROR MAKE-ARGUMENT...
+# compilers_refuse LOG ERROR MAKE-ARGUMENT...: fails unless compiling ends with that error.
 compilers_refuse() {
 	local log=$LOGS/$1.log error=$2
 	shift 2
 	! build_make KRUSTFLAGS=-Dwarnings "$@" >"$log" 2>&1 || { echo "it compiles"; return 1; }
-	grep -qF "$error" "$log" || { echo "it does not compile, but not because of $error:"; cat "$log"; return 1; }
+	grep -qF "$error" "$log" || { echo "it does not compile, but for another reason than $error:"; cat "$log"; return 1; }
 }
 
 compilers_options_off() { # FILE
@@ -140,7 +140,7 @@ compilers_options_off() { # FILE
 	return $status
 }
 
-# A module that needs rustc 1.89: what fmt!() makes is kept in a variable.
+# A module that needs rustc 1.89: it keeps the result of fmt!() in a variable.
 compilers_newer_rust() { # FOLDER
 	echo 'obj-m := newer.o' >"$1/Kbuild"
 	cat >"$1/newer.rs" <<-'END'

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The patched kernel as Debian packages, by the kernel's own bindeb-pkg: they install beside the
-# distribution's kernel. What bindeb-pkg leaves out of the headers, Rust metadata, is added.
+# The patched kernel as Debian packages, which install beside the distribution's kernel. They are built with the
+# kernel's own bindeb-pkg. It leaves Rust metadata out of the headers, so that is added here.
 
-# What bindeb-pkg runs, and the packages of Debian that have it.
+# The programs that bindeb-pkg needs, each with its Debian package.
 DEB_TOOLS=(dpkg-buildpackage:dpkg-dev dh_prep:debhelper rsync:rsync kmod:kmod)
 
 do_deb() {
@@ -19,14 +19,14 @@ do_deb() {
 	done
 	case $config in running | distro | small) ;; *) die "deb --config $config: not one of running, distro, small" ;; esac
 	[ "$config" != running ] || [ -n "$(deb_running_file)" ] ||
-		die "deb --config running: the configuration of the running kernel is none of $(deb_running_files | paste -sd ' '); take another: --config distro"
-	# Elsewhere than on Debian 12 these come by hand.
+		die "deb --config running: the configuration of the running kernel is in none of $(deb_running_files | paste -sd ' '); use --config distro instead"
+	# On other systems than Debian 12, these have to be installed by hand.
 	if system_is_debian_12; then deps_want_packages deb "${DEB_TOOLS[@]#*:}"; else deb_tools; fi
 	[ -z "$test" ] || box_needs "deb --test"
-	# So does the tree, by --tree.
+	# And the tree has to be given with --tree.
 	tree_find || { do_deps; do_fetch; }
 	do_patch
-	# The small kernel is that of "build", and so are its objects. Packages are left beside those.
+	# The small kernel is that of "build", with the same objects. bindeb-pkg writes the packages to the folder above them.
 	build_use_objects
 	if [ "$config" = small ]; then
 		need_space 2500 "the objects of the kernel, and the packages"
@@ -35,17 +35,17 @@ do_deb() {
 		deb_objects "$config"
 		logged "deb: configuration" deb-config.log deb_configure "$config" ||
 			die "deb: configuration failed: $(tail -n 1 "$LOGS/deb-config.log") (log: $LOGS/deb-config.log)"
-		need_space 25000 "a distribution's configuration, with all of its modules"
+		need_space 25000 "a kernel with all modules of a distribution"
 	fi
 	folder=$(dirname "$BUILD_DIR")
 	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
 	must "deb: packages" deb.log "the first error is in the log" \
 		build_make bindeb-pkg DPKG_FLAGS=-d KDEB_CHANGELOG_DIST=unstable KDEB_COMPRESS=zstd
 	release=$(cat "$BUILD_DIR/include/config/kernel.release")
-	must "deb: Rust metadata into the headers" deb-headers.log "see the log" deb_metadata "$folder" "$release"
+	must "deb: adding Rust metadata to the headers" deb-headers.log "see the log" deb_metadata "$folder" "$release"
 	mkdir -p "$OUT/deb"
 	deb_forget
-	# Not linux-libc-dev: it would take the place of the distribution's, and nothing needs it.
+	# Not linux-libc-dev: it would replace the distribution's, and nothing needs it.
 	mv "$folder"/linux-{image,headers}-"$release"_*.deb "$OUT/deb/"
 	(cd "$OUT/deb" && printf '%s\n' linux-{image,headers}-"$release"_*.deb >made)
 	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
@@ -53,45 +53,45 @@ do_deb() {
 	[ -z "$test" ] || deb_test "$release"
 }
 
-# The packages beside Debian's own kernel in a Debian 13, and that kernel booted with it.
+# Installs the packages in a Debian 13 beside Debian's own kernel, and boots both kernels.
 deb_test() { # RELEASE
 	local from=$SECONDS stock work
 	[ "$ACCEL" != auto ] || ACCEL=tcg
 	scratch work
 	COUNT_MORE=("kernel=$1")
-	check "Debian's own configuration takes it" deb_distro_configures
+	check "Debian's own configuration accepts the driver" deb_distro_configures
 	box_new
 	stock=$(box_release amd64)
 	mkdir -p "$BOX/root/deb" "$work/system/etc" "$work/system/lib/modules/$1"
 	cp "$OUT"/deb/*.deb "$BOX/root/deb/"
-	check "they install" box_run root "apt-get install -y --no-install-recommends ~/deb/*.deb"
-	check "beside Debian's kernel" test -s "$BOX/boot/vmlinuz-$1" -a -s "$BOX/boot/vmlinuz-$stock"
+	check "the packages install" box_run root "apt-get install -y --no-install-recommends ~/deb/*.deb"
+	check "Debian's kernel is still installed" test -s "$BOX/boot/vmlinuz-$1" -a -s "$BOX/boot/vmlinuz-$stock"
 
-	# What compiles modules for this kernel is here, not in that Debian.
+	# The compilers for this kernel are installed here, not in the box.
 	cp "$BOX/etc/os-release" "$work/system/etc/"
 	ln -s "$BOX/usr/src/linux-headers-$1" "$work/system/lib/modules/$1/build"
 	check "the module builds with the headers" env VFIFO_SYSTEM="$work/system" "$ROOT/build-kernel.sh" devbox --kernel "$1"
 	cp "$OUT/devbox/$1/rust_vfifo.ko" "$BOX/root/"
 	cp -r "$ROOT/steps" "$BOX/root/steps"
 	BOX_FILES=9p
-	box_guest "modprobe, and the tour with its own module" 300 "$1" "" "
+	box_guest "modprobe, and the tour with the included module" 300 "$1" "" "
 		set -e
 		modprobe rust_vfifo
 		echo hello >/dev/vfifo0
 		[ \"\$(head -n 1 /dev/vfifo0)\" = hello ]
 		rmmod rust_vfifo
 		bash ~/steps/tour/tour.sh /lib/modules/$1/kernel/samples/rust/rust_vfifo.ko"
-	box_guest "the tour with the module built outside" 300 "$1" "" "bash ~/steps/tour/tour.sh ~/rust_vfifo.ko"
+	box_guest "the tour with the external module" 300 "$1" "" "bash ~/steps/tour/tour.sh ~/rust_vfifo.ko"
 	BOX_FILES=virtiofs
 	box_guest "Debian's kernel boots as before" 120 "$stock" "" "[ \"\$(uname -r)\" = $stock ]"
-	check "they go again" box_run root "apt-get remove -y linux-image-$1 linux-headers-$1"
-	check "nothing is left" test ! -e "$BOX/boot/vmlinuz-$1" -a ! -e "$BOX/lib/modules/$1"
-	[ $COUNT_FAILED -eq 0 ] || die "deb --test: not everything held, as shown above"
+	check "the packages are removed" box_run root "apt-get remove -y linux-image-$1 linux-headers-$1"
+	check "nothing is left behind" test ! -e "$BOX/boot/vmlinuz-$1" -a ! -e "$BOX/lib/modules/$1"
+	[ $COUNT_FAILED -eq 0 ] || die "deb --test: some checks failed, as shown above"
 	rm -rf "$BOX"
 	done_step "deb --test" "$from" "kernel $1 beside $stock in a Debian 13"
 }
 
-# Removes the packages that the last run has made; others in that folder stay.
+# Removes the packages that the last run made, and no others.
 deb_forget() {
 	local file
 	[ -e "$OUT/deb/made" ] || return 0
@@ -110,8 +110,9 @@ deb_tools() {
 
 deb_objects() { BUILD_DIR=$TREE_DIR/deb-$1/objects && mkdir -p "$BUILD_DIR"; } # CONFIG
 
-# Somebody else's, with what vfifo needs. Their keys are theirs: modules are signed by a key that is made for this build.
-# Debug information would be ten times all the rest, and MODVERSIONS of Rust is made from it.
+# Takes the configuration of another kernel and adds what vfifo needs. Its keys belong to the distribution, so modules
+# are signed with a key that is made for this build. Debug information would be ten times the size of everything else,
+# and MODVERSIONS of Rust code depends on it.
 deb_configure() { # CONFIG
 	"deb_$1_config" >"$BUILD_DIR/.config.new" &&
 		"$TREE_SRC/scripts/config" --file "$BUILD_DIR/.config.new" --set-str LOCALVERSION -vfifo --disable LOCALVERSION_AUTO \
@@ -122,18 +123,19 @@ deb_configure() { # CONFIG
 		build_merge_fragment "$BUILD_DIR/.config.new"
 }
 
-# To compile it is hours. What comes of it is seen in no time: all of Debian's drivers, and no file that only Debian has.
+# Compiling this configuration takes hours. This only checks that it keeps all of Debian's drivers, and names no file
+# that only Debian has.
 deb_distro_configures() {
 	local setting BUILD_DIR lost
 	deb_objects distro && deb_configure distro || return
 	for setting in 'CONFIG_SYSTEM_TRUSTED_KEYS=""' 'CONFIG_MODULE_SIG_KEY="certs/signing_key.pem"' 'CONFIG_LOCALVERSION="-vfifo"'; do
-		grep -qxF "$setting" "$BUILD_DIR/.config" || { echo "$setting is not met"; return 1; }
+		grep -qxF "$setting" "$BUILD_DIR/.config" || { echo "$setting is not in the configuration"; return 1; }
 	done
 	lost=$(comm -23 <(sed -n 's/=m$//p' "$BUILD_DIR/.config.new" | sort) <(sed -n 's/=[my]$//p' "$BUILD_DIR/.config" | sort))
-	[ -s "$BUILD_DIR/.config.new" ] && [ -z "$lost" ] || { echo "Debian has these, and they are lost:"; echo "$lost"; return 1; }
+	[ -s "$BUILD_DIR/.config.new" ] && [ -z "$lost" ] || { echo "these modules of Debian's configuration are missing:"; echo "$lost"; return 1; }
 }
 
-# Where the configuration of the kernel that runs may be.
+# The files where the configuration of the running kernel may be.
 deb_running_files() {
 	local release
 	release=$(uname -r)
@@ -147,7 +149,7 @@ deb_running_file() {
 }
 deb_running_config() { zcat -f "$(deb_running_file)"; }
 
-# Debian's, of the same version, from a package of its own.
+# Debian's configuration of the same version, from the package linux-config.
 deb_distro_config() {
 	local work
 	work=$TREE_DIR/deb-distro/config
@@ -156,7 +158,7 @@ deb_distro_config() {
 		xz -dc "$work/x/usr/src/linux-config-$(tree_series)/config.amd64_none_amd64.xz"
 }
 
-# Repacks the headers with what an external module in Rust needs.
+# Adds to the package of headers what an external module in Rust needs.
 deb_metadata() { # FOLDER RELEASE
 	local deb work=$1/headers target
 	deb=$(find "$1" -maxdepth 1 -name "linux-headers-$2_*.deb") && [ -n "$deb" ] || return

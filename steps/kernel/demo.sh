@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The tour and a few figures, in the booted kernel.
+# The tour and a short benchmark, in the booted kernel.
 
 demo_step() { # COMMAND [ARGUMENT]...
 	local from=$SECONDS
@@ -19,7 +19,7 @@ do_demo() {
 	local from=$SECONDS step
 	for step in deps fetch patch build; do demo_step $step; done
 	demo_tour
-	say "demo: booted in $(cat "$GUEST_DIR/booted") s by $ACCEL"
+	say "demo: booted in $(cat "$GUEST_DIR/booted") s, with $ACCEL"
 	demo_step bench --quick
-	done_step demo "$from" "every stop of the tour held"
+	done_step demo "$from" "all checks of the tour passed"
 }

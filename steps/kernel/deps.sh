@@ -13,7 +13,7 @@ DEPS_PACKAGES=(
 	# the guest, and programs that are tried on the device in it
 	qemu-system-x86 iproute2 pv socat fio
 )
-# The commands without which no kernel is built and no guest boots, for systems whose packages have other names.
+# The commands that building a kernel and booting a guest need, for systems whose packages have other names.
 DEPS_COMMANDS=(rustc rustfmt cargo gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox)
 DEPS_LLVM=(clang ld.lld llvm-objcopy llvm-ar)
 # Cargo workspaces whose crates are fetched once.
@@ -60,8 +60,8 @@ deps_have_bindgen() { "$CACHE/tools/bin/bindgen" --version 2>/dev/null | grep -q
 deps_have_venv() { cmp -s "$ROOT/steps/kernel/requirements.txt" "$CACHE/venv/requirements.txt"; }
 deps_have_crates() { deps_fetch_crates --offline >/dev/null 2>&1; }
 
-# deps_fetch_crates [--offline]: with that it succeeds only if nothing has to be downloaded. The user's own settings for
-# cargo, a mirror for instance, are used.
+# deps_fetch_crates [--offline]: fetches the crates. With --offline, it succeeds only if nothing has to be downloaded. The
+# user's settings for cargo, such as a mirror, are used.
 deps_fetch_crates() {
 	local folder target config=${HOME:-/root}/.cargo/config.toml
 	mkdir -p "$CARGO_HOME" && if [ -e "$config" ] && [ ! -e "$CARGO_HOME/config.toml" ]; then ln -s "$config" "$CARGO_HOME/"; fi
@@ -75,7 +75,7 @@ deps_fetch_crates() {
 # As a part of "test", this gets everything that the other parts need.
 deps_for_test() { [ -n "${VFIFO_RESULTS-}" ] && [ -z "$COUNT_OWN" ] && system_is_debian_12; }
 
-# What has to be downloaded besides packages, one item a line.
+# What has to be downloaded besides packages, one item per line.
 deps_downloads() {
 	local rust series
 	deps_have_bindgen || echo "bindgen $VERSION_BINDGEN"
@@ -99,7 +99,7 @@ do_deps() {
 		virtme-ng) must "deps: $item" deps-venv.log network deps_venv "$CACHE/venv" "$ROOT/steps/kernel/requirements.txt" ;;
 		'Rust crates') must "deps: $item" deps-crates.log network deps_fetch_crates ;;
 		rustc*) compilers_find_rust "${item#rustc }" ;;
-		# The source is what fetch gets.
+		# The step fetch gets the source.
 		*) ;;
 		esac
 	done

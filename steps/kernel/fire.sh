@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# In the guest: programs that know nothing of vfifo, let loose on it. Says in TAP how they ended.
+# Runs in the guest: stress programs that know nothing about vfifo. Prints the results as TAP.
 #   fire.sh stress|trinity MODULE SECONDS LOGS
 set -uo pipefail
 
@@ -12,7 +12,7 @@ verdict() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then echo "ok $number $2"; else echo "not ok $number $2 # status $1"; fi
 }
 
-# begin NAME COMMAND...: its output goes to a log.
+# begin NAME COMMAND...: starts it, with its output in a log.
 begin() {
 	local name=$1
 	shift
@@ -20,8 +20,8 @@ begin() {
 	pids+=("$! $name")
 }
 
-# What has begun has to end by itself, and soon after its time.
-collect() { # WHAT-A-STATUS-MAY-BE
+# Everything that was started has to end by itself, soon after its time is up.
+collect() { # ACCEPTED-STATUSES
 	local pid name status end=$((SECONDS + seconds + 120 * ${VFIFO_SCALE:-1}))
 	for pid in "${pids[@]}"; do
 		name=${pid#* } pid=${pid%% *}
@@ -36,7 +36,7 @@ collect() { # WHAT-A-STATUS-MAY-BE
 	pids=()
 }
 
-# Bytes in and out of every device, so that there is something to disturb.
+# Moves bytes through every device, so that there are transfers to disturb.
 traffic() {
 	local end=$((SECONDS + seconds)) i
 	while [ "$SECONDS" -lt "$end" ]; do
@@ -48,7 +48,7 @@ traffic() {
 	true
 }
 
-# Attributes are shown to anyone; stores, good and bad, are root's.
+# Stores valid and invalid values to the attributes, as root.
 stores() {
 	local end=$((SECONDS + seconds)) words=(0 1 manual auto 4096 65536 1048576 1 17 -1 '' x 99999999999999999999
 		0x10000 010 ' 1' $'1\n\n' "$(head -c 5000 /dev/zero | tr '\0' 9)")
@@ -59,7 +59,7 @@ stores() {
 	true
 }
 
-# The stressor walks all of /sys, so the devices' folder becomes that.
+# The stressor walks all of /sys, so the devices' folder is mounted there.
 only_our_sysfs() {
 	# shellcheck disable=SC2016
 	unshare -m sh -c 'mount --bind /sys/devices/virtual/vfifo /sys && exec "$@"' sh "$@"
@@ -74,7 +74,7 @@ part_stress() {
 	done
 	begin "stress-ng --sysfs on its attributes" \
 		only_our_sysfs stress-ng --sysfs 1 --timeout "$seconds" --metrics-brief
-	# These make their own files; they keep the machine busy beside the others.
+	# These use files of their own; they only keep the machine busy.
 	begin "stress-ng --mmap --poll --splice" \
 		stress-ng --mmap 1 --mmap-bytes 16m --poll 1 --splice 1 --timeout "$seconds" --metrics-brief
 	begin "reads and writes" traffic
@@ -82,18 +82,18 @@ part_stress() {
 	collect "0"
 }
 
-# What the device has an answer to, and what comes by mappings and descriptors of it. By its groups
-# trinity would leave out read, write, ioctl and mmap.
+# The system calls that the device handles, and those on its mappings and descriptors. They are listed because
+# trinity's groups leave out read, write, ioctl and mmap.
 SYSCALLS=(read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 ioctl fcntl lseek
 	poll ppoll select epoll_ctl splice tee vmsplice sendfile copy_file_range
 	mmap mremap munmap mprotect madvise msync mlock mincore remap_file_pages process_vm_readv process_vm_writev
 	open openat dup dup2 dup3 newfstat fsync ftruncate fallocate flock fadvise64 readahead sync_file_range
 	io_setup io_submit io_cancel io_uring_setup io_uring_register)
 
-# As nobody, who may use the devices: what it is to break is the driver, not the machine around it. With
-# many children, as most of them sleep for bytes until their alarm. It is given nodes in a folder of its
-# own, because it wants a folder to look for files in; in a tmpfs, since on an overlay it takes them for
-# those of another file system, and leaves them alone.
+# Runs trinity as the user nobody, with access to the devices: it is to break the driver, not the machine. Many
+# children are needed, since most of them sleep for bytes until their alarm. trinity looks for files in a folder, so
+# the nodes are in a folder of their own. The folder is a tmpfs: on an overlay, trinity would skip the nodes, because
+# it takes them for files of another file system.
 trinity_runs() {
 	local i round=0 end=$((SECONDS + seconds)) victims=/tmp/victims numbers status
 	mkdir -p "$victims" /tmp/trinity && chmod 777 /tmp/trinity && mount -t tmpfs victims "$victims" || return
@@ -104,17 +104,17 @@ trinity_runs() {
 	cd /tmp/trinity || return
 	while [ "$SECONDS" -lt "$end" ]; do
 		round=$((round + 1))
-		# In rounds, because one gets slow when its children have eaten what they can.
+		# In rounds, because trinity gets slow when its children have used up their resources.
 		timeout -s INT -k $((20 * ${VFIFO_SCALE:-1})) $((end - SECONDS < 120 ? end - SECONDS : 120)) \
 			setpriv --reuid 65534 --regid 65534 --clear-groups \
 			trinity -q -l off -C 16 -s "$round" -V "$victims" --enable-fds=pseudo,pipes,eventfd,epoll \
 			"${SYSCALLS[@]/#/-c}" >round.log 2>&1
 		status=$?
 		cat round.log
-		# They are found, with their folder; and it ends by being ended.
+		# It must have found both nodes and their folder, and have run until the timeout.
 		grep -q "Added 3 filenames from $victims" round.log && [ "$status" = 124 ] || return
 		echo "round $round, seed $round: $(sed -nE 's/^\[main\] (Ran .*)/\1/p' round.log)"
-		# The machine is the guest's, but the nodes may have been filled.
+		# The next round should find the devices empty.
 		for i in 0 1; do timeout 5 dd if=/dev/vfifo$i of=/dev/null iflag=nonblock status=none; done
 	done
 	[ "$round" -gt 0 ]
@@ -132,13 +132,13 @@ mkdir -p "$logs"
 insmod "$module" devices=2
 verdict $? "insmod"
 "part_$part"
-# Whatever was done to them, they are still what they were.
+# After all this, each device still has to work.
 for i in 0 1; do
 	echo 0 >/sys/class/vfifo/vfifo$i/mode
 	timeout 20 dd if=/dev/vfifo$i of=/dev/null bs=1M iflag=nonblock status=none 2>/dev/null
 	echo "hello $i" >/dev/vfifo$i
 	[ "$(timeout 20 head -n 1 /dev/vfifo$i)" = "hello $i" ]
-	verdict $? "vfifo$i still carries bytes"
+	verdict $? "vfifo$i still works"
 done
 grep -h '^stress-ng: metrc' "$logs"/*.log | sed 's/^/# /'
 grep -h '^round' "$logs"/*.log | sed 's/^/# /'

@@ -110,12 +110,12 @@ def main():
     needs = graph(read(os.path.join(ROOT, "series/cover-letter")))
     texts, modules = sources()
     wrong = [f"patch {patch} is not in the graph of series/cover-letter" for patch in texts.keys() - needs.keys()]
-    wrong += [f"the graph of series/cover-letter has a patch {patch} that there is not" for patch in needs.keys() - texts.keys()]
+    wrong += [f"the graph of series/cover-letter has a patch {patch} that does not exist" for patch in needs.keys() - texts.keys()]
     for patch, text in texts.items():
         real = {modules[name] for name in used(text, modules)} - {patch}
         said = closure(needs, patch)
         wrong += [f"patch {patch} needs {one}, and series/cover-letter does not say so" for one in sorted(real - said)]
-        # Of the abstractions; the others need what is no Rust.
+        # Only for abstractions; other patches have needs that are not visible in Rust code.
         if patch in modules.values():
             wrong += [f"patch {patch} does not need {one}, as series/cover-letter says"
                       for one in sorted(needs.get(patch, set()) - real)]

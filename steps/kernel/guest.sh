@@ -1,41 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Boots the built kernel with virtme-ng, the host's files inside, and runs one command line in it.
-# The command's output and status come back as files of a shared folder: that needs neither udev
-# nor a terminal, and "no status" is what tells a crash from an exit.
+# Boots the built kernel with virtme-ng on the host's files, and runs one command line in it.
+# The command's output and status come back as files in a shared folder. That needs neither udev
+# nor a terminal, and a missing status file tells a crash from an exit.
 
 GUEST_QEMU=qemu-system-x86_64
 GUEST_DIR=
 GUEST_END=
 GUEST_CONSOLE=console.log
-# What a kernel says that has something to complain about. "BUG kmalloc-64 (…)" is SLUB's way.
+# What a kernel prints if it has detected an error. SLUB prints "BUG kmalloc-64 (...)".
 GUEST_TROUBLE='Kernel panic|BUG:|BUG [^ ]+ \(|kernel BUG at|panicked at|WARNING:|Oops|general protection fault|KASAN:|UBSAN:|KFENCE:|ODEBUG:|corruption|INFO: task .* blocked|INFO: trying to register|rcu: INFO:|possible circular locking|DEBUG_LOCKS|locking correctness validator|Unable to handle|detected stall|leak detector disabled'
-# How much longer everything may take (VFIFO_SCALE=3 for a busy machine), and what else the kernel is
-# told: an emulated timer on a busy machine may be late when the kernel tries it, which is a panic.
+# The factor for all deadlines (VFIFO_SCALE=3 for a busy machine), and kernel options. no_timer_check: on a busy
+# machine, an emulated timer may be late when the kernel tests it, and the kernel would panic.
 GUEST_SCALE=${VFIFO_SCALE:-1}
 GUEST_MEMORY=1G
 GUEST_KERNEL_OPTIONS=(oops=panic log_buf_len=1M no_timer_check)
 
-# For kernels with sanitizers: they take time and memory, and a processor that is emulated on a busy
-# machine may well do nothing for as long as one that is stuck. Stacks are dear: KASAN keeps those of
-# allocations, so that SLUB need not (no U). SLUB watches over what kmalloc gives out, as the driver has
-# its memory from there; all the others' would take a third of the time.
+# For kernels with sanitizers. These take time and memory, and an emulated processor on a busy machine can be idle
+# for so long that it looks stuck. SLUB does not record the stacks of allocations (no U), which is slow and which KASAN
+# does anyway. It checks only what kmalloc returns, where the driver gets its memory; checking everything would take a
+# third of the time.
 guest_slow() {
 	GUEST_SCALE=$((6 * GUEST_SCALE))
 	GUEST_MEMORY=2G
 	GUEST_KERNEL_OPTIONS+=(page_poison=1 "slab_debug=-;FZP,kmalloc-*" watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=200)
 }
 
-# VFIFO_KMEMLEAK=off does without kmemleak, whose scans take minutes.
+# VFIFO_KMEMLEAK=off disables kmemleak, whose scans take minutes.
 guest_kmemleak() { [ "$DEBUG" = debug ] && [ "${VFIFO_KMEMLEAK:-on}" != off ]; }
 
-# One a line. What is the root file system is said by who boots.
+# One per line, without those for the root file system, which the caller adds.
 guest_kernel_options() {
 	printf '%s\n' "${GUEST_KERNEL_OPTIONS[@]}"
 	[ "$DEBUG" != debug ] || guest_kmemleak || echo kmemleak=off
 }
 
-# That kmemleak is disabled is nothing to complain of where that kernel was told so.
+# "leak detector disabled" is not an error if kmemleak was disabled on the kernel's command line.
 GUEST_TROUBLE_BUT_KMEMLEAK=${GUEST_TROUBLE/|leak detector disabled/}
 guest_trouble_pattern() {
 	if grep -qa 'ommand line: .*kmemleak=off' "$LOGS/$GUEST_CONSOLE"; then
@@ -56,15 +56,15 @@ guest_vng_options() {
 	VNG+=(${GUEST_OPTIONS[@]+"${GUEST_OPTIONS[@]}"})
 }
 
-# The host's files do not change while a command runs, so the guest may keep what it has seen of them.
-# Else each page of each program is asked for each time: Python took eight times as long to start.
+# The host's files do not change while a command runs, so the guest may cache them. Without a cache, each page of each
+# program is transferred each time: Python took eight times as long to start.
 GUEST_HOST_FILES=rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose
 
-# Seconds, times SCALE, until a guest must have begun. Now and then a processor that is emulated on a busy
-# machine goes round and round instead, and would do so until the end of the guest's time.
+# Seconds, times GUEST_SCALE, within which a guest must have booted. On a busy machine, an emulated processor sometimes
+# loops forever while booting; without this limit, that would last until the guest's deadline.
 GUEST_BOOT_SECONDS=100
 
-# ACCEL FILE: ends this process, whatever it becomes, if by then nothing is in FILE.
+# guest_watch_boot ACCEL FILE: ends this process, even after exec, if FILE is still empty by then.
 guest_watch_boot() {
 	local pid=$BASHPID from=$SECONDS limit=$((GUEST_BOOT_SECONDS * GUEST_SCALE))
 	rm -f "$GUEST_DIR/stalled"
@@ -93,7 +93,7 @@ guest_run() {
 	guest_boot "$1" guest_vng "$1" "$ACCEL"
 }
 
-# SECONDS COMMAND...: boots, by that command, the guest that is prepared in $GUEST_DIR; shows its output as it comes.
+# guest_boot SECONDS COMMAND...: boots the guest that is prepared in $GUEST_DIR with that command, and shows its output.
 guest_boot() {
 	local from=$SECONDS shown
 	lib_launch "$GUEST_DIR/console" "${@:2}"
@@ -104,29 +104,30 @@ guest_boot() {
 	wait "$shown" || true
 	guest_judge "$1"
 	GUEST_SECONDS=$((SECONDS - from))
-	# It has not begun with anything, so that it is still prepared.
+	# It had not started the command, so everything is still prepared.
 	if guest_slipped; then AGAIN=1 guest_boot "$@"; fi
 }
 
-# QEMU's emulation of two processors may trap on an instruction that the kernel is just patching (a
-# static key), and on a busy machine it lets a first interrupt come so early that the debug kernel takes
-# it for a fault of its own; or nothing goes on. When that happens before a guest has begun with anything
-# of ours, it is booted again, once: what complained so early no longer checks all that it should.
+# Whether the emulator has failed while booting; prints a message if so. With two processors, QEMU may trap on an
+# instruction that the kernel is patching at that moment (a static key). On a busy machine, it may deliver the first
+# interrupt so early that the debug kernel reports it as an error of its own, or it may loop. If that happens before
+# the guest has started the command, the guest is booted again, once. It cannot just go on: after such a report, the
+# kernel disables some of its checks.
 guest_slipped() {
 	local what='Oops: int3'
 	[ "$DEBUG" != debug ] || what=$(guest_trouble_pattern)
 	[ -z "${AGAIN-}" ] && [ "$ACCEL" = tcg ] && [ ! -e "$GUEST_DIR/booted" ] || return
 	if [ -e "$GUEST_DIR/stalled" ]; then
-		say "guest: emulated, it had not booted after $(cat "$GUEST_DIR/stalled") s; once more"
+		say "guest: the emulated machine did not boot within $(cat "$GUEST_DIR/stalled") s; retrying once"
 	elif what=$(guest_complaints | grep -aoE -m 1 "($what).*"); then
-		say "guest: emulated, the kernel complained while it booted ($what); once more"
+		say "guest: the kernel complained while the emulated machine booted ($what); retrying once"
 	else
 		return 1
 	fi
 }
 
-# LABEL LOG SECONDS COMMAND: the same for what takes long. The output goes to the log,
-# and what is shown is how far it is: the last line of the output that matches GUEST_AT.
+# guest_run_logged LABEL LOG SECONDS COMMAND: the same for commands that take long. The output goes to the log, and the
+# progress that is shown is the last line of the output that matches GUEST_AT.
 guest_run_logged() {
 	local from=$SECONDS PROGRESS=guest_at
 	guest_prepare "$4"
@@ -148,7 +149,7 @@ guest_prepare() { # COMMAND
 	guest_new "$1"
 }
 
-# What a guest of the debug kernel must not have said by the time it begins; for others, nothing.
+# The pattern of messages that the debug kernel must not have printed when the command starts; empty for other kernels.
 guest_early_trouble() {
 	if [ "$DEBUG" = debug ]; then echo "$GUEST_TROUBLE_BUT_KMEMLEAK"; fi
 }
@@ -168,7 +169,7 @@ guest_new() { # COMMAND
 	END
 }
 
-# The console is kept, whatever happened.
+# Sets GUEST_STATUS and GUEST_END from the files of the guest, and keeps its console.
 guest_judge() { # SECONDS
 	GUEST_STATUS=$(cat "$GUEST_DIR/status" 2>/dev/null || true)
 	cp "$GUEST_DIR/console" "$LOGS/$GUEST_CONSOLE"
@@ -186,13 +187,13 @@ guest_judge() { # SECONDS
 	[ "$GUEST_END" = exit ] || GUEST_STATUS=1
 }
 
-# What a person should hear about the last guest, or nothing when all is well.
+# Describes in one line what went wrong with the last guest; prints nothing if nothing did.
 guest_trouble() {
 	local line
 	line=$(guest_complaints | grep -aoE "($GUEST_TROUBLE).*" | head -n 1 || true)
 	case $GUEST_END in
-	crash) echo "the guest kernel crashed: ${line:-it ended without a word} (log: $LOGS/$GUEST_CONSOLE)" ;;
-	hang) echo "the guest hung and was ended: ${line:-no answer within its time} (log: $LOGS/$GUEST_CONSOLE)" ;;
+	crash) echo "the guest kernel crashed: ${line:-it ended without a message} (log: $LOGS/$GUEST_CONSOLE)" ;;
+	hang) echo "the guest hung and was killed: ${line:-the command did not end within its time} (log: $LOGS/$GUEST_CONSOLE)" ;;
 	unbooted)
 		if [ -n "$line" ]; then line="the guest kernel complained before it had booted: $line"
 		else line="the guest did not boot within its time: QEMU said: $(tail -n 1 "$LOGS/$GUEST_CONSOLE" | tr -d '\r')"; fi
@@ -201,13 +202,12 @@ guest_trouble() {
 	esac
 }
 
-# fcntl() looks at the flags of a file without the lock under which fasync_helper() changes them (fs/fcntl.c),
-# which KCSAN says of any driver with O_ASYNC.
+# fcntl() reads the flags of a file without the lock under which fasync_helper() changes them (fs/fcntl.c). KCSAN
+# reports that for any driver with O_ASYNC.
 GUEST_KNOWN_RACE='data-race in do_fcntl / fasync_(insert|remove)_entry'
 
-# What the last guest complained of, in its own words: each complaint with what follows it, up to the
-# end of its call trace. KCSAN watches the whole kernel, in whose name is a vfifo, too; only what it says
-# of the driver counts.
+# The complaints of the last guest's kernel, each up to the end of its call trace. KCSAN checks the whole kernel, so
+# only its reports that mention the module count; the release of this kernel also contains "vfifo".
 guest_complaints() {
 	TROUBLE=$(guest_trouble_pattern) KNOWN_RACE=$GUEST_KNOWN_RACE awk '
 		function flush() {
@@ -225,8 +225,8 @@ guest_complaints() {
 	' "$LOGS/$GUEST_CONSOLE"
 }
 
-# /dev/kvm may open and then never run the guest, so only a boot with a deadline counts. The
-# answer holds until this machine boots again.
+# /dev/kvm may exist and still not run a guest, so this tries to boot one, with a deadline. The result is cached until
+# the machine is rebooted.
 guest_choose_accel() {
 	[ "$ACCEL" = auto ] || return 0
 	local known=$CACHE/kvm-probe boot
@@ -240,14 +240,14 @@ guest_choose_accel() {
 			LIB_CHILD=
 			guest_judge 20
 			[ "$GUEST_STATUS" != 0 ] || ACCEL=kvm
-			[ "$ACCEL" = kvm ] || say "guest: /dev/kvm is there but does not run the guest; emulating"
+			[ "$ACCEL" = kvm ] || say "guest: /dev/kvm exists but does not run the guest; emulating instead"
 		fi
 		printf '%s\n%s\n' "$boot" "$ACCEL" >"$known.new" && mv "$known.new" "$known"
 	fi
 	ACCEL=$(sed -n 2p "$known")
 }
 
-guest_must() { # STEP SECONDS COMMAND: its output is shown; anything but success ends this run
+guest_must() { # STEP SECONDS COMMAND: shows its output; any failure ends this run
 	local trouble
 	guest_run "$2" "$3"
 	trouble=$(guest_trouble)
@@ -272,7 +272,7 @@ do_shell() {
 	[ -n "$GUEST_DIR" ] || scratch GUEST_DIR
 	guest_choose_accel
 	guest_vng_options "$ACCEL"
-	# A build may go on while a shell is open.
+	# Allow builds while the shell is open.
 	flock -u 9 2>/dev/null || true
 	flock -u 8 2>/dev/null || true
 	say "shell: the module is $BUILD_DIR/samples/rust/rust_vfifo.ko; \"exit\" ends the guest"

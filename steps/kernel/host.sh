@@ -32,7 +32,7 @@ do_host() {
 	fi
 	host_cargo host
 	host_cargo clients/rust
-	[ "$COUNT_FAILED" -eq 0 ] || die "host: not every test passed (logs: $LOGS)"
+	[ "$COUNT_FAILED" -eq 0 ] || die "host: some tests failed, as shown above (logs: $LOGS)"
 	done_step host "$from" "done"
 }
 
@@ -54,13 +54,13 @@ host_shellcheck() {
 
 host_mandoc() { mandoc -T lint -W warning "$ROOT"/man/*.[1-9]; }
 
-# With the abstractions in it, although this kernel has them: they must compile outside, too.
+# With the abstractions in the module, although this kernel has them: they have to compile outside of it as well.
 host_external_builds() { # WORK
 	mkdir "$1/external" && build_make KRUSTFLAGS=-Dwarnings VFIFO_EXTERNAL=1 \
 		M="$ROOT/samples-rust-vfifo" MO="$1/external" modules && [ -e "$1/external/rust_vfifo.ko" ]
 }
 
-# The fragment must hold in a configuration that is not ours.
+# The fragment has to work with a configuration that is not ours.
 host_fragment_merges() { # WORK
 	local BUILD_DIR=$1/config
 	build_make -s x86_64_defconfig && build_merge_fragment "$BUILD_DIR/.config"

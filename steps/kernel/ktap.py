@@ -28,7 +28,7 @@ def leaves(test, prefix):
 
 
 def said_after(name):
-    """What stands behind the line of a failed test: bats explains there."""
+    """The lines after that of a failed test, where bats explains the failure."""
     said, failed = [], False
     for line in raw:
         if failed and line.startswith("#"):
@@ -45,7 +45,7 @@ lines = [line[2:] if line.startswith("# ") else line for line in raw]
 # bats prints a plan without a version.
 if lines and lines[0].startswith("1.."):
     lines = ["TAP version 13"] + [line.replace(" # skip", " # SKIP") for line in lines]
-# Who does not know beforehand how many there are has the plan come last; the parser wants it first.
+# A program that does not know the number of its tests prints the plan last; the parser wants it first.
 if len(lines) > 2 and lines[-1].startswith("1..") and lines[0].startswith("TAP version"):
     lines.insert(1, lines.pop())
 
@@ -63,7 +63,7 @@ for name, test in leaves(top, suite):
         for line in (test.log or said_after(test.name))[-12:]:
             print(f"           {line}")
 if not failed and (counts.errors or not counts.passed + counts.skipped):
-    # Truncated output and a plan that was not kept are failures too.
+    # Truncated output and a wrong number of tests are failures as well.
     print(f"  FAILED   {suite}: incomplete test output")
     failed = 1
 with open(results, "a", encoding="utf-8") as out:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# KUnit under UML by the tree's own tool. Clippy sees the code here, because this kernel is never
-# measured (clippy's compiler optimises less). A warning in Rust code is an error; C has its own.
+# KUnit under UML, with the tree's own tool. Clippy is run here and not in the kernel of "build", because its compiler
+# optimises less, and that kernel is benchmarked. Warnings in Rust code are errors.
 
 # The folder of the objects, and make's arguments. matrix sets others.
 KUNIT_OBJECTS=um KUNIT_MAKE=()
@@ -15,7 +15,7 @@ kunit_py() {
 	case $1 in
 	config) python3 tools/testing/kunit/kunit.py config "${options[@]}" ;;
 	build) python3 tools/testing/kunit/kunit.py build "${options[@]}" --jobs "$JOBS" ;;
-	# The raw text is counted by ktap.py, as every other test is.
+	# ktap.py counts the raw text, as for all other tests.
 	exec) python3 tools/testing/kunit/kunit.py exec --timeout 300 --raw_output=all \
 		"--build_dir=$TREE_DIR/$KUNIT_OBJECTS" "--kunitconfig=$TREE_SRC/samples/rust/rust_vfifo" ;;
 	esac
@@ -27,13 +27,13 @@ do_kunit() { # [RUSTC COMPILER]
 	KUNIT_MAKE=("LLVM=$(build_llvm)" RUSTC=/usr/bin/rustc CLIPPY=1 KRUSTFLAGS=-Dwarnings)
 	KUNIT_COMPILER="clang $VERSION_LLVM, with clippy"
 	[ $# -eq 0 ] || matrix_use_compilers "$@"
-	[ -e "$TREE_SRC/samples/rust/rust_vfifo/.kunitconfig" ] || die "kunit: the kernel tree has no series in it; run $DOOR patch"
+	[ -e "$TREE_SRC/samples/rust/rust_vfifo/.kunitconfig" ] || die "kunit: the series has not been applied to the kernel tree; run $DOOR patch"
 	[ -e "$TREE_DIR/$KUNIT_OBJECTS/linux" ] || need_space 1500 "the objects of the KUnit kernel"
 	must "kunit: configuration" kunit-config.log "see the log" kunit_py kdir_config_value
 	must "kunit: UML kernel" kunit-build.log "the first error is in the log" kunit_py build
 	logged "kunit: tests" kunit.log kunit_py exec || true
 	count_tap kunit "$LOGS/kunit.log" $((SECONDS - from)) "linux=$(tree_version "$TREE_SRC")" "rustc=$(build_rust_version)" \
-		"compiler=$KUNIT_COMPILER" || die "kunit: not every test passed (log: $LOGS/kunit.log)"
+		"compiler=$KUNIT_COMPILER" || die "kunit: some tests failed, as shown above (log: $LOGS/kunit.log)"
 	done_step kunit "$from" "Linux $(tree_version "$TREE_SRC")${KUNIT_COMPILED_BY:+, $KUNIT_COMPILED_BY}"
 }
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The program behind all other commands of build-kernel.sh: the patched kernel, its tests, and the patch series. Each
-# command do_NAME is in the file that bears its name, or in one that does the like.
+# command do_NAME is in the file of that name, or in a related one.
 
-# bindgen and virtme-ng are of fixed versions in the cache. A rustup toolchain has no library source for the kernel;
+# The cache has fixed versions of bindgen and virtme-ng. A rustup toolchain has no library source for the kernel;
 # Debian's in /usr/bin does.
 LIB_PATH=${VFIFO_TEST_BIN:+$VFIFO_TEST_BIN:}$CACHE/tools/bin:$PATH:$CACHE/venv/bin
 

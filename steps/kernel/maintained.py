@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Whether each file that the given patches add is in an entry that they add to MAINTAINERS.
+"""Checks that each file that the given patches add is in an entry that they add to MAINTAINERS.
 
-checkpatch warns of every patch that adds files without a change of MAINTAINERS. But an entry for a
-folder holds for the patches that follow, so all patches have to be looked at together.
+checkpatch warns about every patch that adds files without changing MAINTAINERS. But an entry for a
+folder also covers files of later patches, so this looks at all patches together.
 """
 
 import re

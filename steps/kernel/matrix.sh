@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Other compilers and other kernels: each a kernel of its own for UML, built and its KUnit run.
+# Other compilers and kernel versions: for each combination, builds a kernel for UML and runs KUnit in it.
 
 MATRIX_COMPILERS='llvm gcc'
-# The other LLVM; the pinned kernel's is what kunit has when it is not told.
+# The other LLVM. Without arguments, kunit uses that of the pinned kernel.
 MATRIX_PACKAGES=("clang-$VERSION_LLVM_OTHER" "lld-$VERSION_LLVM_OTHER" "llvm-$VERSION_LLVM_OTHER")
 
-# RUSTC COMPILER: how kunit is to build, in a folder of its own.
+# matrix_use_compilers RUSTC COMPILER: has kunit build with these, in a separate folder.
 matrix_use_compilers() {
-	case " $VERSION_RUSTC " in *" $1 "*) ;; *) die "kunit $1: not one of the compilers $VERSION_RUSTC" ;; esac
-	case " $MATRIX_COMPILERS " in *" ${2-} "*) ;; *) die "kunit $1 ${2-}: then comes what compiles C: llvm or gcc" ;; esac
+	case " $VERSION_RUSTC " in *" $1 "*) ;; *) die "kunit $1: not one of the versions of rustc: $VERSION_RUSTC" ;; esac
+	case " $MATRIX_COMPILERS " in *" ${2-} "*) ;; *) die "kunit $1 ${2-}: the second argument is the C compiler, llvm or gcc" ;; esac
 	[ "$2" = gcc ] || command -v "clang-$VERSION_LLVM_OTHER" >/dev/null || deps_want_packages matrix "${MATRIX_PACKAGES[@]}"
 	compilers_find_rust "$1"
 	KUNIT_OBJECTS=um-$1-$2
@@ -25,8 +25,8 @@ matrix_use_compilers() {
 
 matrix_compiler() { if [ "$1" = gcc ]; then echo "gcc $(gcc -dumpversion)"; else echo "clang $VERSION_LLVM_OTHER"; fi; }
 
-# What is in C is the same whichever rustc there is, and kbuild makes again what is not: begins with the objects of
-# another kernel that was made by this compiler, if there is one.
+# Starts from the objects of another KUnit kernel that was built with this C compiler, if there is one. The objects from
+# C do not depend on rustc, and kbuild rebuilds the others.
 matrix_borrow_objects() { # COMPILER
 	local to=$TREE_DIR/$KUNIT_OBJECTS from others=("$TREE_DIR"/um-*-"$1"/linux)
 	[ ! -e "$to" ] || return 0
@@ -34,7 +34,7 @@ matrix_borrow_objects() { # COMPILER
 		[ -e "$from" ] || continue
 		need_space 1500 "the objects of the KUnit kernel"
 		rm -rf "$to.new" && cp -a "${from%/linux}" "$to.new" && mv "$to.new" "$to" && return
-		die "kunit: $from cannot be copied"
+		die "kunit: cannot copy $from"
 	done
 }
 
@@ -66,11 +66,11 @@ do_matrix() {
 	done
 	printf '\n%-9s %-8s %-9s %-14s %s\n' Linux rustc C took KUnit
 	printf '%s\n' "${rows[@]}"
-	[ $failed -eq 0 ] || die "matrix: $failed of ${#rows[@]} did not pass (logs: $LOGS/matrix-*.log)"
-	done_step matrix "$from" "${#rows[@]} kernels built, all their tests passed"
+	[ $failed -eq 0 ] || die "matrix: $failed of ${#rows[@]} failed (logs: $LOGS/matrix-*.log)"
+	done_step matrix "$from" "${#rows[@]} kernels built, all tests passed"
 }
 
-# As a run of its own, as the test step has them.
+# In a separate run of this program, as in the step test.
 matrix_one() { # TREE RUSTC COMPILER LOG
 	local step
 	: >"$4"

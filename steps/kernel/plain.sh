@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The same kernel in a plain machine: no virtio, two serial ports, twice the memory, and an initramfs
-# of a few files instead of the host's. For tests that the other guest is no place for: 9P over
-# virtio does not survive a suspend.
+# Boots the same kernel in a plain machine: no virtio, two serial ports, twice the memory, and an initramfs
+# with a few files instead of the host's file system. It is for tests that cannot run in the other guest:
+# 9P over virtio does not survive a suspend.
 
-# plain_guest SECONDS PROGRAM...: runs those of the installed kselftests, as "guest" does.
+# plain_guest SECONDS PROGRAM...: runs these installed kselftests; the results are those of guest_run.
 plain_guest() {
 	local deadline=$1 root cpu=max all=("$@")
 	shift
 	guest_choose_accel
 	guest_new true
 	root=$GUEST_DIR/root
-	plain_root "$root" "$@" || die "selftest: the initramfs can't be made; the disk may be full"
+	plain_root "$root" "$@" || die "selftest: cannot make the initramfs; the disk may be full"
 	[ "$ACCEL" = tcg ] || cpu=host
 	lib_launch "$GUEST_DIR/console" plain_boot "$deadline" "$cpu"
 	wait "$LIB_CHILD" || true

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The installed kselftests, by the tree's own runner, in the booted kernel; then the Rust crate's.
+# The installed kselftests, run in the booted kernel by the tree's own runner, and the tests of the Rust crate.
 
 do_selftest() { # [PROGRAM]...
 	tree_need
@@ -19,7 +19,7 @@ do_selftest() { # [PROGRAM]...
 	if [ $# -eq 0 ]; then
 		selftest_build_crate
 		crate=$(selftest_crate)
-		[ -x "$crate" ] || die "selftest: cargo did not say where the crate's test is (log: $LOGS/crate-build.log)"
+		[ -x "$crate" ] || die "selftest: the path of the crate's test is not in cargo's output (log: $LOGS/crate-build.log)"
 	fi
 	guest_run_logged selftest selftest.log "$((1800 * GUEST_SCALE))" "
 		export VFIFO_MODULE=$BUILD_DIR/samples/rust/rust_vfifo.ko VFIFO_SCALE=$GUEST_SCALE
@@ -41,8 +41,8 @@ do_selftest() { # [PROGRAM]...
 			"$LOGS/kselftest/crate" "$(selftest_seconds crate)" || failed=1
 		selftest_plain || failed=1
 	fi
-	[ $failed -eq 0 ] || die "selftest: not every test passed (log: $LOGS/selftest.log, $LOGS/kselftest/)"
-	done_step selftest "$from" "guest time $GUEST_SECONDS s by $ACCEL"
+	[ $failed -eq 0 ] || die "selftest: some tests failed, as shown above (log: $LOGS/selftest.log, $LOGS/kselftest/)"
+	done_step selftest "$from" "guest time $GUEST_SECONDS s, with $ACCEL"
 }
 
 # How long a program of the last guest ran. Programs run one after the other, and each ends by writing to its log.
@@ -60,7 +60,7 @@ selftest_audit_checks() {
 	echo "lockdep objects$(! guest_kmemleak || echo " kmemleak")"
 }
 
-# COMMAND: that command between the two halves of the audit, for the guest.
+# selftest_audited COMMAND: prints that command between the two halves of the audit, for the guest.
 selftest_audited() {
 	local checks
 	checks=$(selftest_audit_checks)
@@ -74,7 +74,7 @@ selftest_audited() {
 	END
 }
 
-# selftest_audit_result STEP: counts that, and what else the guest had to say.
+# selftest_audit_result STEP: counts the results of the audit, and complaints of the guest's kernel.
 selftest_audit_result() {
 	local status=0
 	if [ "$GUEST_END" = exit ]; then
@@ -85,20 +85,20 @@ selftest_audit_result() {
 	return $status
 }
 
-# Compiles the Rust crate's tests that need a device, since the guest is slow.
+# Compiles the tests of the Rust crate that need a device. This is done here, since the guest is slow.
 selftest_build_crate() {
 	must "selftest: the Rust crate's tests" crate-build.log "the first error is in the log" \
 		host_crate clients/rust test --test device --no-run
 }
 
-# Prints the program that this has made. cargo prints its path relative to the folder that it runs in, the clone.
+# Prints the path of the program that this has built. cargo prints it relative to its current folder, the clone.
 selftest_crate() {
 	local program
 	program=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/crate-build.log")
 	(cd "$ROOT" && realpath -m "$program")
 }
 
-# What the last guest had to complain about, which is shown and counted.
+# Shows and counts what went wrong with the last guest. Succeeds if nothing did.
 selftest_trouble() { # STEP
 	local trouble
 	trouble=$(guest_trouble)
@@ -109,14 +109,14 @@ selftest_trouble() { # STEP
 	return 1
 }
 
-# What needs a machine that can be suspended, or that has more memory than a buffer takes.
+# The tests that need a machine that can be suspended, or that has more memory than the largest buffer.
 selftest_plain() {
 	local GUEST_CONSOLE=console-plain.log log=$LOGS/selftest-plain.log failed=0 seconds=$GUEST_SECONDS from=$SECONDS
 	local programs=(suspend "system -r memory.the_largest_capacity") program missing=''
-	# Without a memory cgroup all memory has to be used up, and then a guest whose programs come by 9P crawls.
+	# Without a memory cgroup, the test uses up all memory. A guest that loads its programs over 9P would be too slow then.
 	[ -n "$DEBUG" ] || programs+=("limits -f memory")
 	if [ "$DEBUG" = kcsan ]; then
-		count_skipped "selftest suspend (2 GiB): suspend.memory" "a KCSAN kernel does not suspend to RAM, with vfifo or without"
+		count_skipped "selftest suspend (2 GiB): suspend.memory" "the KCSAN kernel does not suspend to RAM, with or without vfifo"
 		programs[0]="suspend -V memory"
 	fi
 	plain_guest "$((300 * GUEST_SCALE))" "${programs[@]}"
@@ -132,19 +132,19 @@ selftest_plain() {
 	if ! selftest_trouble "selftest, plain"; then
 		failed=1
 	elif [ -n "$missing" ]; then
-		count_result 0 1 0 "selftest, plain: never ran:$missing" 0
+		count_result 0 1 0 "selftest, plain: did not run:$missing" 0
 		failed=1
 	fi
-	[ -z "$missing" ] || say "  FAILED   selftest, plain: never ran:$missing"
+	[ -z "$missing" ] || say "  FAILED   selftest, plain: did not run:$missing"
 	GUEST_SECONDS=$((seconds + SECONDS - from))
 	return $failed
 }
 
-# The runner's verdict on a program comes from its exit status; what ran inside it, from its TAP.
+# The runner's verdict on a program is its exit status; the program's TAP output has the single tests.
 selftest_program() { # NAME SECONDS
 	local log=$LOGS/kselftest/$1 verdict name="selftest $1"
 	verdict=$(grep -aE "^(not )?ok [0-9]+ selftests: [^ ]+: $1( |\$)" "$LOGS/selftest.log" | head -n 1 || true)
-	# A program that has nothing to do here says so instead of a plan.
+	# A program that cannot run here prints the reason instead of a plan.
 	if [[ $verdict == ok*'# SKIP'* ]] && grep -qaE '^(# )?1\.\.0 # SKIP' "$log"; then
 		count_skipped "$name" "$(sed -nE 's/^(# )?1\.\.0 # SKIP //p' "$log" | head -n 1)"
 		return 0
@@ -153,7 +153,7 @@ selftest_program() { # NAME SECONDS
 		if ! count_tap "$name" "$log" "$2"; then return 1; fi
 		case $verdict in
 		ok*) return 0 ;;
-		'') say "  FAILED   $name: it never ended" ;;
+		'') say "  FAILED   $name: it did not end" ;;
 		*) say "  FAILED   $name: ${verdict#not }" ;;
 		esac
 		count_result 0 1 0 "$name: its end" 0
@@ -162,7 +162,7 @@ selftest_program() { # NAME SECONDS
 	case $verdict in
 	ok*'# SKIP'*) count_skipped "$name" ;;
 	ok*) count_result 1 0 0 "$name" "$2"; say "$name: passed" ;;
-	'') say "  FAILED   $name: it never ran"; count_result 0 1 0 "$name" 0; return 1 ;;
+	'') say "  FAILED   $name: it did not run"; count_result 0 1 0 "$name" 0; return 1 ;;
 	*) say "  FAILED   $name: ${verdict#not }"; count_result 0 1 0 "$name" "$2"; return 1 ;;
 	esac
 }

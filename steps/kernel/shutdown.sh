@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The end of a system whose vfifo devices are busy in every way: it must come.
+# Checks that a system can be rebooted, powered off, killed and crashed while its devices are in use in every way.
 
-# One guest for each way to end. QEMU ends with it; one that has to be ended hung.
+# Boots one guest for each way to end it. QEMU ends with the guest; if it has to be killed, the guest hung.
 do_shutdown() {
 	tree_need
 	build_use_objects
@@ -13,7 +13,7 @@ do_shutdown() {
 		guest_run "$deadline" "
 			insmod $BUILD_DIR/samples/rust/rust_vfifo.ko devices=4 && exec $programs/occupy $how
 		" >"$LOGS/shutdown.log"
-		# On a machine without time to spare an emulated one may not come up.
+		# On a busy machine, an emulated guest may not boot; try again.
 		[ -e "$GUEST_DIR/booted" ] || guest_run "$deadline" "$(cat "$GUEST_DIR/command")" >"$LOGS/shutdown.log"
 		cp "$LOGS/console.log" "$LOGS/shutdown-$how.log"
 		if shutdown_judge "$how" "$deadline"; then
@@ -24,11 +24,11 @@ do_shutdown() {
 			failed=1
 		fi
 	done
-	[ "$failed" -eq 0 ] || die "shutdown: not every system ended (logs: $LOGS/shutdown-*.log)"
-	done_step shutdown "$from" "4 systems ended"
+	[ "$failed" -eq 0 ] || die "shutdown: some systems did not end as they should (logs: $LOGS/shutdown-*.log)"
+	done_step shutdown "$from" "4 systems ended as they should"
 }
 
-# The console's last words must be those of the end that was wanted, and no others of the kind.
+# The console must end with the message that is expected, and have no complaints.
 shutdown_judge() { # HOW DEADLINE
 	local wanted='reboot: Power down' trouble
 	case $1 in

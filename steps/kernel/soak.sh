@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What takes longer than anybody waits for: the debug kernel under fire, and other machines' kernels.
+# Tests that take hours: stress tests in the debug kernel, long modes of the kselftests, and tests with other kernels.
 
-SOAK_PARTS="stress-ng, trinity, the long modes of the kselftests, 1,000 rounds of each race a minute given, --kcsan, the mutants, shutdown, series --build, matrix, deb --test, devbox --test"
-# What those parts want beside the packages of the step deps.
+SOAK_PARTS="stress-ng, trinity, the long modes of the kselftests, 1,000 rounds of each race for each minute, --kcsan, the mutants, shutdown, series --build, matrix, deb --test, devbox --test"
+# The packages that these parts need besides those of the step deps.
 SOAK_PACKAGES=(stress-ng trinity mmdebstrap dpkg-dev debhelper)
 
 do_soak() { # [MINUTES [PART]]
 	local minutes=${1:-10} from=$SECONDS
 	[[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] || die "soak $minutes: not a number of minutes; see --help"
-	[ $# -le 2 ] || die "soak takes no argument $3; see --help"
+	[ $# -le 2 ] || die "soak: unknown argument $3; see --help"
 	if [ -n "${2-}" ]; then
 		case $2 in stress | trinity | long | rounds) ;; *) die "soak: unknown part $2 (stress, trinity, long, rounds)" ;; esac
 		tree_need
@@ -61,15 +61,15 @@ soak_fire() { # PART MINUTES
 	count_tap "$1" "$LOGS/soak-$1.log" "$GUEST_SECONDS" || status=1
 	sed -nE 's/^# (stress-ng: metrc:|round)/  \1/p' "$LOGS/soak-$1.log" | tail -n 12
 	selftest_audit_result "soak-$1" || status=1
-	[ "$status" -eq 0 ] || die "soak: $1 found something (logs: $LOGS/soak-$1*)"
-	done_step "soak: $1" "$from" "guest time $GUEST_SECONDS s by $ACCEL"
+	[ "$status" -eq 0 ] || die "soak: $1 failed, as shown above (logs: $LOGS/soak-$1*)"
+	done_step "soak: $1" "$from" "guest time $GUEST_SECONDS s, with $ACCEL"
 }
 
 soak_stress() { soak_fire stress "$1"; }
 soak_trinity() { soak_fire trinity "$1"; }
 
-# The kselftests whose duration is an option, and that option. Rounds that load the module take long in
-# a kernel with sanitizers, so most of them run in the ordinary one.
+# The kselftests that have an option for their duration, with that option. Rounds that load the module take long
+# in a kernel with sanitizers, so most rounds run in the ordinary one.
 SOAK_RACES=(races_load races_resize races_close)
 soak_long() { # MINUTES
 	soak_programs "$1" "${SOAK_RACES[@]/%/ -s random -n $(($1 * 50))}" "limits -s random -n $1" \
@@ -81,7 +81,7 @@ soak_programs() { # MINUTES PROGRAM-AND-OPTIONS...
 	local from=$SECONDS minutes=$1 list=$BUILD_DIR/kselftest-installed/kselftest-list.txt program options run='' variables='' status=0
 	shift
 	while read -r program options; do
-		grep -qxF "vfifo:$program" "$list" || die "soak: $program is not among the kselftests; run $DOOR build"
+		grep -qxF "vfifo:$program" "$list" || die "soak: there is no kselftest $program; run $DOOR build"
 		variables+="KSELFTEST_${program^^}_ARGS='$options' "
 		run+=" -t vfifo:$program"
 	done < <(printf '%s\n' "$@")
@@ -98,6 +98,6 @@ soak_programs() { # MINUTES PROGRAM-AND-OPTIONS...
 		[ "$program" = -t ] || selftest_program "$program" "$(selftest_seconds "$program")" || status=1
 	done
 	selftest_audit_result soak-long || status=1
-	[ "$status" -eq 0 ] || die "soak: the long modes found something (logs: $LOGS/kselftest/, $LOGS/console.log)"
-	done_step "soak: long modes" "$from" "guest time $GUEST_SECONDS s by $ACCEL"
+	[ "$status" -eq 0 ] || die "soak: the long modes failed, as shown above (logs: $LOGS/kselftest/, $LOGS/console.log)"
+	done_step "soak: long modes" "$from" "guest time $GUEST_SECONDS s, with $ACCEL"
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# All tests, with one summary. Each part is a run of its own, so that a part which dies does not take the summary with it.
+# All tests, with one summary. Each part is a separate run of this program, so that there is a summary even if one dies.
 
 test_part() { # NAME COMMAND...: a part that fails without a failed test is a failure itself
 	local name=$1 status=0 before lines from=$SECONDS
@@ -26,7 +26,7 @@ TEST_DEBUG=(mmap claim claim_peers faults privilege inject fuzz)
 do_test() {
 	local from=$SECONDS step ready=1
 	count_start
-	# Downloads come first: without the network, a run ends here or not at all.
+	# Downloads come first, so that a missing network ends the run here and not later.
 	for step in deps fetch patch build; do
 		TEST_COUNTED=0 test_part "$step" "$step" || { ready=; break; }
 	done
@@ -36,7 +36,7 @@ do_test() {
 		return
 	fi
 	if [ -n "$DEBUG" ]; then
-		# The rest is the same whatever the kernel.
+		# The other parts do not depend on the kernel.
 		[ -z "$ready" ] || test_part selftest selftest || true
 	else
 		if [ -n "$ready" ]; then
@@ -51,7 +51,7 @@ do_test() {
 			DEBUG=debug VFIFO_KMEMLEAK=off test_part "selftest --debug" selftest "${TEST_DEBUG[@]}" || true
 		fi
 	fi
-	[ -n "$DEBUG" ] || say "test: left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests in the kernel that checks itself"
+	[ -n "$DEBUG" ] || say "test: left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests in the debug kernel"
 	say "test: left to ./build-kernel.sh soak: $([ -n "$DEBUG" ] || echo "that, ")$SOAK_PARTS"
 	count_summary test "$from"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The tour: tour.sh MODULE, in the guest, or on a machine that runs other things too. It shows real output and
-# checks every stop; the exit status says whether all checks passed. Interrupted, it unloads the module it has loaded.
+# checks it; the exit status says whether all checks passed. If it is interrupted, it unloads the module.
 set -u
 module=$1 folder=$(dirname "${BASH_SOURCE[0]}")
 class=/sys/class/vfifo/vfifo0
@@ -30,8 +30,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# The kernel's messages from now on; on a shared machine, those about us. The log is not ours, so it is not cleared. A
-# module that is not from the kernel's own tree is no reason to complain.
+# The kernel's messages from now on; on a shared machine, only those about vfifo and serious ones. The log is not
+# cleared, since others may need it. Messages about out-of-tree and unsigned modules are left out.
 mark="vfifo: tour $$"
 echo "<4>$mark" >/dev/kmsg
 dmesg() {
@@ -40,8 +40,8 @@ dmesg() {
 }
 
 title() { printf '\n%s\n' "$*"; }
-# try COMMAND-LINE: shows it and its output. Sets shown and status. The lines are written in this file; nothing of a
-# caller's gets into them unquoted.
+# try COMMAND-LINE: runs it, and shows it and its output. Sets shown and status. All command lines are in this file;
+# arguments of the script are quoted in them.
 try() {
 	printf '  $ %s\n' "$1"
 	shown=$(eval "$1" 2>&1)
@@ -67,7 +67,7 @@ title "Loading"
 loaded=1
 try "insmod $(printf %q "$module")"
 if [ "$status" -ne 0 ]; then
-	# What is loaded is not ours.
+	# If it is loaded, then not by this script.
 	loaded=
 	echo "tour: $module does not load, as shown above" >&2
 	exit 1
@@ -142,8 +142,8 @@ holds "$dev is gone" test ! -e $dev
 try "dmesg -t | grep vfifo | tail -n 1"
 holds "a line in the kernel log says so" has "vfifo.*unloaded"
 try "dmesg -t -l emerg,alert,crit,err,warn"
-holds "the kernel has nothing to complain about" is ""
+holds "the kernel logged no warning or error" is ""
 
 [ -d /sys/module/rust_vfifo ] || loaded=
-printf '\n%s stops checked, %s failed\n' "$checked" "$failed"
+printf '\n%s checks, %s failed\n' "$checked" "$failed"
 [ "$failed" -eq 0 ]

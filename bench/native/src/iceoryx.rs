@@ -33,7 +33,7 @@ fn produce(shared: &Shared, block: &[u8], number: u32) -> Result<(), Box<dyn Err
     let publisher = service(block.len(), number)?
         .publisher_builder()
         .initial_max_slice_len(block.len())
-        // The default waits for a consumer that has exited, too.
+        // The default would also wait for a consumer that has exited.
         .backpressure_strategy(BackpressureStrategy::DiscardData)
         .create()?;
     let mut spins = 0;

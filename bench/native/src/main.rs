@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ring.rs` over the host's atomics and shared memory, against other ways to move bytes from one
-//! process to another, and against `rtrb`, which moves them from one thread to another.
+//! `ring.rs` with the host's atomics and shared memory, compared with other ways to move bytes from
+//! one process to another, and with `rtrb`, which moves them from one thread to another.
 //!
 //! `vfifo-bench ROUNDS MILLISECONDS FILE` appends samples as `bench.c` does. As there, both ends
-//! are pinned, each way has its turn in each round, and the parent only looks at a counter twice.
+//! are pinned, each way has one turn in each round, and the parent only reads a counter twice.
 
 #[path = "../../../samples-rust-vfifo/rust_vfifo/ring.rs"]
 #[allow(dead_code)]
 mod ring;
 
-// Apache-2.0 code comes with it: see Cargo.toml.
+// It depends on code under Apache-2.0: see Cargo.toml.
 #[cfg(feature = "iceoryx2")]
 mod iceoryx;
 
@@ -27,10 +27,10 @@ use std::time::{Duration, Instant};
 const CAPACITY: usize = 64 * 1024;
 const SIZES: [usize; 4] = [64, 512, 4096, 65536];
 
-/// No more is copied at once, so that both ends of a block that fills the buffer are busy.
+/// The most that is copied at once, so that both ends are busy even if a block fills the buffer.
 const PIECE: usize = CAPACITY / 4;
 
-/// A line of the cache, or two, which some processors fetch together.
+/// One cache line, or two, since some processors fetch them in pairs.
 #[repr(align(128))]
 struct Line<T>(T);
 
@@ -76,7 +76,7 @@ impl Memory for SharedMemory {
     }
 }
 
-/// What the processes of a sample share. All zero is a valid one.
+/// Shared by the processes of a sample. All zeroes are a valid value.
 struct Shared {
     ring: Ring<SharedMemory>,
     stop: Line<AtomicBool>,
@@ -85,7 +85,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// One that children share, which stays for as long as the program runs.
+    /// Creates one that children share, and that exists until the program ends.
     fn new() -> &'static Self {
         // SAFETY: A new mapping overlaps nothing.
         let memory = unsafe {
@@ -99,8 +99,8 @@ impl Shared {
             )
         };
         assert_ne!(memory, libc::MAP_FAILED, "mmap");
-        // SAFETY: It is large enough, page aligned and zeroed. What is in it changes by atomics
-        // and by copies through raw pointers only.
+        // SAFETY: It is large enough, page aligned and zeroed. Its contents are only changed by
+        // atomics and by copies through raw pointers.
         unsafe { &*memory.cast() }
     }
 
@@ -127,7 +127,7 @@ impl Shared {
     }
 }
 
-/// Waits a little for the other end, the longer the more often it has.
+/// Waits for the other end, and yields the processor from time to time.
 #[inline]
 fn spin(spins: &mut u32) {
     *spins += 1;
@@ -138,19 +138,19 @@ fn spin(spins: &mut u32) {
     }
 }
 
-/// What an end does until it is told to stop, with its block of memory.
+/// The work of an end until it is told to stop, with its block of memory.
 type Work = Box<dyn FnOnce(&Shared, &mut [u8]) + Send>;
 
-/// A way that bytes take.
+/// A way to move bytes.
 struct Way {
     name: &'static str,
-    /// As threads of one process.
+    /// Whether the ends are threads of one process.
     threads: bool,
     produce: Work,
     consume: Work,
 }
 
-/// The protocol of the driver whole: with the fences, and the looks at who waits.
+/// The whole protocol of the driver, with its fences and the checks of `waiting`.
 fn ring_way() -> Way {
     let produce = |shared: &Shared, block: &mut [u8]| {
         let mut cursor = Cursor::new(CAPACITY as u64, 0);
@@ -244,7 +244,7 @@ fn rtrb_way() -> Way {
     }
 }
 
-/// Whatever is a file.
+/// Any pair of files.
 fn file_way(
     name: &'static str,
     mut from: impl Read + Send + 'static,
@@ -270,7 +270,7 @@ fn file_way(
 
 fn pipe_way() -> Way {
     let (from, to) = std::io::pipe().expect("pipe");
-    // SAFETY: Nothing but a number is passed.
+    // SAFETY: Only a number is passed.
     let size = unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETPIPE_SZ, CAPACITY as libc::c_int) };
     assert_eq!(size, CAPACITY as libc::c_int, "F_SETPIPE_SZ");
     file_way("pipe", from, to)
@@ -279,7 +279,7 @@ fn pipe_way() -> Way {
 fn unix_way() -> Way {
     let (from, to) = UnixStream::pair().expect("socketpair");
     let size = CAPACITY as libc::c_int;
-    // SAFETY: The value is a valid integer of the length said.
+    // SAFETY: The value is a valid integer of the given length.
     let status = unsafe {
         libc::setsockopt(
             to.as_raw_fd(),
@@ -293,7 +293,7 @@ fn unix_way() -> Way {
     file_way("unix", from, to)
 }
 
-/// The ways that are compared. Each is made from a number that no other way of this run has.
+/// The ways that are compared. Each is made from a number that is unique in this run.
 const WAYS: &[fn(u32) -> Way] = &[
     |_| ring_way(),
     |_| rtrb_way(),
@@ -312,16 +312,16 @@ fn pin(cpu: usize) {
     }
 }
 
-/// Runs `work` in a child, which ends with it.
+/// Runs `work` in a child, which then exits.
 fn child(work: impl FnOnce()) -> libc::pid_t {
     // SAFETY: There is one thread, so the child may do as it likes.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork");
     if pid == 0 {
-        // SAFETY: Nothing but numbers is passed.
+        // SAFETY: Only numbers are passed.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         work();
-        // SAFETY: It is never wrong to end. Nothing of the parent's is flushed or dropped.
+        // SAFETY: Exiting is always allowed. Nothing of the parent is flushed or dropped.
         unsafe { libc::_exit(0) };
     }
     pid
@@ -348,7 +348,7 @@ fn sample(way: Way, size: usize, shared: &'static Shared, time: Duration) -> f64
             let _ = producer.join();
         })]
     } else {
-        // One after the other, so that each has only its own end, and the other is seen to go.
+        // One after the other, so that each has only its own end, and notices if the other ends.
         let first = child(|| work_at(0, size, shared, produce));
         vec![first, child(|| work_at(1, size, shared, consume))]
     };
@@ -365,7 +365,7 @@ fn sample(way: Way, size: usize, shared: &'static Shared, time: Duration) -> f64
     let (to, after) = look();
     shared.stop.0.store(true, Ordering::Relaxed);
 
-    // Some sleep in a system call, and need to be told by other means.
+    // Those that sleep in a system call do not see `stop`, and are killed.
     thread::sleep(Duration::from_millis(5));
     for pid in children {
         let mut status = 0;
