@@ -415,6 +415,8 @@ a_mutant() {
 		echo "$output"
 		if [ "$end" = hang ]; then
 			[ "$status" -eq 0 ]
+			mutants_try one
+			[ "$MUTANTS_BY" = "the guest hung" ]
 			[[ $output == *"caught   one"*"the guest hung"* ]]
 		else
 			[ "$status" -ne 0 ]
@@ -787,12 +789,18 @@ compilers() {
 	table=$(sed '1,/^Linux /d' <<<"$output" | sed '$d' | awk '{ print $1, $2, $3, $(NF - 3), $(NF - 2) }')
 	[ "$table" = $'7.3.4 1.85 llvm 3 passed,\n7.3.4 1.85 gcc 3 passed,\n7.3.4 1.96 llvm 3 passed,\n7.3.4 1.96 gcc 3 passed,' ]
 	: >"$DOOR/fails"
-	door --tree "$LINUX" matrix
+	VFIFO_RESULTS=$HERE/results door --tree "$LINUX" matrix
 	echo "$output"
 	[ "$status" -ne 0 ]
 	grep -qE '^7\.3\.4 +1\.85 +gcc .* FAILED kunit: UML kernel failed' <<<"$output"
 	[ "$(sed '1,/^Linux /d' <<<"$output" | grep -c '3 passed, 0 failed')" -eq 3 ]
 	[[ $output == *"matrix: 1 of 4 failed"* ]]
+	# What was not built is a failure, which is counted once.
+	grep -qE $'^0\t1\t0\tkunit\t[0-9]+\tlinux=7.3.4\trustc=1.85\tcompiler=gcc [0-9.]+$' "$HERE/results"
+	[ "$(wc -l <"$HERE/results")" -eq 1 ]
+	sed -i 's/die "kunit: UML/count_result 0 2 0 kunit 1; die "kunit: UML/' "$DOOR/steps/kernel/kunit.sh"
+	VFIFO_RESULTS=$HERE/more door --tree "$LINUX" matrix
+	[ "$(cat "$HERE/more")" = $'0\t2\t0\tkunit\t1' ]
 }
 
 @test "a patch that does not apply" {
