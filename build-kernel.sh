@@ -15,14 +15,16 @@ for name in $(compgen -e); do
 	VFIFO_CACHE | VFIFO_SCALE | VFIFO_SYSTEM | VFIFO_RESULTS | VFIFO_KMEMLEAK | VFIFO_TREE_TOOLS | VFIFO_DEADLINE | VFIFO_TEST_*) ;;
 	http_proxy | https_proxy | ftp_proxy | all_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | FTP_PROXY | ALL_PROXY | NO_PROXY) ;;
 	PIP_* | *_CA_BUNDLE | CARGO_HTTP_* | CARGO_NET_* | CARGO_REGISTR* | CARGO_SOURCE_* | RUSTUP_HOME | RUSTUP_TOOLCHAIN) ;;
-	RUSTC | CARGO_HOME | SSL_CERT_FILE | SSL_CERT_DIR | TMPDIR)
+	RUSTC | RUST_LIB_SRC | CARGO_HOME | SSL_CERT_FILE | SSL_CERT_DIR | TMPDIR)
 		# They have to mean the same in another folder.
 		[[ ${!name} != */* || ${!name} = /* ]] || printf -v "$name" %s "$PWD/${!name}" ;;
 	*) unset "$name" ;;
 	esac
 done
-# The system's own programs come first, and for root there are no others.
-PATH=${VFIFO_TEST_BIN:+$VFIFO_TEST_BIN:}/usr/sbin:/usr/bin:/sbin:/bin$([ "$(/usr/bin/id -u)" -eq 0 ] || echo "${PATH:+:$PATH}")
+# The system's own programs come first. Only root can make /run/current-system, where those of NixOS are. The caller's
+# folders are added below.
+callers_path=$PATH
+PATH=${VFIFO_TEST_BIN:+$VFIFO_TEST_BIN:}/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin
 export LC_ALL=C.UTF-8 TZ=UTC GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 umask 022
 
@@ -38,6 +40,7 @@ TREE=''
 . "$ROOT/steps/lib.sh"
 # shellcheck source=steps/system.sh
 . "$ROOT/steps/system.sh"
+PATH=$PATH$(lib_path "$callers_path")
 CACHE=$(system_cache)
 
 door_usage() {

@@ -162,16 +162,12 @@ lib_prune() {
 # As root, no program is run that somebody else could have put there: neither from their cache, nor from one below a folder
 # that they can rename or write to.
 lib_check_owner() {
-	local path=$CACHE others=(! -user 0 ! -user "${SUDO_UID:-0}")
+	local path others=(! -user 0 ! -user "${SUDO_UID:-0}")
 	[ "$(id -u)" -eq 0 ] || return 0
-	lib_refuse_writable "$path"
-	while [ "$path" != / ]; do
-		[ -z "$(find "$path" -maxdepth 0 "${others[@]}")" ] ||
-			die "$path belongs to user $(stat -c %U "$path"), and root would run programs from it; set VFIFO_CACHE to a folder of root's"
-		path=$(dirname "$path")
-		# In a folder like /tmp, others cannot rename what is root's.
-		[ -k "$path" ] || lib_refuse_writable "$path"
-	done
+	path=$(lib_not_roots "$CACHE" "${SUDO_UID:-0}")
+	[ -z "$path" ] || [ -z "$(find "$path" -maxdepth 0 "${others[@]}")" ] ||
+		die "$path belongs to user $(stat -c %U "$path"), and root would run programs from it; set VFIFO_CACHE to a folder of root's"
+	[ -z "$path" ] || die "others may write to $path, and root would run programs from it; set VFIFO_CACHE to another folder"
 	for path in "$CACHE"/tools{,/bin,/rust-*} "$CACHE"/venv{,/bin} ${VFIFO_TEST_BIN:+"$VFIFO_TEST_BIN"}; do
 		[ -e "$path" ] || continue
 		path=$(find "$path" -maxdepth 1 \( \( "${others[@]}" \) -o \( ! -type l -perm /022 \) \) -print -quit)
@@ -180,9 +176,33 @@ lib_check_owner() {
 	done
 }
 
-lib_refuse_writable() { # FOLDER
-	[ -z "$(find "$1" -maxdepth 0 -perm /022)" ] ||
-		die "others may write to $1, and root would run programs from it; set VFIFO_CACHE to another folder"
+# lib_not_roots FOLDER [UID]: prints the first of FOLDER and the folders above it in which a user other than root and UID
+# could replace something, or nothing. Each check ends in an explicit yes.
+lib_not_roots() {
+	local path=$1
+	[ -n "$(find "$path" -maxdepth 0 ! -perm /022)" ] || { echo "$path"; return; }
+	while [ "$path" != / ]; do
+		[ -n "$(find "$path" -maxdepth 0 \( -user 0 -o -user "${2:-0}" \))" ] || { echo "$path"; return; }
+		path=${path%/*}
+		path=${path:-/}
+		# In a folder like /tmp, others cannot rename what is root's.
+		[ -k "$path" ] || [ -n "$(find "$path" -maxdepth 0 ! -perm /022)" ] || { echo "$path"; return; }
+	done
+}
+
+# lib_path PATH: prints ":FOLDER" for each folder of PATH that this run may use after those of the system: all of them, but
+# for root only folders whose programs nobody else can replace. Links are resolved, so what is checked is what is used.
+lib_path() {
+	local folder folders=()
+	if [ "$EUID" -ne 0 ]; then printf %s "${1:+:$1}"; return; fi
+	IFS=: read -rd '' -a folders <<<"$1:" || true
+	for folder in "${folders[@]}"; do
+		[[ $folder = /* ]] || continue
+		folder=$(realpath -e -- "$folder" 2>/dev/null) || continue
+		[[ -d $folder && $folder != *:* && :$PATH: != *:$folder:* ]] || continue
+		[ -z "$(lib_not_roots "$folder")" ] || continue
+		[ -n "$(find -L "$folder" -maxdepth 1 -type f \( ! -user 0 -o -perm /022 \) -print -quit)" ] || printf %s ":$folder"
+	done
 }
 
 # Files that this user has to write may be root's after a run with sudo, or the disk may be read-only.

@@ -89,6 +89,63 @@ a_user() { as_root; mkdir -p "$HERE/user"; chmod 755 "$BATS_RUN_TMPDIR" "$HERE";
 	[ ! -e "$HERE/ran" ]
 }
 
+# paths: the PATH that the door has with these folders in the caller's, without the folder of the stubs.
+paths() {
+	local IFS=:
+	echo 'do_fetch() { say "PATH=$PATH"; }' >>"$DOOR/steps/kernel/main.sh"
+	PATH=/usr/bin:/bin:$* door fetch
+	echo "$output"
+	[ "$status" -eq 0 ]
+	paths=:$(sed -n 's/^PATH=//p' <<<"$output"):
+}
+
+@test "of the caller's folders, root uses those in which only root can put programs, after the system's" {
+	a_user
+	local one
+	mkdir -p "$HERE"/{tools,theirs,open,sticky,file,target}/bin "$HERE/user/bin" "$HERE/link"
+	for one in tools theirs open sticky file target user; do
+		printf '#!/bin/sh\n' | tee "$HERE/$one/bin/vfifo-tool" >"$HERE/$one/bin/git"
+		chmod 755 "$HERE/$one/bin"/*
+	done
+	chown 1000:1000 "$HERE/theirs/bin" "$HERE/file/bin/git" "$HERE/user"
+	chmod 775 "$HERE/open"
+	chmod 1777 "$HERE/sticky/bin"
+	ln -s "$HERE/target/bin" "$HERE/link/bin"
+	ln -s "$HERE/user/bin" "$HERE/link/user"
+	paths "$HERE"/{theirs,open,sticky,file,user,nowhere}/bin "$HERE"/link/{user,bin} relative '' "$HERE/tools/bin"
+	# A link is used as the folder that it leads to.
+	[[ $paths == *:/usr/bin:*":$HERE/target/bin:$HERE/tools/bin:"* ]]
+	for one in theirs open sticky file user nowhere link relative; do
+		[[ $paths != *":$HERE/$one"* ]]
+		[[ $paths != *":$one"* ]]
+	done
+	[[ $paths != *::* ]]
+	# NixOS has nothing else.
+	[[ $paths == *:/run/current-system/sw/bin:* ]]
+	# What others can write to below a folder like /tmp is still refused, and what is root's there is not.
+	chmod 1777 "$HERE/open"
+	paths "$HERE/open/bin"
+	[[ $paths == *":$HERE/open/bin:"* ]]
+	chmod g+w "$HERE/open/bin/vfifo-tool"
+	paths "$HERE/open/bin"
+	[[ $paths != *":$HERE/open/bin:"* ]]
+}
+
+@test "a user's folders are all used, after the system's" {
+	local as=()
+	chmod 755 "$BATS_RUN_TMPDIR" "$HERE"
+	if [ "$(/usr/bin/id -u)" -eq 0 ]; then
+		as=(setpriv --reuid=1000 --regid=1000 --clear-groups)
+		chown -R 1000:1000 "$DOOR" "$VFIFO_CACHE"
+	fi
+	mkdir -m 777 "$HERE/open"
+	echo 'do_fetch() { say "PATH=$PATH"; }' >>"$DOOR/steps/kernel/main.sh"
+	run env PATH="/usr/bin:/bin:$HERE/open" "${as[@]}" "$DOOR/build-kernel.sh" fetch
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *PATH=*:/usr/bin:*":$HERE/open:"* ]]
+}
+
 @test "a cache that is a symbolic link" {
 	mkdir -p "$HERE/disk/cache" "$HERE/disk/a b"
 	chmod 777 "$HERE/disk/a b"
