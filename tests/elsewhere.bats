@@ -105,6 +105,70 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 	[ "$(build_llvm)" = -999 ]
 }
 
+# A Rust in FOLDER, whose programs have names with that SUFFIX; VFIFO_TEST_BIN comes before the system's.
+rust() { # FOLDER [SUFFIX]
+	local tool
+	mkdir -p "$1"
+	for tool in rustc rustdoc clippy-driver; do
+		printf '#!/bin/sh\ncase $1 in --print) echo %s/sysroot ;; *) echo %s ;; esac\n' "$HERE" "$tool" >"$1/$tool${2-}"
+		chmod +x "$1/$tool${2-}"
+	done
+}
+
+@test "the kernel is built with the rustc in PATH, or with RUSTC" {
+	local file
+	# shellcheck source=/dev/null
+	for file in versions lib system kernel/build kernel/compilers; do . "$DOOR/steps/$file.sh"; done
+	unset RUSTC RUST_LIB_SRC
+	CACHE=$HERE/cache
+	rust "$HERE/local/bin"
+	PATH=$HERE/local/bin:$PATH
+	[ "$(build_rust)" = "RUSTC=$HERE/local/bin/rustc" ]
+	# Its tools go with it, also by a name with a version.
+	rust "$HERE/opt/bin"
+	rust "$HERE/opt/bin" -1.96
+	RUSTC=$HERE/opt/bin/rustc
+	[ "$(build_rust)" = "RUSTC=$HERE/opt/bin/rustc
+HOSTRUSTC=$HERE/opt/bin/rustc
+RUSTDOC=$HERE/opt/bin/rustdoc
+CLIPPY_DRIVER=$HERE/opt/bin/clippy-driver" ]
+	PATH=$HERE/opt/bin:$PATH RUSTC=rustc-1.96
+	[ "$(build_rust | tail -n 1)" = "CLIPPY_DRIVER=$HERE/opt/bin/clippy-driver-1.96" ]
+	# Without the source of Rust's library, no kernel is built.
+	run ! build_have_library
+	mkdir -p "$HERE/sysroot/lib/rustlib/src/rust/library"
+	build_have_library
+	RUST_LIB_SRC=$HERE/nowhere
+	run ! build_have_library
+	RUST_LIB_SRC=$HERE/sysroot build_have_library
+	# compilers takes it if it is of the version, and never by another name than rustc.
+	stub rustc 'echo "rustc 1.96.0 (a stub)"'
+	RUSTC=$VFIFO_TEST_BIN/rustc
+	[ "$(compilers_rust 1.96)" = "$VFIFO_TEST_BIN" ]
+	[ "$(compilers_rust 1.85)" = "$HERE/cache/tools/rust-1.85" ]
+	mv "$VFIFO_TEST_BIN/rustc" "$VFIFO_TEST_BIN/rustc-1.96"
+	RUSTC=$VFIFO_TEST_BIN/rustc-1.96
+	[ "$(compilers_rust 1.96)" = "$HERE/cache/tools/rust-1.96" ]
+}
+
+@test "no step names a rustc or cargo of its own" {
+	run ! grep -nE '/usr/bin/(cargo|rustc|rustdoc)' "$REAL"/steps/*.sh "$REAL"/steps/kernel/*.sh
+}
+
+@test "build and deps use RUSTC" {
+	rust "$HERE/opt/bin"
+	stub make 'echo "$*" >>"$(dirname "$0")/../made"; exit 1'
+	RUSTC=$HERE/opt/bin/rustc door --tree "$LINUX" build
+	[ "$status" -ne 0 ]
+	grep -q " RUSTC=$HERE/opt/bin/rustc HOSTRUSTC=$HERE/opt/bin/rustc RUSTDOC=$HERE/opt/bin/rustdoc " "$HERE/made"
+	installed
+	RUSTC=$HERE/opt/bin/rustc door --tree "$LINUX" deps
+	refused "deps: RUSTC=$HERE/opt/bin/rustc has no source of Rust's library"
+	os ID=void
+	RUSTC=$HERE/opt/nothing door --tree "$LINUX" deps
+	refused "deps: missing here: $HERE/opt/nothing, " "the source of Rust's library"
+}
+
 @test "why a download failed" {
 	# shellcheck source=/dev/null
 	. "$DOOR/steps/system.sh"
@@ -150,7 +214,6 @@ way() { grep -A1 "^  $1  *$2 " <<<"$output"; } # works|lacks WAY
 @test "test without the network stops before it starts" {
 	installed
 	stub cargo 'exit 1'
-	sed -i 's,/usr/bin/cargo,cargo,' "$DOOR/steps/kernel/deps.sh"
 	echo 'deps_have_bindgen() { :; }; deps_have_venv() { :; }' >>"$DOOR/steps/kernel/deps.sh"
 	mkdir -p "$DOOR/host"
 	: >"$DOOR/host/Cargo.toml"

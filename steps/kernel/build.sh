@@ -4,8 +4,37 @@
 
 # Where the objects are. Set by build_use_objects and by the steps that have objects of their own.
 BUILD_DIR=
-# make's arguments that name the rustc. compilers_find_rust sets another one.
-BUILD_RUST=(RUSTC=/usr/bin/rustc)
+# make's arguments that name the rustc and its tools; empty for those of build_rust. compilers_find_rust sets others.
+BUILD_RUST=()
+
+# The rustc that builds the kernel: the user's RUSTC, or the first in PATH, where the system's comes before one of rustup,
+# which has no source of Rust's library.
+build_rustc() { command -v "${RUSTC:-rustc}" || echo "${RUSTC:-rustc}"; }
+
+# build_rust_tool NAME: the program of that name which belongs to this rustc, or the one in PATH.
+build_rust_tool() {
+	local rustc tool
+	rustc=$(build_rustc)
+	tool=${rustc%/*}/$1${rustc##*/rustc}
+	if [[ $rustc == */rustc* && -x $tool ]]; then echo "$tool"; else command -v "$1" || echo "$1"; fi
+}
+
+# Whether that rustc has the source of Rust's library, which is compiled for the kernel.
+build_have_library() {
+	local sysroot
+	if [ -n "${RUST_LIB_SRC-}" ]; then [ -d "$RUST_LIB_SRC" ]; return; fi
+	sysroot=$("$(build_rustc)" --print sysroot 2>/dev/null) && [ -n "$sysroot" ] && [ -d "$sysroot/lib/rustlib/src/rust/library" ]
+}
+
+# make's arguments, one a line: the rustc, and those of its tools that PATH does not find.
+build_rust() {
+	local one tool
+	echo "RUSTC=$(build_rustc)"
+	for one in HOSTRUSTC:rustc RUSTDOC:rustdoc CLIPPY_DRIVER:clippy-driver; do
+		tool=$(build_rust_tool "${one#*:}")
+		[ "$tool" = "$(command -v "${one#*:}")" ] || echo "${one%:*}=$tool"
+	done
+}
 
 # The value of make's LLVM=: tools with the version in their names, as in Debian, or tools without it if they are of
 # rustc's LLVM version.
@@ -13,7 +42,7 @@ build_llvm() {
 	local clang rustc
 	if ! command -v "clang-$VERSION_LLVM" >/dev/null && command -v clang >/dev/null; then
 		clang=$(clang --version 2>/dev/null | sed -nE 's/.*version ([0-9]+)\..*/\1/p' | head -n 1)
-		rustc=$(rustc --version --verbose 2>/dev/null | sed -nE 's/^LLVM version: ([0-9]+)\..*/\1/p')
+		rustc=$("$(build_rustc)" --version --verbose 2>/dev/null | sed -nE 's/^LLVM version: ([0-9]+)\..*/\1/p')
 		if [ -n "$clang" ] && [ "$clang" = "$rustc" ]; then echo 1; return; fi
 	fi
 	echo "-$VERSION_LLVM"
@@ -27,8 +56,10 @@ build_rust_version() { "${BUILD_RUST[0]#RUSTC=}" --version | cut -d ' ' -f 2; }
 
 # Fixed names keep the objects of two machines identical.
 build_make() {
+	local rust=(${BUILD_RUST[@]+"${BUILD_RUST[@]}"})
+	[ ${#rust[@]} -gt 0 ] || mapfile -t rust < <(build_rust)
 	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
-		make -C "$TREE_SRC" "O=$BUILD_DIR" "LLVM=$(build_llvm)" "${BUILD_RUST[@]}" -j "$JOBS" "$@"
+		make -C "$TREE_SRC" "O=$BUILD_DIR" "LLVM=$(build_llvm)" "${rust[@]}" -j "$JOBS" "$@"
 }
 
 build_use_objects() { BUILD_DIR=$TREE_DIR/x86${DEBUG:+-$DEBUG}; }

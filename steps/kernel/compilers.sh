@@ -15,7 +15,13 @@ COMPILERS_OLDEST=${VERSION_RUSTC%% *} COMPILERS_NEWEST=${VERSION_RUSTC##* }
 
 # compilers_rust X.Y: the folder of that rustc. If it is not the system's, it is unpacked in the cache.
 compilers_rust() {
-	if /usr/bin/rustc --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]"; then echo /usr/bin; else echo "$CACHE/tools/rust-$1"; fi
+	local rustc
+	rustc=$(build_rustc)
+	if [[ $rustc == */rustc ]] && "$rustc" --version 2>/dev/null | grep -q "^rustc ${1//./[.]}[.]"; then
+		echo "${rustc%/rustc}"
+	else
+		echo "$CACHE/tools/rust-$1"
+	fi
 }
 compilers_have_rust() { [ -x "$(compilers_rust "$1")/rustc" ]; } # X.Y
 
@@ -120,7 +126,7 @@ compilers_compile() {
 # The crate for programs, with all of its tests and examples. It supports the same oldest rustc.
 compilers_client() {
 	grep -qxF "rust-version = \"$COMPILERS_OLDEST\"" "$ROOT/clients/rust/Cargo.toml" || { echo "clients/rust/Cargo.toml does not say rust-version = \"$COMPILERS_OLDEST\""; return 1; }
-	cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings /usr/bin/cargo check --lib --examples --tests --test '*' --locked \
+	cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings cargo check --lib --examples --tests --test '*' --locked \
 		--color never --manifest-path "$ROOT/clients/rust/Cargo.toml" --target-dir "$CACHE/clients-rust-$COMPILERS_OLDEST"
 }
 

@@ -14,13 +14,13 @@ DEPS_PACKAGES=(
 	qemu-system-x86 iproute2 pv socat fio
 )
 # The commands that building a kernel and booting a guest need, for systems whose packages have other names.
-DEPS_COMMANDS=(rustc rustfmt cargo gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox)
+DEPS_COMMANDS=(rustfmt cargo gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox)
 DEPS_LLVM=(clang ld.lld llvm-objcopy llvm-ar)
 # Cargo workspaces whose crates are fetched once.
 DEPS_CRATES=(host clients/rust bench/native)
 
 # In the clone, so that its .cargo/config.toml and those of the folders above it count.
-deps_cargo() { (cd "$ROOT" && exec /usr/bin/cargo "$@"); }
+deps_cargo() { (cd "$ROOT" && exec cargo "$@"); }
 
 deps_venv() { # FOLDER REQUIREMENTS
 	rm -rf "$1.new" "$1" &&
@@ -33,15 +33,18 @@ deps_venv() { # FOLDER REQUIREMENTS
 
 # The line for a system that is not Debian 12: what is missing, and the ways that remain.
 deps_elsewhere() { # STEP MISSING...
-	die "$1: missing here: $(commas "${@:2}"); these scripts install packages only on Debian $VERSION_DEBIAN: install them by hand, or run this in a container of it (BUILDING.md has the command)"
+	local where=''
+	# See lib_path.
+	[ "$EUID" -ne 0 ] || where=' where only root can write'
+	die "$1: missing here: $(commas "${@:2}"); these scripts install packages only on Debian $VERSION_DEBIAN: install them by hand$where, or run this in a container of it (BUILDING.md has the command)"
 }
 
 deps_want_commands() {
 	local missing suffix
 	suffix=$(build_llvm)
 	suffix=${suffix#1}
-	mapfile -t missing < <(system_missing_commands "${DEPS_COMMANDS[@]}" "${DEPS_LLVM[@]/%/$suffix}" "$GUEST_QEMU")
-	[ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ] || missing+=("the source of Rust's library")
+	mapfile -t missing < <(system_missing_commands "${RUSTC:-rustc}" "${DEPS_COMMANDS[@]}" "${DEPS_LLVM[@]/%/$suffix}" "$GUEST_QEMU")
+	build_have_library || missing+=("the source of Rust's library")
 	[ ${#missing[@]} -eq 0 ] || deps_elsewhere deps "${missing[@]}"
 }
 
@@ -65,7 +68,7 @@ deps_have_crates() { deps_fetch_crates --offline >/dev/null 2>&1; }
 deps_fetch_crates() {
 	local folder target config=${HOME:-/root}/.cargo/config.toml
 	mkdir -p "$CARGO_HOME" && if [ -e "$config" ] && [ ! -e "$CARGO_HOME/config.toml" ]; then ln -s "$config" "$CARGO_HOME/"; fi
-	target=$(/usr/bin/rustc -vV | sed -n 's/^host: //p') || return
+	target=$("$(build_rustc)" -vV | sed -n 's/^host: //p') || return
 	for folder in "${DEPS_CRATES[@]}"; do
 		[ -e "$ROOT/$folder/Cargo.toml" ] || continue
 		deps_cargo fetch --locked --color never --target "$target" --manifest-path "$ROOT/$folder/Cargo.toml" "$@" || return
@@ -90,6 +93,8 @@ deps_downloads() {
 do_deps() {
 	local from=$SECONDS missing item
 	if system_is_debian_12; then deps_want_packages deps "${DEPS_PACKAGES[@]}"; else deps_want_commands; fi
+	[ -z "${RUSTC-}" ] || build_have_library ||
+		die "deps: RUSTC=$RUSTC has no source of Rust's library, which the kernel needs; install it, or unset RUSTC"
 	mapfile -t missing < <(deps_downloads)
 	[ ${#missing[@]} -eq 0 ] || say "deps: not in $CACHE yet, so the network is needed for: $(commas "${missing[@]}")"
 	for item in ${missing[@]+"${missing[@]}"}; do

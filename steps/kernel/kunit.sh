@@ -23,8 +23,9 @@ kunit_py() {
 
 do_kunit() { # [RUSTC COMPILER]
 	tree_need
-	local from=$SECONDS
-	KUNIT_MAKE=("LLVM=$(build_llvm)" RUSTC=/usr/bin/rustc CLIPPY=1 KRUSTFLAGS=-Dwarnings)
+	local from=$SECONDS rust
+	mapfile -t rust < <(build_rust)
+	KUNIT_MAKE=("LLVM=$(build_llvm)" "${rust[@]}" CLIPPY=1 KRUSTFLAGS=-Dwarnings)
 	KUNIT_COMPILER="clang $VERSION_LLVM, with clippy"
 	[ $# -eq 0 ] || matrix_use_compilers "$@"
 	[ -e "$TREE_SRC/samples/rust/rust_vfifo/.kunitconfig" ] || die "kunit: the series has not been applied to the kernel tree; run $DOOR patch"
