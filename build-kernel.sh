@@ -89,7 +89,8 @@ door_usage() {
 	              and BUILDING.md
 	  shell       open a root shell in the booted kernel; "shell COMMAND" runs that and returns
 	  series      write patches/ from the sources
-	              --check: patches/ is current, applies, and is clean; --build: every patch builds alone
+	              --check: patches/ is current, applies, and is clean; --build: every patch builds, with doctests and links
+	              --part NAME: write the mails of a part that can be sent alone to build/parts/NAME/
 	              --save NNNN: keep edits made by hand in the kernel tree as part of that patch
 	              --drop: discard such edits; --tree: print where the kernel tree is
 	  clean       remove build/; "clean --all" also removes the cache
@@ -102,7 +103,8 @@ door_usage() {
 	  --kcsan                 use the KCSAN kernel, which detects data races
 	  --help                  this text
 
-	Downloads and objects are kept in $CACHE (VFIFO_CACHE). VFIFO_SCALE=N gives the guest N times as long.
+	Downloads and objects are kept in $CACHE (VFIFO_CACHE). VFIFO_SCALE=N gives the guest N times as long. RUSTC=FILE
+	compiles Rust code with that rustc.
 	TEXT
 }
 

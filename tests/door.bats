@@ -529,23 +529,59 @@ gone() {
 	[ "$(df -Pm "$VFIFO_CACHE" | awk 'NR == 2 { print $4 }')" -ge 1500 ] || skip "no room on this disk"
 	cat >>"$DOOR/steps/kernel/build.sh" <<-'END'
 		build_make() {
-			[[ " $* " == *" prepare "* ]] || return 0
-			(cd "$TREE_SRC" && echo samples/rust/*.rs more/*) >>"$ROOT/made"
-			[ ! -e "$ROOT/fails" ] || [ -e "$TREE_SRC/more/b.txt" ]
+			local rustdoc
+			case " $* " in
+			*" prepare "*)
+				(cd "$TREE_SRC" && echo samples/rust/*.rs rust/more/*) >>"$ROOT/made"
+				[ ! -e "$ROOT/fails" ] || [ -e "$TREE_SRC/rust/more/b.txt" ] ;;
+			*" rust/doctests_kernel_generated.o "*) echo doctests >>"$ROOT/made"; [ ! -e "$ROOT/fails" ] ;;
+			*" rustdoc "*)
+				rustdoc=${2#RUSTDOC=}
+				[ -z "$("$rustdoc" --crate-name core)" ] && "$rustdoc" --version --crate-name kernel >/dev/null || return
+				echo rustdoc >>"$ROOT/made"
+				if [ -e "$ROOT/warning" ]; then cat "$ROOT/warning"; fi
+				[ ! -e "$ROOT/fails" ] ;;
+			esac
 		}
 	END
+	mkdir -p "$DOOR/kunit" "$DOOR/series/parts/second"
+	echo CONFIG_RUST_KERNEL_DOCTESTS=y >"$DOOR/kunit/.kunitconfig"
+	# Only the second patch is of rust/.
+	printf 'code\tsamples/rust\nmore\trust/more\n' >"$DOOR/series/folders"
+	echo 0002-two >"$DOOR/series/parts/second/patches"
+	: >"$DOOR/series/parts/second/cover-letter"
 	door --tree "$LINUX" patch
 	door --tree "$LINUX" series --build
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[[ $output == *"ok       1/2 samples: one"*"ok       2/2 samples: two"* ]]
-	[ "$(cat "$DOOR/made")" = $'samples/rust/a.rs more/*\nsamples/rust/a.rs more/b.txt' ]
-	[ -e "$(tree)/more/b.txt" ]
+	[[ $output == *"ok       1/2 samples: one, doctests"$'\n'*"ok       2/2 samples: two, doctests, rustdoc"$'\n'* ]]
+	[[ $output == *"ok       part second alone, doctests, rustdoc"$'\n'* ]]
+	diff "$DOOR/made" - <<-'END'
+		samples/rust/a.rs rust/more/*
+		doctests
+		samples/rust/a.rs rust/more/b.txt
+		doctests
+		rustdoc
+		samples/rust/*.rs rust/more/b.txt
+		doctests
+		rustdoc
+	END
+	[ -e "$(tree)/rust/more/b.txt" ]
+	# A link to a file that is not there is a mere warning of make.
+	echo "warning: srctree/ link to include/linux/nothing.h does not exist" >"$DOOR/warning"
+	door --tree "$LINUX" series --build
+	[[ $output == *"series --build: 2/2 samples: two, links of rustdoc failed: the first error or warning is in the log"* ]]
+	rm "$DOOR/warning"
 	: >"$DOOR/fails"
 	door --tree "$LINUX" series --build
-	refused "series --build: 1 samples: one failed"
-	[ -e "$(tree)/more/b.txt" ]
+	refused "series --build: 1/2 samples: one failed"
+	[ -e "$(tree)/rust/more/b.txt" ]
 	[ ! -e "$(tree)/../moving" ]
+	# Without doctests, nothing would be checked.
+	rm "$DOOR/fails"
+	echo '# CONFIG_RUST_KERNEL_DOCTESTS is not set' >"$DOOR/kunit/.kunitconfig"
+	door --tree "$LINUX" series --build
+	refused "the configuration has no doctests"
 }
 
 @test "an older kernel: its own patches come first, and the series is the same" {

@@ -178,6 +178,45 @@ class Commits(SeriesTest):
         self.assertEqual(os.listdir(self.here / "patches"), ["0000-zero.patch"])
         self.refused("0001-one/edits.diff does not apply to Linux 7.3.4", self.series.make)
 
+    def test_a_part(self):
+        """It is made of its own patches alone, on the unpatched kernel, and numbered by itself."""
+        self.put(self.root, {
+            "series/parts/second/patches": "0002-two # a comment\n",
+            "series/parts/second/cover-letter": "Subject: [PATCH 0/1] the second\n\nWhy.\n"})
+        self.assertEqual(self.series.parts(), ["second"])
+        base, last = self.series.make_part("second")
+        self.assertEqual(self.series.git("diff-tree", "-r", "--name-only", base, last), b"more/b.txt\n")
+        mails = self.here / "mails"
+        self.put(mails, {"0001-old.patch": "x"})
+        self.assertEqual(self.series.format_part("second", str(mails)), [str(mails / "0001-samples-two.patch")])
+        self.assertEqual(sorted(os.listdir(mails)), ["0000-cover-letter.patch", "0001-samples-two.patch"])
+        self.assertIn("Subject: [PATCH 1/1] samples: two\n", (mails / "0001-samples-two.patch").read_text("utf-8"))
+        letter = (mails / "0000-cover-letter.patch").read_text("utf-8")
+        self.assertTrue(letter.startswith(
+            "From: A Name <name@example.org>\nSubject: [PATCH 0/1] the second\n\nWhy.\n\nA Name (1):\n      samples: two\n"))
+        self.assertIn(" create mode 100644 more/b.txt\n", letter)
+
+    def test_a_part_that_needs_the_rest(self):
+        self.put(self.root, {
+            "series/0001-one/edits.diff": diff(CONFIG, " 4", " 5", "+half", " 6", " 7", start=4),
+            "series/0002-two/edits.diff": diff(CONFIG, " half", "+more", " 6", " 7", start=6),
+            "series/parts/second/patches": "0002-two\n", "series/parts/second/cover-letter": "Subject: x\n"})
+        self.series.make()
+        self.refused("0002-two/edits.diff does not apply to Linux 7.3.4 without the patches that are not in "
+                     "series/parts/second", self.series.make_part, "second")
+        self.put(self.root, {"series/parts/second/patches": "0001-one\n0002-two\n"})
+        self.assertEqual(len(self.series.make_part("second")), 3)
+
+    def test_a_part_that_is_not_one(self):
+        self.refused("there is no part second with patches; series/ has none", self.series.make_part, "second")
+        self.put(self.root, {"series/parts/second/patches": "0003-three\n"})
+        self.refused("series/parts/second/patches names '0003-three', which is not in series/",
+                     self.series.make_part, "second")
+        self.refused("there is no part other with patches; there are second", self.series.make_part, "other")
+        self.put(self.root, {"series/parts/second/patches": "0002-two\n"})
+        self.refused("cover-letter does not begin with Subject:",
+                     self.series.format_part, "second", str(self.here / "mails"))
+
     def test_a_mutant(self):
         base = self.series.make()[-1]
         self.put(self.here, {"bug.patch": "A bug.\n\n" + diff("code/a.rs", "-first", "+worst"),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Checks the graph in series/cover-letter: which patch needs which of the others.
+"""Checks the graph in each cover letter: which patch needs which of the others.
 
+These are series/cover-letter and those of the parts that can be sent without the rest.
 A patch needs another if its Rust files, doctests included, name a module that the other adds to the
 kernel crate.
 """
@@ -106,20 +107,54 @@ def used(text, modules):
     return {name for name in modules for path in paths if path == name or path.startswith(name + "::")}
 
 
-def main():
-    needs = graph(read(os.path.join(ROOT, "series/cover-letter")))
-    texts, modules = sources()
-    wrong = [f"patch {patch} is not in the graph of series/cover-letter" for patch in texts.keys() - needs.keys()]
-    wrong += [f"the graph of series/cover-letter has a patch {patch} that does not exist" for patch in needs.keys() - texts.keys()]
-    for patch, text in texts.items():
-        real = {modules[name] for name in used(text, modules)} - {patch}
+def folders():
+    """{number of a patch: the name of its folder}."""
+    return {int(os.path.basename(path)[:4]): os.path.basename(path)
+            for path in (folder.rstrip("/") for folder in sorted(glob.glob(os.path.join(ROOT, "series/[0-9]*/"))))}
+
+
+def check(letter, numbers, texts, modules, names):
+    """What is wrong in a cover letter; numbers has those of its patches, in the order in which they are sent."""
+    text = read(os.path.join(ROOT, letter))
+    needs, sent = graph(text), dict(enumerate(numbers, 1))
+    places = {number: place for place, number in sent.items()}
+    wrong = [f"patch {patch} is not in the graph of {letter}" for patch in sent.keys() - needs.keys()]
+    wrong += [f"the graph of {letter} has a patch {patch}, which does not exist" for patch in needs.keys() - sent.keys()]
+    if not re.match(rf"Subject: \[PATCH 0+/{len(sent)}\] ", text):
+        wrong.append(f"the subject of {letter} does not begin with [PATCH 0/{len(sent)}]")
+    for patch, name, _ in LINE.findall(text):
+        folder = names.get(sent.get(int(patch)), "")
+        if folder and name.replace("_", "-") not in folder:
+            wrong.append(f"the graph of {letter} calls {folder} {name}")
+    for patch, number in sent.items():
+        outside = {modules[name] for name in used(texts[number], modules)} - {number}
+        wrong += [f"{names[number]} needs {names[one]}, which {letter} does not send"
+                  for one in sorted(outside - places.keys())]
+        real = {places[one] for one in outside & places.keys()}
         said = closure(needs, patch)
-        wrong += [f"patch {patch} needs {one}, and series/cover-letter does not say so" for one in sorted(real - said)]
+        wrong += [f"patch {patch} needs {one}, and {letter} does not say so" for one in sorted(real - said)]
         # Only for abstractions; other patches have needs that are not visible in Rust code.
-        if patch in modules.values():
-            wrong += [f"patch {patch} does not need {one}, as series/cover-letter says"
+        if number in modules.values():
+            wrong += [f"patch {patch} does not need {one}, as {letter} says"
                       for one in sorted(needs.get(patch, set()) - real)]
-        wrong += [f"patch {patch} needs {one}, which comes later" for one in sorted(said) if one >= patch]
+        wrong += [f"patch {patch} needs {one}, which comes later, by {letter}" for one in sorted(said) if one >= patch]
+    return wrong
+
+
+def main():
+    texts, modules = sources()
+    names = folders()
+    wrong = check("series/cover-letter", sorted(names), texts, modules, names)
+    # The parts that can be sent without the rest.
+    for part in sorted(glob.glob(os.path.join(ROOT, "series/parts/*/"))):
+        listed = os.path.relpath(os.path.join(part, "patches"), ROOT)
+        entries = [entry for line in read(os.path.join(ROOT, listed)).splitlines()
+                   if (entry := line.partition("#")[0].strip())]
+        numbers = [number for entry in entries for number, name in names.items() if name == entry]
+        if not entries or len(numbers) != len(entries):
+            wrong.append(f"{listed} names {'a patch that is not in series/' if entries else 'no patch'}")
+        else:
+            wrong += check(os.path.join(os.path.dirname(listed), "cover-letter"), numbers, texts, modules, names)
     for line in wrong:
         print(line)
     return 1 if wrong else 0

@@ -146,12 +146,12 @@ class Series:
                for key, value in (("NAME", name), ("EMAIL", email), ("DATE", date))}
         return self.oid("commit-tree", tree, "-p", parent, stdin=message.rstrip(b"\n") + b"\n", env=env)
 
-    def apply(self, index: str, diff: bytes) -> None:
+    def apply(self, index: str, diff: bytes, alone: bool = False) -> None:
         """Applies a diff, which may be empty. An older kernel may have other lines around an edit."""
         reason = None
         if not diff:
             return
-        for how in [[], ["--3way"]] if self.is_pinned else [[], ["-C1"], ["--3way"]]:
+        for how in [[]] if alone else [[], ["--3way"]] if self.is_pinned else [[], ["-C1"], ["--3way"]]:
             try:
                 self.git("apply", "--cached", "--whitespace=nowarn", *how, stdin=diff, index=index)
                 return
@@ -159,20 +159,37 @@ class Series:
                 reason = reason or failure
         raise reason
 
-    def make(self, empty_ok: bool = False) -> list[str]:
+    def parts(self) -> list[str]:
+        """Print the names of the parts of the series that can be sent without the rest."""
+        return sorted(path.name for path in (self.folder / "parts").glob("*/"))
+
+    def part(self, name: str) -> list[Path]:
+        """The patches of a part."""
+        file, patches = self.folder / "parts" / name / "patches", {path.name: path for path in self.patches()}
+        try:
+            found = [patches[entry] for entry in lines(file)]
+        except KeyError as entry:
+            raise Failure(f"series/parts/{name}/patches names {entry}, which is not in series/; correct it") from None
+        if not found:
+            known = f"there are {', '.join(self.parts())}" if self.parts() else "series/ has none"
+            raise Failure(f"there is no part {name} with patches; {known}")
+        return found
+
+    def make(self, empty_ok: bool = False, part: str = "") -> list[str]:
         """Make the commits of the series from the sources, and print them, the unpatched kernel first."""
         files = self.files()
         owners = self.owners(files)
         commits = [self.oid("rev-parse", BASE)]
         tree = self.oid("rev-parse", f"{BASE}^{{tree}}")
         self.git("read-tree", BASE, index="series")
-        for number, patch in enumerate(self.patches(), 1):
+        for number, patch in enumerate(self.part(part) if part else self.patches(), 1):
             self.add("series", {file: path for file, path in files.items() if owners[file] == patch})
             edits, message = read(patch / "edits.diff"), read(patch / "message")
             try:
-                self.apply("series", edits)
+                self.apply("series", edits, alone=bool(part))
             except Failure as failure:
-                raise Failure(f"{patch.name}/edits.diff does not apply to Linux {self.version} ({failure}); "
+                without = f" without the patches that are not in series/parts/{part}" if part else ""
+                raise Failure(f"{patch.name}/edits.diff does not apply to Linux {self.version}{without} ({failure}); "
                               "correct it") from None
             if not message:
                 raise Failure(f"{patch.name} has no message; write its subject and text to {patch.name}/message")
@@ -190,12 +207,34 @@ class Series:
         last = commits[-1]
         if not self.is_pinned:
             last, numbering = commits[len(self.older())], ("--no-numbered", "--start-number=0")
+        self.mails(target, numbering, commits[0], last)
+        return len(list(target.glob("*.patch")))
+
+    def mails(self, target: Path, numbering: tuple[str, ...], base: str, last: str) -> None:
+        """Write the commits after BASE as patch files to an emptied folder."""
         for path in target.glob("*.patch"):
             path.unlink()
         self.git("format-patch", "-q", "-o", str(target), *DIFF, *numbering, "--zero-commit", "--stat=75",
                  "--no-signature", "--subject-prefix=PATCH", "--no-attach", "--no-thread", "--no-cover-letter",
-                 f"{commits[0]}..{last}")
-        return len(list(target.glob("*.patch")))
+                 f"{base}..{last}")
+
+    def make_part(self, part: str) -> list[str]:
+        """Make the commits of a part on the unpatched kernel, and print them, that kernel first."""
+        return self.make(part=part)
+
+    def format_part(self, part: str, folder: str) -> list[str]:
+        """Write the mails of a part to FOLDER, the cover letter first, and print the patches."""
+        target, commits = Path(folder).absolute(), self.make_part(part)
+        base, last = commits[0], commits[-1]
+        self.mails(target, ("--numbered", "--start-number=1"), base, last)
+        patches = sorted(str(path) for path in target.glob("*.patch"))
+        letter = read(self.folder / "parts" / part / "cover-letter")
+        if not letter.startswith(b"Subject: "):
+            raise Failure(f"series/parts/{part}/cover-letter does not begin with Subject:; write that line")
+        sender = self.git("log", "-1", "--format=From: %an <%ae>", last)
+        summary = self.git("shortlog", f"{base}..{last}") + self.git("diff", "--stat=75", "--summary", *DIFF, base, last)
+        write(target / "0000-cover-letter.patch", sender + letter.rstrip(b"\n") + b"\n\n" + summary)
+        return patches
 
     def mutant(self, base: str, name: str) -> str:
         """Print the commit that is BASE with the patch FILE, which is for the sources here, on top."""
@@ -324,7 +363,8 @@ class Series:
 
 # {command: its arguments}; each is a method of Series.
 COMMANDS = {"list-files": (), "make": (), "format": ("folder",), "mutant": ("base", "file"), "patch": (), "edits": (),
-            "refuse-edits": (), "save": ("number",), "drop": (), "visit": ("commit", "home"), "recover": ()}
+            "refuse-edits": (), "save": ("number",), "drop": (), "visit": ("commit", "home"), "recover": (),
+            "parts": (), "make-part": ("part",), "format-part": ("part", "folder")}
 
 
 def main() -> int:

@@ -31,6 +31,11 @@ do_series() {
 		[ -n "${2-}" ] || die "series --save needs the number of a patch"
 		series_run save "$2" ;;
 	--drop) series_run drop ;;
+	--part)
+		[ -n "${2-}" ] || die "series --part needs a name: $(commas $(series_run parts))"
+		folder=$OUT/parts/$2
+		count=$(series_run format-part "$2" "$folder" | wc -l)
+		done_step series "$from" "cover letter and $count patches in ${folder#"$ROOT/"}/; see CONTRIBUTING.md for whom to send them to" ;;
 	--check) series_check ;;
 	--build) series_build ;;
 	*) die "series: unknown argument $1; see --help" ;;
