@@ -34,8 +34,8 @@ do_series() {
 	--part)
 		[ -n "${2-}" ] || die "series --part needs a name: $(commas $(series_run parts))"
 		folder=$OUT/parts/$2
-		count=$(series_run format-part "$2" "$folder" | wc -l)
-		done_step series "$from" "cover letter and $count patches in ${folder#"$ROOT/"}/; see CONTRIBUTING.md for whom to send them to" ;;
+		series_run format-part "$2" "$folder" >/dev/null
+		done_step series "$from" "the mails are in ${folder#"$ROOT/"}/; CONTRIBUTING.md says whom to send them to" ;;
 	--check) series_check ;;
 	--build) series_build ;;
 	*) die "series: unknown argument $1; see --help" ;;
