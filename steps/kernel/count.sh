@@ -51,8 +51,10 @@ count_skipped() {
 	count_result 0 0 1 "$1" 0 "skip=$1" "reason=${2-}"
 }
 
-count_lines() { wc -l <"${VFIFO_RESULTS:-/dev/null}"; }
-count_totals() { awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "${VFIFO_RESULTS:-/dev/null}"; }
+# There is no file before the first result.
+count_read() { cat "${VFIFO_RESULTS:-/dev/null}" 2>/dev/null || true; }
+count_lines() { count_read | wc -l; }
+count_totals() { count_read | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'; }
 # Compared before and after a part, this tells whether a failed part has counted a failure.
 count_failures() { count_totals | cut -d ' ' -f 2; }
 
