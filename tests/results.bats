@@ -331,3 +331,18 @@ ok() { echo "$output"; [ "$status" -eq 0 ]; }
 	box_count_kselftests "$HERE/programs" 7.3.4+x
 	[ "$(cat "$VFIFO_RESULTS")" = $'2\t0\t2\tthe tests in the kselftests\t0\tkernel=7.3.4+x\tskip=poll: b\treason=no key\tskip=trace\treason=no tracing' ]
 }
+
+@test "the version of rustc, the system's and another one" {
+	mkdir "$HERE/old"
+	stub rustc 'echo "rustc 1.96.1 (a b)"'
+	printf '#!/bin/sh\necho "rustc 1.85.0 (c d)"\n' >"$HERE/old/rustc"
+	chmod +x "$HERE/old/rustc"
+	commands 'do_fetch() { build_rust_version; }'
+	door fetch
+	ok
+	[ "$output" = 1.96.1 ]
+	commands "BUILD_RUST=(RUSTC=$HERE/old/rustc HOSTRUSTC=$HERE/old/rustc)"
+	door fetch
+	ok
+	[ "$output" = 1.85.0 ]
+}

@@ -52,7 +52,10 @@ build_llvm() {
 build_tool() { local suffix; suffix=$(build_llvm); echo "$1${suffix#1}"; }
 
 # The version of the rustc in use.
-build_rust_version() { "${BUILD_RUST[0]#RUSTC=}" --version | cut -d ' ' -f 2; }
+build_rust_version() {
+	local rustc=${BUILD_RUST[0]:-$(build_rustc)}
+	"${rustc#RUSTC=}" --version | cut -d ' ' -f 2
+}
 
 # Fixed names keep the objects of two machines identical.
 build_make() {
