@@ -177,29 +177,30 @@ lib_check_owner() {
 }
 
 # lib_not_roots FOLDER [UID]: prints the first of FOLDER and the folders above it in which a user other than root and UID
-# could replace something, or nothing. Each check ends in an explicit yes.
+# could replace something, or nothing. What cannot be examined is printed as well.
 lib_not_roots() {
-	local path=$1
-	[ -n "$(find "$path" -maxdepth 0 ! -perm /022)" ] || { echo "$path"; return; }
-	while [ "$path" != / ]; do
-		[ -n "$(find "$path" -maxdepth 0 \( -user 0 -o -user "${2:-0}" \))" ] || { echo "$path"; return; }
+	local path=$1 paths=("$1")
+	while [[ $path = /?* ]]; do
 		path=${path%/*}
-		path=${path:-/}
-		# In a folder like /tmp, others cannot rename what is root's.
-		[ -k "$path" ] || [ -n "$(find "$path" -maxdepth 0 ! -perm /022)" ] || { echo "$path"; return; }
+		paths+=("${path:-/}")
 	done
+	# In a folder like /tmp, others cannot rename what is root's; the folder itself must not be like that.
+	find "${paths[@]}" -maxdepth 0 \( \( ! -user 0 ! -user "${2:-0}" \) -o \
+		\( -perm /022 \( ! -perm -1000 -o -samefile "$1" \) \) \) -print -quit 2>/dev/null || echo "$1"
 }
 
 # lib_path PATH: prints ":FOLDER" for each folder of PATH that this run may use after those of the system: all of them, but
 # for root only folders whose programs nobody else can replace. Links are resolved, so what is checked is what is used.
 lib_path() {
-	local folder folders=()
+	local folder folders=() found=:$PATH: given=()
 	if [ "$EUID" -ne 0 ]; then printf %s "${1:+:$1}"; return; fi
-	IFS=: read -rd '' -a folders <<<"$1:" || true
-	for folder in "${folders[@]}"; do
-		[[ $folder = /* ]] || continue
-		folder=$(realpath -e -- "$folder" 2>/dev/null) || continue
-		[[ -d $folder && $folder != *:* && :$PATH: != *:$folder:* ]] || continue
+	IFS=: read -rd '' -a given <<<"$1:" || true
+	for folder in "${given[@]}"; do [[ $folder != /* ]] || folders+=("$folder"); done
+	[ ${#folders[@]} -gt 0 ] || return 0
+	mapfile -d '' -t folders < <(realpath -ez -- "${folders[@]}" 2>/dev/null || true)
+	for folder in ${folders[@]+"${folders[@]}"}; do
+		[[ -d $folder && $folder != *:* && $found != *:$folder:* ]] || continue
+		found+=$folder:
 		[ -z "$(lib_not_roots "$folder")" ] || continue
 		[ -n "$(find -L "$folder" -maxdepth 1 -type f \( ! -user 0 -o -perm /022 \) -print -quit)" ] || printf %s ":$folder"
 	done
