@@ -42,6 +42,22 @@ door() { run "$DOOR/build-kernel.sh" "$@"; }
 tree() { "$DOOR/build-kernel.sh" --tree "$LINUX" series --tree; }
 stub() { printf '#!/bin/bash\n%s\n' "$2" >"$VFIFO_TEST_BIN/$1"; chmod +x "$VFIFO_TEST_BIN/$1"; } # NAME SCRIPT
 
+# begins FILE [TENTHS]: waits until a program in the background has made that file, 20 s by default.
+begins() {
+	local tries=${2-200}
+	while [ "$tries" -gt 0 ] && [ ! -e "$1" ]; do sleep 0.1; tries=$((tries - 1)); done
+	[ -e "$1" ]
+}
+
+# terminated PID: SIGTERM ends that program, whose output is in $HERE/out.
+terminated() {
+	local result=0
+	kill -TERM "$1"
+	wait "$1" || result=$?
+	cat "$HERE/out"
+	[ "$result" -eq 143 ]
+}
+
 # refused TEXT...: the run failed with one line that contains all of these; only finished steps may be reported before it.
 refused() {
 	local text said=$output

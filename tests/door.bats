@@ -471,14 +471,10 @@ gone() {
 @test "Ctrl-C ends everything, and the next run works" {
 	booted_by 'echo $$ >"$g/../pid.new"; mv "$g/../pid.new" "$g/../pid"; sleep 600'
 	"$DOOR/build-kernel.sh" --tree "$LINUX" --accel tcg shell true >"$HERE/out" 2>&1 3>&- &
-	local door_pid=$! _
-	for _ in {1..600}; do [ -s "$VFIFO_CACHE/pid" ] && break; sleep 0.1; done
+	local pid=$!
+	begins "$VFIFO_CACHE/pid" 600
 	[ -s "$VFIFO_CACHE/pid" ]
-	kill -TERM "$door_pid"
-	status=0
-	wait "$door_pid" || status=$?
-	cat "$HERE/out"
-	[ "$status" -eq 143 ]
+	terminated "$pid"
 	grep -q '^build-kernel.sh: interrupted' "$HERE/out"
 	gone "$(cat "$VFIFO_CACHE/pid")"
 	[ -z "$(ls -d "$VFIFO_CACHE"/tmp.* 2>/dev/null)" ]

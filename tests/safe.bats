@@ -236,14 +236,10 @@ interrupt_apt() { # COMMAND
 	# As a separate run, and as a part of another one.
 	local command=${1-deps}
 	VFIFO_SYSTEM=$HERE/system "$DOOR/build-kernel.sh" "$command" >"$HERE/out" 2>&1 3>&- &
-	local pid=$! status=0
-	for _ in {1..200}; do [ ! -e "$HERE/unpacking" ] || break; sleep 0.1; done
-	[ -e "$HERE/unpacking" ]
+	local pid=$!
+	begins "$HERE/unpacking"
 	[ ! -e "$HERE/unpacked" ]
-	kill -TERM "$pid"
-	wait "$pid" || status=$?
-	cat "$HERE/out"
-	[ "$status" -eq 143 ]
+	terminated "$pid"
 	[ -e "$HERE/unpacked" ]
 	grep -q 'waiting for apt-get to finish' "$HERE/out"
 	grep -q 'run it again to continue' "$HERE/out"
@@ -324,13 +320,10 @@ interrupt_apt() { # COMMAND
 	stub dmesg 'exit 0'
 	stub tee ': >"$(dirname "$0")/../stopped"; sleep 3'
 	PATH=$VFIFO_TEST_BIN:$PATH bash "$DOOR/steps/tour/tour.sh" "$HERE/it's \$(touch $HERE/evil).ko" "$DOOR/steps/tour" >"$HERE/out" 2>&1 3>&- &
-	local pid=$! status=0
-	for _ in {1..200}; do [ ! -e "$HERE/stopped" ] || break; sleep 0.1; done
+	local pid=$!
+	begins "$HERE/stopped"
 	[ -e "$HERE/loaded" ]
-	kill -TERM "$pid"
-	wait "$pid" || status=$?
-	cat "$HERE/out"
-	[ "$status" -eq 143 ]
+	terminated "$pid"
 	[ ! -e "$HERE/loaded" ]
 	[ ! -e "$HERE/evil" ]
 }

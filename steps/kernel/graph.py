@@ -11,6 +11,9 @@ import glob
 import os
 import re
 import sys
+from pathlib import Path
+
+from series import lines
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LINE = re.compile(r"^ *(\d+) ([a-z_]+) +(-|[\d ]+)$", re.MULTILINE)
@@ -42,14 +45,18 @@ def module(path):
     return path.removesuffix(".rs").replace("/", "::")
 
 
+def folders():
+    """{number of a patch: the name of its folder}."""
+    return {int(os.path.basename(path)[:4]): os.path.basename(path)
+            for path in (folder.rstrip("/") for folder in sorted(glob.glob(os.path.join(ROOT, "series/[0-9]*/"))))}
+
+
 def sources():
     """{patch: the text of its Rust files and of what it adds to the kernel's}, {module: its patch}."""
     texts, modules = {}, {}
-    for folder in sorted(glob.glob(os.path.join(ROOT, "series/[0-9]*/"))):
-        patch = int(os.path.basename(folder.rstrip("/"))[:4])
-        texts[patch] = ""
-        files = os.path.join(folder, "files")
-        for entry in read(files).split() if os.path.exists(files) else []:
+    for patch, name in folders().items():
+        folder, texts[patch] = os.path.join(ROOT, "series", name), ""
+        for entry in lines(Path(folder, "files")):
             path = os.path.join(ROOT, entry)
             for file in sorted(glob.glob(path + "/**/*.rs", recursive=True)) if os.path.isdir(path) else [path]:
                 if file.endswith(".rs"):
@@ -107,12 +114,6 @@ def used(text, modules):
     return {name for name in modules for path in paths if path == name or path.startswith(name + "::")}
 
 
-def folders():
-    """{number of a patch: the name of its folder}."""
-    return {int(os.path.basename(path)[:4]): os.path.basename(path)
-            for path in (folder.rstrip("/") for folder in sorted(glob.glob(os.path.join(ROOT, "series/[0-9]*/"))))}
-
-
 def check(letter, numbers, texts, modules, names):
     """What is wrong in a cover letter; numbers has those of its patches, in the order in which they are sent."""
     text = read(os.path.join(ROOT, letter))
@@ -148,8 +149,7 @@ def main():
     # The parts that can be sent without the rest.
     for part in sorted(glob.glob(os.path.join(ROOT, "series/parts/*/"))):
         listed = os.path.relpath(os.path.join(part, "patches"), ROOT)
-        entries = [entry for line in read(os.path.join(ROOT, listed)).splitlines()
-                   if (entry := line.partition("#")[0].strip())]
+        entries = lines(Path(part, "patches"))
         numbers = [number for entry in entries for number, name in names.items() if name == entry]
         if not entries or len(numbers) != len(entries):
             wrong.append(f"{listed} names {'a patch that is not in series/' if entries else 'no patch'}")

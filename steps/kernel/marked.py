@@ -8,6 +8,7 @@
 
 import os
 import re
+import sys
 
 
 def markdown(head, rows):
@@ -22,12 +23,18 @@ def read(path, root):
 
 
 class Marked:
-    """The tables of one program: files are those that show tables, tables is {name: function of the content}."""
+    """The tables of one program: source is what it makes them from, files are those that show tables, tables is
+    {name: function of the content}, and headings {name: heading}."""
 
-    def __init__(self, program, files, tables):
-        self.program, self.files, self.tables = program, files, tables
+    def __init__(self, program, source, files, tables, headings):
+        self.program, self.source, self.files, self.tables, self.headings = program, source, files, tables, headings
         self.pattern = re.compile(r"(<!-- begin (?P<name>[a-z-]+): " + re.escape(program) + r" writes this -->\n)"
                                   r".*?(<!-- end (?P=name) -->\n)", re.DOTALL)
+
+    def all(self, title, content):
+        """Every table, each below a heading."""
+        return f"# {title}\n" + "".join(f"\n## {heading}\n\n{self.tables[name](content)}"
+                                       for name, heading in self.headings.items())
 
     def current(self, text, content):
         """The text with its tables as they should be."""
@@ -42,6 +49,13 @@ class Marked:
         texts = {path: read(path, root) for path in self.files}
         new = {path: self.current(text, content) for path, text in texts.items()}
         return {path: text for path, text in new.items() if text != texts[path]}
+
+    def check(self, content, root):
+        """The exit status: 1 if files are outdated, which are named."""
+        files = list(self.outdated(content, root))
+        for path in files:
+            print(f"the tables of {path} differ from {self.source}; to write them: python3 {self.program} write", file=sys.stderr)
+        return 1 if files else 0
 
     def write(self, content, root):
         for path, text in self.outdated(content, root).items():

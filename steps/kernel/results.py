@@ -284,12 +284,11 @@ class Documents(Marked):
         return INLINE.sub(time, super().current(text, content))
 
 
-MARKED = Documents("steps/kernel/results.py", FILES, TABLES)
+MARKED = Documents("steps/kernel/results.py", SAVED, FILES, TABLES, HEADINGS)
 
 
 def all_tables(content):
-    """Every table, each below a heading."""
-    return "# Runs of the tests\n" + "".join(f"\n## {heading}\n\n{TABLES[name](content)}" for name, heading in HEADINGS.items())
+    return MARKED.all("Runs of the tests", content)
 
 
 def is_ancestor(root, name):
@@ -331,20 +330,22 @@ def save(root, names):
     return not any(refused.values())
 
 
+def saved(root):
+    """The records of the repository."""
+    return records(os.path.join(root, SAVED))
+
+
 def outdated(root=ROOT):
     """{path: text} of the files whose tables are not those of the saved records."""
-    return MARKED.outdated(records(os.path.join(root, SAVED)), root)
+    return MARKED.outdated(saved(root), root)
 
 
 def write(root=ROOT):
-    MARKED.write(records(os.path.join(root, SAVED)), root)
+    MARKED.write(saved(root), root)
 
 
 def check(root=ROOT):
-    files = list(outdated(root))
-    for path in files:
-        print(f"the tables of {path} differ from {SAVED}; to write them: python3 steps/kernel/results.py write", file=sys.stderr)
-    return 1 if files else 0
+    return MARKED.check(saved(root), root)
 
 
 def main(arguments):

@@ -201,14 +201,19 @@ class Series:
             raise Failure("there is no patch in series/; add a folder NNNN-slug/ as in series/README.md")
         return commits
 
-    def format(self, folder: str) -> int:
-        """Write the patch files to FOLDER, for an older kernel only those that come first, and print how many."""
+    def make_patches(self, folder: str) -> list[str]:
+        """Make the commits, write the patch files to FOLDER, and print the commits. An older kernel gets only those before the series."""
         target, commits, numbering = Path(folder).absolute(), self.make(), ("--numbered", "--start-number=1")
         last = commits[-1]
         if not self.is_pinned:
             last, numbering = commits[len(self.older())], ("--no-numbered", "--start-number=0")
         self.mails(target, numbering, commits[0], last)
-        return len(list(target.glob("*.patch")))
+        return commits
+
+    def format(self, folder: str) -> int:
+        """Write the patch files to FOLDER, and print how many."""
+        self.make_patches(folder)
+        return len(list(Path(folder).glob("*.patch")))
 
     def mails(self, target: Path, numbering: tuple[str, ...], base: str, last: str) -> None:
         """Write the commits after BASE as patch files to an emptied folder."""
@@ -362,8 +367,8 @@ class Series:
 
 
 # {command: its arguments}; each is a method of Series.
-COMMANDS = {"list-files": (), "make": (), "format": ("folder",), "mutant": ("base", "file"), "patch": (), "edits": (),
-            "refuse-edits": (), "save": ("number",), "drop": (), "visit": ("commit", "home"), "recover": (),
+COMMANDS = {"list-files": (), "make": (), "make-patches": ("folder",), "format": ("folder",),
+            "mutant": ("base", "file"), "patch": (), "edits": (), "refuse-edits": (), "save": ("number",), "drop": (), "visit": ("commit", "home"), "recover": (),
             "parts": (), "make-part": ("part",), "format-part": ("part", "folder")}
 
 

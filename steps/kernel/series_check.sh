@@ -5,8 +5,8 @@
 series_patches_current() { diff -r -u --exclude='.*' --exclude='linux-*' "$(series_folder)" "$1"; }
 
 # In a repository of its own that borrows the objects, with only the touched files checked out.
-series_patches_apply() { # WORK BASE LAST PATCH...: the commits of the unpatched kernel and of the last patch
-	local tree=$1/am base=$2 last=$3
+series_patches_apply() { # WORK COMMITS PATCH...: the commits, one a line, that of the unpatched kernel first
+	local tree=$1/am base=${2%%$'\n'*} last=${2##*$'\n'}
 	tree_git diff-tree -r --name-only --no-renames "$base" "$last" >"$1/touched" || return
 	git init -q "$tree" && echo "$TREE_GIT/objects" >"$tree/.git/objects/info/alternates" || return
 	(
@@ -18,7 +18,7 @@ series_patches_apply() { # WORK BASE LAST PATCH...: the commits of the unpatched
 		git update-ref HEAD "$base" &&
 			sed 's,^,/,' "$1/touched" | git sparse-checkout set --no-cone --stdin &&
 			git read-tree -m -u HEAD && { tree_is_pinned || git am -q "$(series_folder)"/*.patch; } &&
-			git am -q $(tree_is_pinned || echo -C1) "${@:4}" &&
+			git am -q $(tree_is_pinned || echo -C1) "${@:3}" &&
 			[ "$(git rev-parse 'HEAD^{tree}')" = "$(git rev-parse "$last^{tree}")" ]
 	) || { echo "git am of these patches on the kernel's own tree does not give the tree that is built"; return 1; }
 }
@@ -28,7 +28,7 @@ series_part_applies() { # WORK PART
 	local commits patches
 	mkdir -p "$1/mails" && commits=$(series_run make-part "$2") && patches=$(series_run format-part "$2" "$1/mails") || return
 	mapfile -t patches <<<"$patches"
-	series_patches_apply "$1" "$(head -n 1 <<<"$commits")" "$(tail -n 1 <<<"$commits")" "${patches[@]}"
+	series_patches_apply "$1" "$commits" "${patches[@]}"
 }
 
 # Where there is no repository: what checkpatch asks one, the next check asks better.
@@ -84,19 +84,17 @@ series_have_older() { # SERIES
 # The same two checks on an older kernel, which needs its tree but builds nothing.
 series_older_takes_it() { # SERIES WORK
 	local TREE=$1 commits
-	tree_find && mkdir "$2" && commits=$(series_run make) && series_run format "$2/patches" >/dev/null &&
-		series_patches_current "$2/patches" &&
-		series_patches_apply "$2" "$(head -n 1 <<<"$commits")" "$(tail -n 1 <<<"$commits")" "$ROOT"/patches/*.patch
+	tree_find && mkdir "$2" && commits=$(series_run make-patches "$2/patches") && series_patches_current "$2/patches" &&
+		series_patches_apply "$2" "$commits" "$ROOT"/patches/*.patch
 }
 
 series_check() {
 	local from=$SECONDS work commits older part parts=''
-	commits=$(series_run make)
 	scratch work
-	series_run format "$work/patches" >/dev/null
+	commits=$(series_run make-patches "$work/patches")
 	check "patches/ is what the sources give" series_patches_current "$work/patches"
-	check "git am patches/*.patch gives the tree that is built" series_patches_apply "$work" "$(head -n 1 <<<"$commits")" \
-		"$(tail -n 1 <<<"$commits")" "$ROOT"/patches/*.patch
+	check "git am patches/*.patch gives the tree that is built" series_patches_apply "$work" "$commits" \
+		"$ROOT"/patches/*.patch
 	check "checkpatch --strict" series_checkpatch "$work"
 	check "every added file is in MAINTAINERS" python3 "$ROOT/steps/kernel/maintained.py" "$ROOT"/patches/*.patch
 	check "SPDX lines" series_spdx "$work"

@@ -55,4 +55,3 @@ do_test() {
 	say "test: left to ./build-kernel.sh soak: $([ -n "$DEBUG" ] || echo "that, ")$SOAK_PARTS"
 	count_summary test "$from"
 }
-
