@@ -9,10 +9,11 @@ demo_step() { # COMMAND [ARGUMENT]...
 }
 
 demo_tour() {
-	local from=$SECONDS stops
+	local from=$SECONDS checks
 	guest_must demo 180 "bash '$ROOT/steps/tour/tour.sh' $BUILD_DIR/samples/rust/rust_vfifo.ko"
-	stops=$(sed -nE 's/^([0-9]+) stops checked, 0 failed$/\1/p' "$GUEST_DIR/output")
-	count_result "${stops:-0}" 0 0 tour $((SECONDS - from))
+	checks=$(sed -nE 's/^([0-9]+) checks, 0 failed$/\1/p' "$GUEST_DIR/output")
+	[ -n "$checks" ] || die "demo: the tour did not say how many checks it made (output: $GUEST_DIR/output)"
+	count_result "$checks" 0 0 tour $((SECONDS - from))
 }
 
 do_demo() {
