@@ -342,3 +342,18 @@ ok() { echo "$output"; [ "$status" -eq 0 ]; }
 	ok
 	[ "$output" = 1.85.0 ]
 }
+
+@test "demo counts the checks of the tour, and fails without their number" {
+	# The line that the tour ends with, as the tour itself prints it.
+	grep '^printf .*"\$checked" "\$failed"$' "$DOOR/steps/tour/tour.sh" >"$HERE/last"
+	commands "do_demo() { GUEST_DIR=$HERE; demo_tour; cat \"\$VFIFO_RESULTS\"; }" \
+		"guest_must() { (checked=7 failed=0; . $HERE/last) >$HERE/output; }"
+	VFIFO_RESULTS=$HERE/counted door demo
+	ok
+	[[ $output == *$'7\t0\t0\ttour\t'* ]]
+	commands "guest_must() { echo something else >$HERE/output; }"
+	VFIFO_RESULTS=$HERE/counted door demo
+	echo "$output"
+	[ "$status" -eq 1 ]
+	[[ $output == *"the tour did not say how many checks it made"* ]]
+}

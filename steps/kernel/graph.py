@@ -47,8 +47,7 @@ def module(path):
 
 def folders():
     """{number of a patch: the name of its folder}."""
-    return {int(os.path.basename(path)[:4]): os.path.basename(path)
-            for path in (folder.rstrip("/") for folder in sorted(glob.glob(os.path.join(ROOT, "series/[0-9]*/"))))}
+    return {int(path.name[:4]): path.name for path in sorted(Path(ROOT, "series").glob("[0-9]*/"))}
 
 
 def sources():

@@ -202,7 +202,8 @@ class Series:
         return commits
 
     def make_patches(self, folder: str) -> list[str]:
-        """Make the commits, write the patch files to FOLDER, and print the commits. An older kernel gets only those before the series."""
+        """Make the commits, write the patch files to FOLDER (for an older kernel, only those that come
+        before the series), and print the commits."""
         target, commits, numbering = Path(folder).absolute(), self.make(), ("--numbered", "--start-number=1")
         last = commits[-1]
         if not self.is_pinned:
@@ -368,7 +369,8 @@ class Series:
 
 # {command: its arguments}; each is a method of Series.
 COMMANDS = {"list-files": (), "make": (), "make-patches": ("folder",), "format": ("folder",),
-            "mutant": ("base", "file"), "patch": (), "edits": (), "refuse-edits": (), "save": ("number",), "drop": (), "visit": ("commit", "home"), "recover": (),
+            "mutant": ("base", "file"), "patch": (), "edits": (), "refuse-edits": (), "save": ("number",), "drop": (),
+            "visit": ("commit", "home"), "recover": (),
             "parts": (), "make-part": ("part",), "format-part": ("part", "folder")}
 
 
