@@ -8,7 +8,29 @@
 //! hears of a device finds its attributes, and can open it if it has a number. The registration of
 //! a character device announces its devices itself.
 //!
-//! Not supported: parent devices, and classes with attributes or with node names of their own.
+//! A device with a number has a [`Node`], which says in what directory of `/dev` it is, and with
+//! what mode. A class can have attributes of its own ([`Files`]), for example to add and remove
+//! devices.
+//!
+//! # Order
+//!
+//! ```text
+//!  class -> devices -> announce the devices -> Files     at first
+//!  Files -> devices -> class                             at the end
+//! ```
+//!
+//! [`Files`] can be written to as soon as they exist, so they come last, and go first. If nothing
+//! may fail after the devices are announced, create [`Files`] before that, and let their methods
+//! return [`EAGAIN`] until the driver is ready. No order is unsafe: each value keeps alive what it
+//! needs.
+//!
+//! # Where things are
+//!
+//! - `class.rs`: [`Class`].
+//! - `class/device.rs`: [`Device`], [`DeviceNumber`] and [`Node`].
+//! - `class/attributes.rs`: [`Files`] and [`class_attributes!`].
+//!
+//! Not supported: parent devices, and variables that a class adds to events.
 //!
 //! C headers: [`include/linux/device.h`](srctree/include/linux/device.h),
 //! [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
@@ -18,8 +40,10 @@
 //! ```
 //! use kernel::{
 //!     class::{
+//!         class_attributes,
 //!         Class,
-//!         Device, //
+//!         Device,
+//!         Files, //
 //!     },
 //!     str::{
 //!         parse_int::ParseInt,
@@ -84,51 +108,81 @@
 //! device.announce();
 //! assert_eq!(device.data().target.load(Relaxed), 90);
 //! dev_info!(device, "hot in a minute\n");
+//!
+//! struct Lit {
+//!     lit: Atomic<u32>,
+//! }
+//!
+//! struct Fire;
+//!
+//! #[vtable]
+//! impl Attribute<Lit> for Fire {
+//!     const NAME: &'static CStr = c"fire";
+//!     type Value = u32;
+//!
+//!     fn show(lit: &Lit) -> Result<u32> {
+//!         Ok(lit.lit.load(Relaxed))
+//!     }
+//! }
+//!
+//! class_attributes! {
+//!     /// The file `/sys/class/samovar/fire`.
+//!     static CLASS_FILES: Lit = [Fire];
+//! }
+//!
+//! let lit = Arc::new(Lit { lit: Atomic::new(1) }, GFP_KERNEL)?;
+//! let files = Files::new(&class, lit, &CLASS_FILES)?;
+//! assert_eq!(files.data().lit.load(Relaxed), 1);
 //! # Ok::<(), Error>(())
 //! ```
 
-use core::{
-    iter,
-    ptr::{
-        self,
-        NonNull, //
-    }, //
+mod attributes;
+mod device;
+
+pub use attributes::{
+    class_attributes,
+    Attributes,
+    Files,
+    RawAttribute, //
 };
+pub use device::{
+    Device,
+    DeviceNumber,
+    Node, //
+};
+
 use kernel::{
     bindings,
     container_of,
-    device,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
-    fmt,
+    error::to_result,
     prelude::*,
     sync::{
         Arc,
-        Completion, //
+        Completion,
+        SetOnce, //
     },
-    sysfs,
     types::Opaque, //
 };
 
-/// A device number: a major number of 12 bits and a minor number of 20 bits.
-///
-/// C header: [`include/linux/kdev_t.h`](srctree/include/linux/kdev_t.h)
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct DeviceNumber(pub(crate) bindings::dev_t);
-
 /// A class of devices.
 ///
-/// Must be dropped in process context, and may sleep then. Its devices keep it alive.
+/// Must be dropped in process context, and may sleep then. Its devices and its [`Files`] keep it
+/// alive.
 ///
 /// C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 ///
 /// # Invariants
 ///
-/// `class` was created by `class_create()`, and is used only to add devices to.
+/// `raw` is registered. All of its devices are created by [`Device::new`], and all of its
+/// attributes by [`Files::new`].
+#[pin_data(PinnedDrop)]
 pub struct Class {
-    class: NonNull<bindings::class>,
+    // What the attributes are about.
+    data: SetOnce<attributes::Data>,
+    #[pin]
+    released: Completion,
+    #[pin]
+    raw: Opaque<bindings::class>,
 }
 
 // SAFETY: A class is not tied to a task.
@@ -147,59 +201,29 @@ impl Class {
     ///
     /// - [`EEXIST`] if there is a class of that name.
     /// - [`ENOMEM`] if memory could not be allocated.
-    pub fn new(name: &'static CStr) -> Result<Arc<Self>> {
-        // SAFETY: `name` is a C string that outlives the class.
-        let class = from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) })?;
-        // INVARIANT: Just created.
-        let class = Self {
-            class: NonNull::new(class).ok_or(ENOMEM)?,
-        };
-        Ok(Arc::new(class, GFP_KERNEL)?)
-    }
-}
-
-impl Drop for Class {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants. The class has no devices left: each holds a reference to
-        // `self`.
-        unsafe { bindings::class_destroy(self.class.as_ptr()) };
-    }
-}
-
-/// A `struct device`.
-///
-/// Dropping it waits until the last reference to it is gone: only then may the memory be freed, and
-/// the code of `release()` be unloaded. `mod_kobject_put()` does the same in C.
-///
-/// # Invariants
-///
-/// `raw` was initialised by `device_initialize()`, with `release` set to [`RawDevice::release`].
-#[pin_data(PinnedDrop)]
-struct RawDevice {
-    #[pin]
-    raw: Opaque<bindings::device>,
-    #[pin]
-    released: Completion,
-}
-
-impl RawDevice {
-    // Not generic and not inlined, so that `release()` is the one in this crate, and not a copy in
-    // the crate of the driver.
+    // Not inlined, so that `release()` is the one in this crate, and not a copy in the crate of the
+    // driver.
     #[inline(never)]
-    fn new() -> Result<Pin<KBox<Self>>> {
-        // INVARIANT: As required.
-        KBox::pin_init(
-            pin_init!(Self {
-                raw <- Opaque::ffi_init(|slot: *mut bindings::device| {
-                    // SAFETY: `slot` is valid for writes, and `device_initialize()` expects a
-                    // zeroed device.
+    pub fn new(name: &'static CStr) -> Result<Arc<Self>> {
+        // INVARIANT: If it cannot be registered, there is no `Class`.
+        Arc::pin_init(
+            try_pin_init!(Self {
+                data: SetOnce::new(),
+                released <- Completion::new(),
+                // Last: if this fails, `release()` is not called, and there is nothing to undo.
+                raw <- Opaque::try_ffi_init(|slot: *mut bindings::class| {
+                    // SAFETY: `slot` is valid for writes. The class stays in place until `drop()`
+                    // has waited for its release, and `name` outlives it.
                     unsafe {
-                        slot.write(pin_init::zeroed());
-                        bindings::device_initialize(slot);
-                        (*slot).release = Some(Self::release);
+                        slot.write(bindings::class {
+                            name: name.as_char_ptr(),
+                            devnode: Some(device::devnode),
+                            class_release: Some(Self::release),
+                            ..pin_init::zeroed()
+                        });
+                        to_result(bindings::class_register(slot))
                     }
                 }),
-                released <- Completion::new(),
             }),
             GFP_KERNEL,
         )
@@ -207,171 +231,21 @@ impl RawDevice {
 
     /// # Safety
     ///
-    /// Must only be called by the driver core, with the device of a live `RawDevice`.
-    unsafe extern "C" fn release(raw: *mut bindings::device) {
-        // SAFETY: As the caller promises. `drop()` waits for the completion below, so the
-        // `RawDevice` is still there.
-        let this = unsafe { &*container_of!(Opaque::cast_from(raw), Self, raw) };
+    /// Must only be called by the driver core, with the class of a live `Class`.
+    unsafe extern "C" fn release(class: *const bindings::class) {
+        // SAFETY: As the caller promises. `drop()` waits for the completion below, so the `Class`
+        // is still there.
+        let this = unsafe { &*container_of!(Opaque::cast_from(class), Self, raw) };
         this.released.complete_all();
     }
 }
 
 #[pinned_drop]
-impl PinnedDrop for RawDevice {
+impl PinnedDrop for Class {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants, the device is initialised. This drops the reference that
-        // it was initialised with.
-        unsafe { bindings::put_device(self.raw.get()) };
+        // SAFETY: By the type invariants. The class has no devices or attributes left: each holds a
+        // reference to `self`.
+        unsafe { bindings::class_unregister(self.raw.get()) };
         self.released.wait_for_completion();
-    }
-}
-
-/// A device that is a member of a [`Class`], with a `T` that its driver keeps for it.
-///
-/// Must be dropped in process context. Dropping it removes the device, its node and its attributes.
-/// It sleeps until the attributes that are being shown or stored are finished, and until the last
-/// reference to the device is gone. So a task that drops it must not itself keep such a reference,
-/// as an [`ARef`] of its [`device::Device`].
-///
-/// C header: [`include/linux/device.h`](srctree/include/linux/device.h)
-///
-/// # Invariants
-///
-/// `device` has been added, and its driver data points at the `T` in `data`.
-///
-/// [`ARef`]: kernel::sync::aref::ARef
-pub struct Device<T: Send + Sync + 'static> {
-    // Fields are dropped in this order: until the device is gone, the data and the class must stay.
-    device: Pin<KBox<RawDevice>>,
-    data: Arc<T>,
-    _class: Arc<Class>,
-}
-
-// SAFETY: A device is not tied to a task, and neither is `T`.
-unsafe impl<T: Send + Sync + 'static> Send for Device<T> {}
-// SAFETY: The driver core has its own locks, and `T` may be shared.
-unsafe impl<T: Send + Sync + 'static> Sync for Device<T> {}
-
-// SAFETY: The driver data is set before the attributes are registered. It is dropped after they are
-// unregistered, which waits until none is in use.
-unsafe impl<T: Send + Sync + 'static> sysfs::Host for Device<T> {
-    type Data = T;
-
-    unsafe fn data<'a>(device: *mut bindings::device) -> &'a T {
-        // SAFETY: The caller promises that `device` was created by `Device::<T>::new()`, and that
-        // its attributes are registered for `'a`.
-        unsafe { &*bindings::dev_get_drvdata(device).cast::<T>() }
-    }
-}
-
-impl<T: Send + Sync + 'static> Device<T> {
-    /// Adds the device `/sys/class/CLASS/NAME`, with all attributes of `groups`. If it has a
-    /// `number`, devtmpfs creates the node `/dev/NAME` for it, with mode 0600.
-    ///
-    /// User space gets no events for the device until [`Device::announce`].
-    ///
-    /// # Context
-    ///
-    /// Process context. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - [`EEXIST`] if the name is in use.
-    /// - [`ENOMEM`] if memory could not be allocated.
-    pub fn new(
-        class: &Arc<Class>,
-        number: Option<DeviceNumber>,
-        name: fmt::Arguments<'_>,
-        data: Arc<T>,
-        groups: &'static sysfs::Groups<Self>,
-    ) -> Result<Self> {
-        let device = RawDevice::new()?;
-        let raw = device.raw.get();
-        // SAFETY: The device is initialised, and nothing else has access to it before it is added.
-        // The class, the driver data and the groups outlive it. `%pA` takes a pointer to
-        // `fmt::Arguments`.
-        unsafe {
-            (*raw).class = class.class.as_ptr();
-            (*raw).devt = number.map_or(0, |number| number.0);
-            (*raw).groups = groups.as_raw();
-            bindings::dev_set_drvdata(raw, ptr::from_ref(&*data).cast_mut().cast::<c_void>());
-            to_result(bindings::dev_set_name(
-                raw,
-                c"%pA".as_char_ptr(),
-                ptr::from_ref(&name).cast::<c_void>(),
-            ))?;
-            // As for a disk, see `__add_disk()`: no events until it can be used.
-            bindings::dev_set_uevent_suppress(raw, 1);
-            to_result(bindings::device_add(raw))?;
-        }
-        // INVARIANT: Just added, with that driver data.
-        Ok(Self {
-            device,
-            data,
-            _class: class.clone(),
-        })
-    }
-
-    /// Tells user space of the device, by a uevent. Call this once, when the device can be used.
-    ///
-    /// # Context
-    ///
-    /// Process context. May sleep.
-    pub fn announce(&self) {
-        Self::announce_all(iter::once(self));
-    }
-
-    /// Like [`Device::announce`], for several devices. All of them can already be used when user
-    /// space is told of the first.
-    ///
-    /// # Context
-    ///
-    /// Process context. May sleep.
-    pub fn announce_all<'a>(devices: impl Iterator<Item = &'a Self> + Clone) {
-        // For all devices before the first event, so that a program that hears of one can have the
-        // events of the others repeated.
-        for device in devices.clone() {
-            // SAFETY: The device is initialised.
-            unsafe { bindings::dev_set_uevent_suppress(device.as_raw(), 0) };
-        }
-        for device in devices {
-            // SAFETY: The device has been added. A lost event is not an error: if there is no
-            // memory for it, user space finds the device when it looks.
-            unsafe {
-                bindings::kobject_uevent(
-                    &raw mut (*device.as_raw()).kobj,
-                    bindings::kobject_action_KOBJ_ADD,
-                )
-            };
-        }
-    }
-
-    /// Returns what the driver keeps for the device.
-    ///
-    /// # Context
-    ///
-    /// Any context.
-    pub fn data(&self) -> &Arc<T> {
-        &self.data
-    }
-
-    fn as_raw(&self) -> *mut bindings::device {
-        self.device.raw.get()
-    }
-}
-
-impl<T: Send + Sync + 'static> AsRef<device::Device> for Device<T> {
-    fn as_ref(&self) -> &device::Device {
-        // SAFETY: The device is valid, and has a reference, for as long as `self` lives.
-        unsafe { device::Device::from_raw(self.as_raw()) }
-    }
-}
-
-impl<T: Send + Sync + 'static> Drop for Device<T> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants, the device has been added. This waits for the attributes
-        // that are in use, so that `data` can be dropped. Other references to the device do not
-        // give access to the data.
-        unsafe { bindings::device_del(self.as_raw()) };
     }
 }

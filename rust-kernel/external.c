@@ -14,11 +14,13 @@
 static_assert(EPOLLIN == (__force __poll_t)0x0001);
 static_assert(EPOLLOUT == (__force __poll_t)0x0004);
 static_assert(EPOLLERR == (__force __poll_t)0x0008);
+static_assert(EPOLLHUP == (__force __poll_t)0x0010);
 static_assert(EPOLLRDNORM == (__force __poll_t)0x0040);
 static_assert(EPOLLWRNORM == (__force __poll_t)0x0100);
 static_assert(EPOLLEXCLUSIVE == (__force __poll_t)(1U << 28));
 static_assert(FMODE_NOWAIT == (__force fmode_t)(1 << 27));
 static_assert(IOCB_NOWAIT == 8);
+static_assert(IOCB_NOSIGNAL == 0x100);
 
 __diag_push();
 __diag_ignore_all("-Wmissing-prototypes", "declared in external.rs");

@@ -7,6 +7,11 @@
 //! once the series is applied. In an external module it is this crate: everything that the running
 //! kernel exports, and on top of it what the series adds, at the same paths. So the same files are
 //! compiled into the module. A patched kernel does not use this file.
+//!
+//! The release functions of devices and classes are then part of the module as well. Dropping a
+//! device waits until its release function has said that it is done, but another task that dropped
+//! the last reference may still have to return from that function when the module is freed. In a
+//! patched kernel, the function is in the kernel crate, which is never unloaded.
 
 /// The crate of the running kernel.
 extern crate kernel as running;
@@ -81,6 +86,35 @@ pub mod sync {
 }
 
 /// The running kernel's module, and what the series adds to it.
+pub mod task {
+    use kernel::{
+        bindings,
+        prelude::*, //
+    };
+
+    pub use running::task::*;
+
+    /// See `rust/kernel/task.rs`.
+    ///
+    /// # Invariants
+    ///
+    /// This is the number of a signal.
+    #[derive(Clone, Copy)]
+    pub struct Signal(c_int);
+
+    impl Signal {
+        /// `SIGPIPE`.
+        // INVARIANT: This is the number of a signal.
+        pub const PIPE: Self = Self(bindings::SIGPIPE as c_int);
+
+        /// The number.
+        pub(crate) fn number(self) -> c_int {
+            self.0
+        }
+    }
+}
+
+/// The running kernel's module, and what the series adds to it.
 pub mod uaccess {
     pub use running::uaccess::*;
 
@@ -94,7 +128,8 @@ mod rust_vfifo;
 pub mod prelude {
     pub use super::extensions::{
         KiocbExt as _,
-        LocalFileExt as _, //
+        LocalFileExt as _,
+        TaskExt as _, //
     };
     pub use running::prelude::*;
 }
@@ -107,10 +142,16 @@ pub mod extensions {
     use core::ptr;
     use kernel::{
         bindings,
+        error::to_result,
         fs::{
             file::flags,
             Kiocb,
             LocalFile, //
+        },
+        prelude::*,
+        task::{
+            Signal,
+            Task, //
         },
         types::ForeignOwnable, //
     };
@@ -119,6 +160,8 @@ pub mod extensions {
     pub trait KiocbExt {
         /// Returns whether the call must not sleep.
         fn nonblocking(&self) -> bool;
+        /// Returns whether the call must not send `SIGPIPE`.
+        fn nosignal(&self) -> bool;
     }
 
     impl<T: ForeignOwnable> KiocbExt for Kiocb<'_, T> {
@@ -133,6 +176,25 @@ pub mod extensions {
                         & flags::O_NONBLOCK
                         != 0
             }
+        }
+
+        #[inline]
+        fn nosignal(&self) -> bool {
+            // SAFETY: The kiocb is valid.
+            unsafe { (*self.as_raw()).ki_flags & bindings::IOCB_NOSIGNAL != 0 }
+        }
+    }
+
+    /// See `rust/kernel/task.rs`.
+    pub trait TaskExt {
+        /// Sends a signal to the thread.
+        fn send_signal(&self, signal: Signal) -> Result;
+    }
+
+    impl TaskExt for Task {
+        fn send_signal(&self, signal: Signal) -> Result {
+            // SAFETY: The task is valid, and the number is that of a signal.
+            to_result(unsafe { bindings::send_sig(signal.number(), self.as_ptr(), 0) })
         }
     }
 
@@ -180,6 +242,8 @@ pub mod bindings {
     pub const EPOLLOUT: __poll_t = 0x0004;
     /// There is an error.
     pub const EPOLLERR: __poll_t = 0x0008;
+    /// The other side has hung up.
+    pub const EPOLLHUP: __poll_t = 0x0010;
     /// There is normal data to read.
     pub const EPOLLRDNORM: __poll_t = 0x0040;
     /// There is room to write normal data.
@@ -190,6 +254,8 @@ pub mod bindings {
     pub const FMODE_NOWAIT: fmode_t = 1 << 27;
     /// The call must not sleep.
     pub const IOCB_NOWAIT: i32 = 8;
+    /// The call must not send `SIGPIPE`.
+    pub const IOCB_NOSIGNAL: i32 = 0x100;
 
     // Depending on the configuration, some structure within these is empty.
     #[allow(improper_ctypes)]

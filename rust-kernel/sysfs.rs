@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Attributes of devices in sysfs, in static tables.
+//! Attributes of devices in sysfs, in static tables. Attributes of classes use the same trait.
 //!
 //! An [`Attribute`] is a type. It has a name, and methods that show and store a value of the data
 //! that a driver keeps for a device. [`sysfs_groups!`] makes a static table of such types, which is
@@ -58,12 +58,12 @@ pub unsafe trait Host {
     unsafe fn data<'a>(device: *mut bindings::device) -> &'a Self::Data;
 }
 
-/// An attribute of a device for which its driver keeps a `T`.
+/// An attribute that is about a `T`: what a driver keeps for a device, or for a class.
 ///
 /// # Context
 ///
 /// Both methods are called in process context, and may sleep. They may run concurrently with each
-/// other and with themselves. The device is not removed before they return.
+/// other and with themselves. The device or class is not removed before they return.
 #[vtable]
 pub trait Attribute<T> {
     /// The name of the file. It must be unique in its directory.
@@ -83,8 +83,10 @@ pub trait Attribute<T> {
     }
 
     /// Called when the file is written, with the text up to the first NUL byte, and without a
-    /// newline at its end. The text is not longer than a page, and may contain any other bytes. A
-    /// write is accepted as a whole, or fails.
+    /// newline at its end. The text is not longer than a page, and may contain any other bytes.
+    ///
+    /// A device's attribute ignores what follows a NUL byte, as in C. For a class, such a write
+    /// fails with [`EINVAL`].
     ///
     /// # Errors
     ///
@@ -129,7 +131,7 @@ impl RawAttribute {
 ///
 /// `page` must be the page that sysfs passed to `show()`.
 #[cfg(CONFIG_SYSFS)]
-unsafe fn emit(page: *mut c_char, text: fmt::Arguments<'_>) -> isize {
+pub(crate) unsafe fn emit(page: *mut c_char, text: fmt::Arguments<'_>) -> isize {
     // SAFETY: `page` is a page from sysfs, and `%pA` takes a pointer to `fmt::Arguments`.
     let len = unsafe {
         bindings::sysfs_emit(
@@ -143,8 +145,31 @@ unsafe fn emit(page: *mut c_char, text: fmt::Arguments<'_>) -> isize {
 
 /// Without sysfs, `show()` is never called, and bindgen has no `sysfs_emit()`, since it is inline.
 #[cfg(not(CONFIG_SYSFS))]
-unsafe fn emit(_page: *mut c_char, _text: fmt::Arguments<'_>) -> isize {
+pub(crate) unsafe fn emit(_page: *mut c_char, _text: fmt::Arguments<'_>) -> isize {
     0
+}
+
+/// Returns what [`Attribute::store`] gets of the `text` that was written: the part up to the first
+/// NUL byte, without a newline at its end.
+pub(crate) fn line(text: &[u8]) -> &BStr {
+    // `kstrtoint()` and `sysfs_streq()` stop there as well.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
+    BStr::from_bytes(text.strip_suffix(b"\n").unwrap_or(text))
+}
+
+/// Like [`line`], for the attributes of a class. Nothing of the text is ignored.
+///
+/// # Errors
+///
+/// [`EINVAL`] if a NUL byte is followed by something else than NUL bytes and newlines.
+pub(crate) fn whole_line(text: &[u8]) -> Result<&BStr> {
+    let line = line(text);
+    let rest = text.iter().skip(line.len());
+    if rest.copied().all(|byte| matches!(byte, 0 | b'\n')) {
+        Ok(line)
+    } else {
+        Err(EINVAL)
+    }
 }
 
 /// # Safety
@@ -177,10 +202,7 @@ unsafe extern "C" fn store<H: Host, A: Attribute<H::Data>>(
     let data = unsafe { H::data(device) };
     // SAFETY: `text` points at `count` bytes, which nothing else accesses during the call.
     let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), count) };
-    // `kstrtoint()` and `sysfs_streq()` stop there as well.
-    let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    match A::store(data, BStr::from_bytes(text)) {
+    match A::store(data, line(text)) {
         Ok(()) => count as isize,
         Err(error) => error.to_errno() as isize,
     }

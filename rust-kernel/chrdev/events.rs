@@ -22,6 +22,8 @@ impl Events {
     pub const READ: Self = Self(bindings::EPOLLIN | bindings::EPOLLRDNORM);
     /// A write would not sleep: `EPOLLOUT | EPOLLWRNORM`.
     pub const WRITE: Self = Self(bindings::EPOLLOUT | bindings::EPOLLWRNORM);
+    /// The other side has hung up: `EPOLLHUP`.
+    pub const HANGUP: Self = Self(bindings::EPOLLHUP);
     /// An error: `EPOLLERR`.
     pub const ERROR: Self = Self(bindings::EPOLLERR);
 

@@ -5,6 +5,7 @@
 
 use super::{
     Events,
+    Opened,
     Waiters, //
 };
 use kernel::{
@@ -25,8 +26,10 @@ use kernel::{
     },
     prelude::*,
     seq_file::SeqFile,
-    sync::Arc,
-    types::ForeignOwnable, //
+    sync::{
+        Arc,
+        ArcBorrow, //
+    }, //
 };
 
 /// The operations of the files of a character device.
@@ -47,8 +50,8 @@ pub trait FileOperations: Sized + 'static {
     /// The driver's data for each device.
     type Device: Send + Sync + 'static;
 
-    /// The driver's data for each open file.
-    type File: ForeignOwnable + Send + Sync + 'static;
+    /// The driver's data for each open file. The methods get it as part of an [`Opened`].
+    type File: Send + Sync + 'static;
 
     /// Whether the files are streams. A stream has no position; `lseek`, `pread` and `pwrite` fail
     /// with `ESPIPE`.
@@ -59,12 +62,15 @@ pub trait FileOperations: Sized + 'static {
     const NOWAIT: bool = false;
 
     /// Called when `device` is opened. The returned value is kept with the open file, and dropped
-    /// when the last reference to the file is gone.
+    /// when the last reference to the file is gone. Nothing can fail after this has succeeded.
+    ///
+    /// The device may be removed at any time, even while this runs, and this may even begin after
+    /// the removal. The value is moved after this returns, so its address must not be kept.
     fn open(device: &Arc<Self::Device>, file: &File) -> Result<Self::File>;
 
     /// Returns the queues and lists for the pollers of the device's files and for the owners that
-    /// want signals. Called once for each device, when it is registered. It is up to the driver to
-    /// wake and signal them.
+    /// want signals. Called once for each device, when it is added. They are kept until the last of
+    /// its files is closed. It is up to the driver to wake and signal them.
     ///
     /// Without this method, the files are always ready, and no signals are sent.
     fn waiters(_device: &Arc<Self::Device>) -> Arc<Waiters> {
@@ -75,7 +81,10 @@ pub trait FileOperations: Sized + 'static {
     /// most the length of `iov`. Zero means end of file, unless `iov` is empty.
     ///
     /// Also implements `splice` from the file and, if it is not a stream, `sendfile`.
-    fn read_iter(_kiocb: Kiocb<'_, Self::File>, _iov: &mut IovIterDest<'_>) -> Result<usize> {
+    fn read_iter(
+        _kiocb: Kiocb<'_, Arc<Opened<Self>>>,
+        _iov: &mut IovIterDest<'_>,
+    ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -83,7 +92,10 @@ pub trait FileOperations: Sized + 'static {
     /// most the length of `iov`.
     ///
     /// Also implements `splice` and `sendfile` to the file.
-    fn write_iter(_kiocb: Kiocb<'_, Self::File>, _iov: &mut IovIterSource<'_>) -> Result<usize> {
+    fn write_iter(
+        _kiocb: Kiocb<'_, Arc<Opened<Self>>>,
+        _iov: &mut IovIterSource<'_>,
+    ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -96,7 +108,7 @@ pub trait FileOperations: Sized + 'static {
     /// still need [`FileOperations::read_iter`]. The price is that other parts of the kernel cannot
     /// read the file with `kernel_read()`, which refuses files that have both operations.
     fn read(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
+        _private: ArcBorrow<'_, Opened<Self>>,
         _file: &LocalFile,
         _to: &mut UserDest,
     ) -> Result<usize> {
@@ -106,7 +118,7 @@ pub trait FileOperations: Sized + 'static {
     /// Like [`FileOperations::write_iter`], for a write(2) to a stream. See
     /// [`FileOperations::read`].
     fn write(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
+        _private: ArcBorrow<'_, Opened<Self>>,
         _file: &LocalFile,
         _from: &mut UserSource,
     ) -> Result<usize> {
@@ -116,19 +128,16 @@ pub trait FileOperations: Sized + 'static {
     /// Returns the events for which the file is ready. Requires [`FileOperations::waiters`].
     ///
     /// When this is called, the poller is already on a queue for each direction that the file is
-    /// open for; an exclusive poller, for each of these that it asked for. `asked` holds the
-    /// requested events. Of the returned events, the poller only gets those and errors.
+    /// open for; an exclusive poller, for each of these that it asked for, and on
+    /// [`Waiters::hangup_pollers`] if it has not asked for all of them. `asked` holds the requested
+    /// events. Of the returned events, the poller only gets those, errors and hang-ups.
     ///
     /// A file that is open for both directions is polled on two queues. `IOCB_CMD_POLL` of
     /// io_submit(2) refuses that with `EINVAL`, as it does for a pipe that is open for both.
     ///
     /// This is also called, with all events requested, after the owner of the file has asked for
     /// signals. So if the driver has to record that somebody polls, that also covers signals.
-    fn poll(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
-        _file: &File,
-        _asked: Events,
-    ) -> Events {
+    fn poll(_private: ArcBorrow<'_, Opened<Self>>, _file: &File, _asked: Events) -> Events {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -143,7 +152,7 @@ pub trait FileOperations: Sized + 'static {
     ///
     /// Return [`ENOTTY`] if `cmd` is unknown.
     fn ioctl(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
+        _private: ArcBorrow<'_, Opened<Self>>,
         _file: &File,
         _cmd: u32,
         _arg: usize,
@@ -153,11 +162,7 @@ pub trait FileOperations: Sized + 'static {
 
     /// Writes what is specific to the file to `/proc/PID/fdinfo/FD`, in lines of the form
     /// `name:\tvalue`.
-    fn show_fdinfo(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
-        _file: &File,
-        _out: &SeqFile,
-    ) {
+    fn show_fdinfo(_private: ArcBorrow<'_, Opened<Self>>, _file: &File, _out: &SeqFile) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -169,9 +174,9 @@ pub trait FileOperations: Sized + 'static {
     /// If this does not pass the area to a mapping with [`AreaDesc::serve`], `mmap` fails with
     /// `ENODEV`.
     fn mmap_prepare(
-        _private: <Self::File as ForeignOwnable>::Borrowed<'_>,
+        _private: ArcBorrow<'_, Opened<Self>>,
         _file: &File,
-        _area: &mut AreaDesc<'_, Self::File>,
+        _area: &mut AreaDesc<'_, Arc<Opened<Self>>>,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 // Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! The registration of a range of devices.
-//!
-//! Fields are dropped in the order of their declaration, after `drop()` has deleted the `cdev` and
-//! waited for its last user: the devices first, then their numbers.
+//! The registration of a range of numbers, and the devices that are added to it.
 
 use super::{
+    numbers::{
+        Entry,
+        Numbers, //
+    },
     vtable::VTable,
-    FileOperations,
-    Waiters, //
+    FileOperations, //
 };
 use kernel::{
     bindings,
@@ -20,6 +20,7 @@ use kernel::{
     container_of,
     error::to_result,
     module::this_module,
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{
@@ -27,40 +28,12 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Completion, //
+        Completion,
+        Mutex,
+        UniqueArc, //
     },
     types::Opaque, //
 };
-
-/// A device and its waiters. Outlives all open files of the device, and thereby all their pollers.
-pub(super) struct Entry<T: FileOperations> {
-    pub(super) device: Device<T::Device>,
-    pub(super) waiters: Option<Arc<Waiters>>,
-}
-
-/// A range of device numbers, with a major number of its own.
-struct Region {
-    first: bindings::dev_t,
-    count: u32,
-}
-
-impl Region {
-    fn new(name: &'static CStr, count: u32) -> Result<Self> {
-        let mut first = 0;
-        // SAFETY: `first` is valid for writes, and `name` is a C string.
-        to_result(unsafe {
-            bindings::alloc_chrdev_region(&mut first, 0, count, name.as_char_ptr())
-        })?;
-        Ok(Self { first, count })
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: `new()` allocated this range.
-        unsafe { bindings::unregister_chrdev_region(self.first, self.count) };
-    }
-}
 
 /// The parent of a `cdev`. Completes when the last user of the `cdev` is gone.
 #[pin_data]
@@ -102,44 +75,42 @@ impl Users {
     }
 }
 
-/// A registered range of character devices, with operations `T`.
+/// A range of device numbers for character devices with operations `T`.
 ///
-/// Must be dropped in process context. Dropping it sleeps until all files of the devices are
-/// closed.
+/// Must be dropped in process context. From then on, no device can be opened. Dropping it sleeps
+/// until all files of the devices are closed.
 ///
 /// C header: [`include/linux/cdev.h`](srctree/include/linux/cdev.h)
 ///
 /// # Invariants
 ///
-/// - `cdev` is initialised and, unless `added` is false, added.
-/// - There are as many `entries` as there are numbers in `region`.
+/// - `cdev` is initialised. It has been added if `started` is true.
+/// - `users` is initialised.
 #[pin_data(PinnedDrop)]
 pub struct Registration<T: FileOperations> {
     #[pin]
     cdev: Opaque<bindings::cdev>,
     #[pin]
     users: Users,
-    added: bool,
+    #[pin]
+    started: Mutex<bool>,
     // Whether opening a device fails. `cdev_del()` alone does not ensure that while a file is open,
     // because an inode may still refer to the `cdev`.
     retired: Atomic<bool>,
-    entries: KVec<Entry<T>>,
-    region: Region,
+    numbers: Arc<Numbers<T>>,
 }
 
-// SAFETY: The registration may be dropped by any task, and so may its devices.
+// SAFETY: The registration may be used and dropped by any task, and so may what is in it.
 unsafe impl<T: FileOperations> Send for Registration<T> {}
-// SAFETY: A shared registration gives access to nothing but its devices, which are `Sync`.
+// SAFETY: The `cdev` is changed only with `started` locked, and when the registration is dropped.
+// The rest is `Sync`.
 unsafe impl<T: FileOperations> Sync for Registration<T> {}
 
 impl<T: FileOperations> Registration<T> {
-    /// Registers `count` devices, with consecutive numbers of a new major number. `name` is the
-    /// name of that major number in `/proc/devices`. `make` creates each device, from its index and
-    /// its number.
+    /// Allocates `count` consecutive numbers with a new major number. `name` is the name of that
+    /// major number in `/proc/devices`.
     ///
-    /// When this returns, the devices can be opened, and user space has been told of them. If it
-    /// fails, no device could ever be opened, and everything is undone. In a module's
-    /// initialisation, it should be the last step that can fail.
+    /// There are no devices yet, and none can be opened before [`Registration::start`].
     ///
     /// # Context
     ///
@@ -150,25 +121,11 @@ impl<T: FileOperations> Registration<T> {
     /// - [`EINVAL`] if `count` is zero or exceeds the 2^20 numbers of a major number.
     /// - [`EBUSY`] if there is no free major number.
     /// - [`ENOMEM`] if memory could not be allocated.
-    /// - The errors of `make`.
-    pub fn new(
-        name: &'static CStr,
-        count: u32,
-        mut make: impl FnMut(u32, DeviceNumber) -> Result<Device<T::Device>>,
-    ) -> Result<Pin<KBox<Self>>> {
-        if count == 0 {
-            return Err(EINVAL);
-        }
-        let region = Region::new(name, count)?;
-        let mut entries = KVec::with_capacity(count as usize, GFP_KERNEL)?;
-        for index in 0..count {
-            let device = make(index, DeviceNumber(region.first + index))?;
-            let waiters = T::HAS_WAITERS.then(|| T::waiters(device.data()));
-            entries.push(Entry { device, waiters }, GFP_KERNEL)?;
-        }
-
-        let this: Pin<KBox<Self>> = KBox::pin_init(
-            try_pin_init!(Self {
+    pub fn new(name: &'static CStr, count: u32) -> Result<Pin<KBox<Self>>> {
+        let numbers = Numbers::new(name, count)?;
+        // INVARIANT: Both are initialised, and the `cdev` has not been added.
+        KBox::pin_init(
+            pin_init!(Self {
                 cdev <- Opaque::ffi_init(|slot: *mut bindings::cdev| {
                     // SAFETY: `slot` is valid for writes. The table is static, and the owner is the
                     // module that it belongs to.
@@ -178,47 +135,72 @@ impl<T: FileOperations> Registration<T> {
                     }
                 }),
                 users <- Users::new(),
-                added: false,
+                started <- new_mutex!(false, "chrdev::Registration::started"),
                 retired: Atomic::new(false),
-                entries,
-                region,
-            })
-            .pin_chain(|this| {
-                // SAFETY: Nothing is moved out of `this`.
-                let this = unsafe { this.get_unchecked_mut() };
-                // Set before `cdev_add()`, since other tasks may look at `this` from then on.
-                this.added = true;
-                let (cdev, users) = (this.cdev.get(), this.users.object.get());
-                let (first, count) = (this.region.first, this.region.count);
-                // SAFETY: Both are initialised, and stay in place until `drop()` has waited for the
-                // last user of the `cdev`.
-                let added = unsafe {
-                    bindings::cdev_set_parent(cdev, users);
-                    to_result(bindings::cdev_add(cdev, first, count))
-                };
-                if added.is_err() {
-                    this.added = false;
-                }
-                added
+                numbers,
             }),
             GFP_KERNEL,
-        )?;
-        Device::announce_all(this.devices());
-        Ok(this)
+        )
     }
 
-    /// Makes all later attempts to open a device fail.
-    fn retire(&self) {
-        self.retired.store(true, Relaxed);
-    }
-
-    /// Returns the devices, in the order of their numbers.
+    /// Makes it possible to open the devices, those that exist and those that are added later. In a
+    /// module's initialisation, this should be the last step that can fail.
     ///
     /// # Context
     ///
-    /// Any context.
-    pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device<T::Device>> + Clone {
-        self.entries.iter().map(|entry| &entry.device)
+    /// Process context. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - [`EBUSY`] if it has been started already.
+    /// - [`ENOMEM`] if memory could not be allocated.
+    pub fn start(self: Pin<&Self>) -> Result {
+        let mut started = self.started.lock();
+        if *started {
+            return Err(EBUSY);
+        }
+        let (first, count) = self.numbers.range();
+        // SAFETY: `cdev` and `users` are initialised. They are pinned, and stay in place until
+        // `drop()` has waited for the last user of the `cdev`. As the lock is held and it has not
+        // been added, nothing else uses it.
+        to_result(unsafe {
+            bindings::cdev_set_parent(self.cdev.get(), self.users.object.get());
+            bindings::cdev_add(self.cdev.get(), first, count)
+        })?;
+        // INVARIANT: Just added.
+        *started = true;
+        Ok(())
+    }
+
+    /// Adds a device, with a free number. `make` creates it, from that number and from
+    /// its place in the range, counted from zero.
+    ///
+    /// Opening the device fails with `ENXIO` until [`Member::publish`].
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep. No lock is held while `make` runs.
+    ///
+    /// # Errors
+    ///
+    /// - [`ENOSPC`] if no number is free.
+    /// - [`ENOMEM`] if memory could not be allocated.
+    /// - The errors of `make`.
+    pub fn add(
+        &self,
+        make: impl FnOnce(u32, DeviceNumber) -> Result<Device<T::Device>>,
+    ) -> Result<Member<T>> {
+        // First, so that nothing can fail after `make`: the device has to go before its number is
+        // free.
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let number = self.numbers.take()?;
+        let device = make(number.index(), number.get())?;
+        let entry = Arc::from(place.write(Entry {
+            data: device.data().clone(),
+            waiters: T::HAS_WAITERS.then(|| T::waiters(device.data())),
+            number,
+        }));
+        Ok(Member { device, entry })
     }
 
     /// Returns the registration of a `cdev`.
@@ -231,31 +213,82 @@ impl<T: FileOperations> Registration<T> {
         unsafe { &*container_of!(Opaque::cast_from(cdev), Self, cdev) }
     }
 
-    /// Returns whether devices can no longer be opened.
-    pub(super) fn is_retired(&self) -> bool {
-        self.retired.load(Relaxed)
-    }
-
-    /// Returns the entry of a device number, or [`None`] if it is not in the range.
-    pub(super) fn entry(&self, number: bindings::dev_t) -> Option<&Entry<T>> {
-        let index = number.wrapping_sub(self.region.first);
-        self.entries.get(index as usize)
+    /// Returns the entry of a number, if that is in the range and can be opened.
+    pub(super) fn entry(&self, number: bindings::dev_t) -> Option<Arc<Entry<T>>> {
+        if self.retired.load(Relaxed) {
+            return None;
+        }
+        self.numbers.live(number)
     }
 }
 
 #[pinned_drop]
 impl<T: FileOperations> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        self.retire();
-        // SAFETY: `cdev` is initialised, and its parent too, if it was added. The `cdev` drops its
-        // reference to the parent when it is released; this drops ours.
+        self.retired.store(true, Relaxed);
+        let started = *self.started.lock();
+        // SAFETY: `cdev` is initialised, and so is its parent, which was set if it was added. The
+        // `cdev` drops its reference to the parent when it is released; this drops ours.
         unsafe {
-            if self.added {
+            if started {
                 bindings::cdev_del(self.cdev.get());
             }
             bindings::kobject_put(self.users.object.get());
         }
         // No device can be opened any more. Wait until the files that are open are closed.
         self.users.gone.wait_for_completion();
+    }
+}
+
+/// A device that was added to a [`Registration`].
+///
+/// Must be dropped in process context, see [`Device`]. Dropping it removes the device, its node and
+/// its attributes, and makes opening it fail with `ENXIO`. It does not wait for open files: they go
+/// on with the data of the device, which they share. The number of the device is free again when
+/// the last of them is closed.
+pub struct Member<T: FileOperations> {
+    // Fields are dropped in this order, after `drop()`: the number must not be free before the
+    // device is gone.
+    device: Device<T::Device>,
+    entry: Arc<Entry<T>>,
+}
+
+impl<T: FileOperations> Member<T> {
+    /// Makes it possible to open the device, and tells user space of it. Call this once, after
+    /// [`Registration::start`].
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    pub fn publish(&self) {
+        Self::publish_all(core::iter::once(self));
+    }
+
+    /// Like [`Member::publish`], for several devices. All of them can already be opened when user
+    /// space is told of the first.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    pub fn publish_all<'a>(members: impl Iterator<Item = &'a Self> + Clone) {
+        for member in members.clone() {
+            member.entry.publish();
+        }
+        Device::announce_all(members.map(Self::device));
+    }
+
+    /// Returns the device.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    pub fn device(&self) -> &Device<T::Device> {
+        &self.device
+    }
+}
+
+impl<T: FileOperations> Drop for Member<T> {
+    fn drop(&mut self) {
+        self.entry.retract();
     }
 }

@@ -7,11 +7,10 @@
 //! the same name, and converts the result.
 
 use super::{
-    registration::Entry,
     Events,
     FileOperations,
-    Registration,
-    Waiters, //
+    Opened,
+    Registration, //
 };
 use core::{
     marker::PhantomData,
@@ -39,7 +38,10 @@ use kernel::{
     seq_file::SeqFile,
     sync::{
         barrier,
-        poll::PollTable, //
+        poll::PollTable,
+        Arc,
+        ArcBorrow,
+        UniqueArc, //
     },
     types::ForeignOwnable,
     uaccess::UserPtr, //
@@ -118,59 +120,33 @@ impl<T: FileOperations> VTable<T> {
         ..pin_init::zeroed()
     };
 
-    /// Returns the private data of a file.
+    /// Returns what is kept for a file, in its private data.
     ///
     /// # Safety
     ///
     /// `file` must point at an open file of a `Registration<T>`, which stays open for `'a`.
-    unsafe fn private<'a>(file: *mut bindings::file) -> <T::File as ForeignOwnable>::Borrowed<'a> {
+    unsafe fn private<'a>(file: *mut bindings::file) -> ArcBorrow<'a, Opened<T>> {
         // SAFETY: `open()` stored the private data, and `release()`, which is called last, takes
         // it.
-        unsafe { <T::File as ForeignOwnable>::borrow((*file).private_data) }
-    }
-
-    /// Returns the registration that a device's inode belongs to.
-    ///
-    /// # Safety
-    ///
-    /// `inode` must point at the inode of a device of a `Registration<T>`. A file of that device
-    /// must be open, or be being opened, for `'a`.
-    unsafe fn registration<'a>(inode: *mut bindings::inode) -> &'a Registration<T> {
-        // SAFETY: `chrdev_open()` has set `i_cdev`, and holds a reference to it until the file is
-        // closed. Dropping the registration waits for that.
-        unsafe { Registration::from_cdev((*inode).__bindgen_anon_5.i_cdev) }
-    }
-
-    /// Returns the entry of the device that an inode is of, if its number is in the range.
-    ///
-    /// # Safety
-    ///
-    /// See [`VTable::registration`].
-    unsafe fn entry<'a>(inode: *mut bindings::inode) -> Option<&'a Entry<T>> {
-        // SAFETY: As the caller promises.
-        let (registration, number) = unsafe { (Self::registration::<'a>(inode), (*inode).i_rdev) };
-        registration.entry(number)
-    }
-
-    /// Returns the waiters of the device that an inode is of, if it has any.
-    ///
-    /// # Safety
-    ///
-    /// See [`VTable::registration`].
-    unsafe fn waiters<'a>(inode: *mut bindings::inode) -> Option<&'a Waiters> {
-        // SAFETY: As the caller promises.
-        let entry = unsafe { Self::entry::<'a>(inode) };
-        entry?.waiters.as_deref()
+        unsafe { <Arc<Opened<T>> as ForeignOwnable>::borrow((*file).private_data) }
     }
 
     /// # Safety
     ///
     /// `inode` and `file` must be those of a device of a `Registration<T>` that is being opened.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: As the caller promises.
-        let (registration, entry) = unsafe { (Self::registration(inode), Self::entry(inode)) };
-        let (false, Some(entry)) = (registration.is_retired(), entry) else {
+        // SAFETY: `chrdev_open()` has set `i_cdev`, and holds a reference to it meanwhile. Dropping
+        // the registration waits for that.
+        let entry = unsafe {
+            let registration = Registration::<T>::from_cdev((*inode).__bindgen_anon_5.i_cdev);
+            registration.entry((*inode).i_rdev)
+        };
+        let Some(entry) = entry else {
             return ENXIO.to_errno();
+        };
+        // First, so that nothing can fail once the driver has opened the device.
+        let Ok(place) = UniqueArc::<Opened<T>>::new_uninit(GFP_KERNEL_ACCOUNT) else {
+            return ENOMEM.to_errno();
         };
 
         // SAFETY: The file is valid, and nothing else has access to it yet.
@@ -185,8 +161,9 @@ impl<T: FileOperations> VTable<T> {
         }
         // SAFETY: The file is valid during the call. It has no file descriptor yet, so this task is
         // in no `fdget_pos()` region of it.
-        match T::open(entry.device.data(), unsafe { File::from_raw_file(file) }) {
-            Ok(private) => {
+        match T::open(&entry.data, unsafe { File::from_raw_file(file) }) {
+            Ok(data) => {
+                let private = Arc::from(place.write(Opened::new(data, entry)));
                 // SAFETY: Nothing else has access to the file yet.
                 unsafe { (*file).private_data = private.into_foreign() };
                 0
@@ -201,7 +178,7 @@ impl<T: FileOperations> VTable<T> {
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: `open()` stored the private data, and nothing else has access to the file any
         // more.
-        drop(unsafe { <T::File as ForeignOwnable>::from_foreign((*file).private_data) });
+        drop(unsafe { <Arc<Opened<T>> as ForeignOwnable>::from_foreign((*file).private_data) });
         0
     }
 
@@ -287,15 +264,14 @@ impl<T: FileOperations> VTable<T> {
         table: *mut bindings::poll_table,
     ) -> bindings::__poll_t {
         // SAFETY: As the caller promises.
-        let (waiters, private, file, poll_table) = unsafe {
+        let (private, file, poll_table) = unsafe {
             (
-                Self::waiters((*raw_file).f_inode),
                 Self::private(raw_file),
                 File::from_raw_file(raw_file),
                 PollTable::from_raw(table),
             )
         };
-        let Some(waiters) = waiters else {
+        let Some(waiters) = private.waiters() else {
             return Events::ERROR.into_raw();
         };
         let all = Events::READ | Events::WRITE;
@@ -304,17 +280,28 @@ impl<T: FileOperations> VTable<T> {
         let asked = unsafe { table.as_ref() }.map_or(all, |table| Events::from_key(table._key));
         // The queues depend on how the file is open, and not on the requested events: an epoll item
         // that is modified to request others is not added to other queues. An exclusive item cannot
-        // be modified, and must not consume a wake-up that is meant for the other direction.
-        let exclusive = asked.are_exclusive() && asked.intersects(all);
+        // be modified, and must not consume a wake-up that is meant for the other direction. It
+        // waits for hang-ups and errors of that direction on a queue of its own.
+        let exclusive = asked.are_exclusive();
+        let mut partly = false;
         for (open, direction, queue) in [
             (file.readable(), Events::READ, &waiters.read_pollers),
             (file.writable(), Events::WRITE, &waiters.write_pollers),
         ] {
-            if open && (!exclusive || asked.intersects(direction)) {
-                // SAFETY: The queue lives until the registration is dropped. That waits until the
-                // file is closed, which removes its pollers from the queue.
-                unsafe { poll_table.register_wait_queue(file, queue) };
+            if !open {
+                continue;
             }
+            if exclusive && !asked.intersects(direction) {
+                partly = true;
+                continue;
+            }
+            // SAFETY: What is kept for the file has a reference to the queue, and is dropped when
+            // the file is released. The file's pollers have left the queue by then.
+            unsafe { poll_table.register_wait_queue(file, queue) };
+        }
+        if partly {
+            // SAFETY: As above.
+            unsafe { poll_table.register_wait_queue(file, &waiters.hangup_pollers) };
         }
         T::poll(private, file, asked).into_raw()
     }
@@ -338,13 +325,13 @@ impl<T: FileOperations> VTable<T> {
     unsafe extern "C" fn fasync(fd: c_int, raw_file: *mut bindings::file, on: c_int) -> c_int {
         // SAFETY: As the caller promises. Other flags may change at any time, so they are read
         // once.
-        let (waiters, flags) = unsafe {
+        let (private, flags) = unsafe {
             (
-                Self::waiters((*raw_file).f_inode),
+                Self::private(raw_file),
                 ptr::read_volatile(&raw const (*raw_file).f_flags),
             )
         };
-        let Some(waiters) = waiters else {
+        let Some(waiters) = private.waiters() else {
             return 0;
         };
         // Not `LocalFile::readable()`: a file that is being released has no reference count left.
@@ -368,8 +355,7 @@ impl<T: FileOperations> VTable<T> {
 
         if on != 0 && T::HAS_POLL {
             // SAFETY: The file is open, as the caller promises.
-            let (private, file) =
-                unsafe { (Self::private(raw_file), File::from_raw_file(raw_file)) };
+            let file = unsafe { File::from_raw_file(raw_file) };
             T::poll(private, file, Events::READ | Events::WRITE);
         }
         0

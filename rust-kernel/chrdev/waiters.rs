@@ -51,6 +51,15 @@ pub struct Waiters {
     /// [`Events::WRITE`]: super::Events::WRITE
     #[pin]
     pub write_pollers: WaitQueue,
+    /// Exclusive pollers that have not asked for all that their files are open for. Wake them once
+    /// [`FileOperations::poll`] would report [`Events::HANGUP`] or [`Events::ERROR`] whatever is
+    /// asked for.
+    ///
+    /// [`FileOperations::poll`]: super::FileOperations::poll
+    /// [`Events::HANGUP`]: super::Events::HANGUP
+    /// [`Events::ERROR`]: super::Events::ERROR
+    #[pin]
+    pub hangup_pollers: WaitQueue,
     read_signals: Signals,
     write_signals: Signals,
     // Serializes changes to both lists. A file has a single flag (FASYNC) that says whether it is
@@ -66,7 +75,7 @@ unsafe impl Send for Waiters {}
 unsafe impl Sync for Waiters {}
 
 impl Waiters {
-    /// Creates empty queues and lists.
+    /// Creates empty queues and lists. The memory is charged to the memory cgroup of the caller.
     ///
     /// # Context
     ///
@@ -82,11 +91,12 @@ impl Waiters {
                 writers <- new_wait_queue!("Waiters::writers"),
                 read_pollers <- new_wait_queue!("Waiters::read_pollers"),
                 write_pollers <- new_wait_queue!("Waiters::write_pollers"),
+                hangup_pollers <- new_wait_queue!("Waiters::hangup_pollers"),
                 read_signals: Signals::new(),
                 write_signals: Signals::new(),
                 signals <- new_mutex!((), "Waiters::signals"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

@@ -18,7 +18,8 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        ArcBorrow, //
+        ArcBorrow,
+        UniqueArc, //
     },
     types::ForeignOwnable, //
 };
@@ -77,21 +78,22 @@ impl<M: Mapping> Operations<M> {
         // SAFETY: The file is open, so its private data is an `M::File` in foreign form, by the
         // invariants of the `AreaDesc` that `M` was passed to.
         let file = unsafe { <M::File as ForeignOwnable>::borrow((*file).private_data) };
-        let served =
-            M::mapped(file, (pgoff as u64) << PAGE_SHIFT, end - start).and_then(|mapping| {
+        // Allocated first: after `M::mapped()`, nothing fails.
+        let served = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)
+            .map_err(Error::from)
+            .and_then(|served| {
+                let mapping = M::mapped(file, (pgoff as u64) << PAGE_SHIFT, end - start)?;
                 let fixed = if M::PINNABLE { None } else { mapping.fixed() };
                 let first = pgoff;
-                Ok(Arc::new(
-                    Served {
-                        mapping,
-                        fixed,
-                        first,
-                    },
-                    GFP_KERNEL_ACCOUNT,
-                )?)
+                Ok(served.write(Served {
+                    mapping,
+                    fixed,
+                    first,
+                }))
             });
         match served {
             Ok(served) => {
+                let served = Arc::from(served);
                 // SAFETY: The caller passes a pointer that is valid for writes. From here on, the
                 // area owns the reference.
                 unsafe { *private_data = served.into_foreign() };
