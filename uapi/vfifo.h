@@ -21,6 +21,8 @@
  *	shows the data twice in a row.
  * @producer_offset: mmap() offset of the producer page
  * @consumer_offset: mmap() offset of the consumer page
+ * @flags: the state of the FIFO at the time of the call: VFIFO_HANGUP and so on. A
+ *	kernel that does not know it leaves it as it was: look at @size first.
  *
  * Fields may be added at the end. @size tells how many of them are exchanged,
  * so a program with a longer structure works on an older kernel, and the other
@@ -34,7 +36,22 @@ struct vfifo_info {
 	__aligned_u64 data_offset;
 	__aligned_u64 producer_offset;
 	__aligned_u64 consumer_offset;
+	__aligned_u64 flags;
 };
+
+/* The attribute "hangup" is 1, or the device has been removed. */
+#define VFIFO_HANGUP		1
+/* 2 and 4 are reserved for VFIFO_RECORDS and VFIFO_OVERWRITE. */
+/* Calls fail with EIO, since an impossible position was stored. */
+#define VFIFO_BROKEN		8
+/*
+ * There are no readers, or no writers, whether or not the attribute "hangup" is 1.
+ * A file that is open for both counts as both, but while it holds a claim only as
+ * what it has claimed. The file of the ioctl is counted as well. In mode "auto" the
+ * device counts as a writer.
+ */
+#define VFIFO_NO_READERS	16
+#define VFIFO_NO_WRITERS	32
 
 /**
  * struct vfifo_end - the start of the producer page or the consumer page
@@ -69,7 +86,8 @@ struct vfifo_end {
  * writers produce. Anything else is "auto": the device also produces "AUTO "
  * once a period. EBADF if the file is not open for writing, EFAULT if the int cannot
  * be read, EBUSY if the mode would change to "auto" while the producer's end is
- * claimed. Setting the current mode does nothing and succeeds.
+ * claimed, ENODEV if it would after the device has been removed. Setting the current
+ * mode does nothing and succeeds.
  */
 #define VFIFO_SET_MODE	_IOW('k', 2, int)
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 // Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! The attributes in `/sys/class/vfifo/vfifoN/`. See `Documentation/ABI/testing/sysfs-class-vfifo`.
+//! The attributes of a device, in `/sys/class/vfifo/NAME/`. See
+//! `Documentation/ABI/testing/sysfs-class-vfifo`.
 //!
-//! A new counter is added to `fifo/stats.rs`, to `numbers!` and to [`GROUPS`].
+//! A new counter is added to `fifo/stats.rs`, to `numbers!` and to [`GROUPS`]. An attribute that
+//! can be written to is also an option of `new_device`, see `registry/settings.rs`.
 //!
 //! # Context
 //!
@@ -38,7 +40,7 @@ use kernel::{
 sysfs_groups! {
     /// All attributes. Those that can be stored have mode 0644, the others 0444.
     pub(crate) static GROUPS: class::Device<Vfifo> = [
-        { Size, Capacity, ModeFile, PeriodMs, ProducerClaimed, ConsumerClaimed },
+        { Size, Capacity, ModeFile, PeriodMs, HangupFile, ProducerClaimed, ConsumerClaimed },
         c"stats" {
             BytesWritten,
             BytesRead,
@@ -47,6 +49,7 @@ sysfs_groups! {
             ReaderSleeps,
             WriterSleeps,
             Notifies,
+            Hangups,
             PositionErrors,
         },
     ];
@@ -64,6 +67,19 @@ pub(crate) fn parse_mode(text: &BStr) -> Result<Mode> {
     match text.deref() {
         b"0" | b"manual" => Ok(Mode::Manual),
         b"1" | b"auto" => Ok(Mode::Auto),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Parses a switch. The newline has been removed from the text.
+///
+/// # Errors
+///
+/// [`EINVAL`] for anything but `0` and `1`.
+pub(crate) fn parse_switch(text: &BStr) -> Result<bool> {
+    match text.deref() {
+        b"0" => Ok(false),
+        b"1" => Ok(true),
         _ => Err(EINVAL),
     }
 }
@@ -109,7 +125,8 @@ pub(crate) fn parse_capacity(text: &BStr) -> Result<u64> {
     fifo::round_capacity(parse_number(text)?)
 }
 
-struct Capacity;
+/// The attribute of that name.
+pub(crate) struct Capacity;
 
 #[vtable]
 impl Attribute<Vfifo> for Capacity {
@@ -125,7 +142,8 @@ impl Attribute<Vfifo> for Capacity {
     }
 }
 
-struct ModeFile;
+/// The attribute of that name.
+pub(crate) struct ModeFile;
 
 #[vtable]
 impl Attribute<Vfifo> for ModeFile {
@@ -141,7 +159,8 @@ impl Attribute<Vfifo> for ModeFile {
     }
 }
 
-struct PeriodMs;
+/// The attribute of that name.
+pub(crate) struct PeriodMs;
 
 #[vtable]
 impl Attribute<Vfifo> for PeriodMs {
@@ -154,6 +173,24 @@ impl Attribute<Vfifo> for PeriodMs {
 
     fn store(vfifo: &Vfifo, text: &BStr) -> Result {
         vfifo.generator.set_period_ms(parse_period_ms(text)?);
+        Ok(())
+    }
+}
+
+/// The attribute `hangup`.
+pub(crate) struct HangupFile;
+
+#[vtable]
+impl Attribute<Vfifo> for HangupFile {
+    const NAME: &'static CStr = c"hangup";
+    type Value = u8;
+
+    fn show(vfifo: &Vfifo) -> Result<u8> {
+        Ok(vfifo.fifo.hangup().into())
+    }
+
+    fn store(vfifo: &Vfifo, text: &BStr) -> Result {
+        vfifo.fifo.set_hangup(parse_switch(text)?);
         Ok(())
     }
 }
@@ -187,5 +224,6 @@ numbers! {
     ReaderSleeps: c"reader_sleeps", u64, |fifo| fifo.stats.reader_sleeps.load(Relaxed);
     WriterSleeps: c"writer_sleeps", u64, |fifo| fifo.stats.writer_sleeps.load(Relaxed);
     Notifies: c"notifies", u64, |fifo| fifo.stats.notifies.load(Relaxed);
+    Hangups: c"hangups", u64, |fifo| fifo.stats.hangups.load(Relaxed);
     PositionErrors: c"position_errors", u64, |fifo| fifo.stats.position_errors.load(Relaxed);
 }

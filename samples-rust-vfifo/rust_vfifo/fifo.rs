@@ -14,9 +14,12 @@
 //! | `fifo/poll.rs` | What does poll(2) report? |
 //! | `fifo/room.rs` | How many bytes are queued, and how many fit? |
 //! | `fifo/state.rs` | Is an end free, claimed or in error? |
+//! | `fifo/hangup.rs` | When has a stream ended? Whom does a close wake? |
+//! | `fifo/parties.rs` | Which files are readers and writers, and which of them have met? |
 //! | `fifo/claim.rs` | Where does a claim begin and end? What does `VFIFO_NOTIFY` do? |
 //! | `fifo/mapping.rs` | What can be mapped? |
 //! | `fifo/resize.rs` | Where does the capacity change? |
+//! | `fifo/removal.rs` | What happens when the device is removed? |
 //! | `fifo/clear.rs` | What does `VFIFO_CLEAR` do? |
 //! | `fifo/end.rs` | What belongs to one end? What is behind its lock? |
 //! | `fifo/stats.rs` | What is counted? |
@@ -30,6 +33,7 @@
 //! | `writer` | producers: writes, generation, and claiming their end | copying |
 //! | `geometry` | mapping and resizing | counting |
 //! | `cleared` (a spinlock) | clearing and reading the counters | counting |
+//! | `parties` (a spinlock) in `hangup` | opening, closing, and asking who is left | counting |
 //!
 //! They are taken in this order, after the control lock of the [`Generator`] and the `mmap_lock` of
 //! a process:
@@ -38,6 +42,7 @@
 //! 2. `writer`
 //! 3. `geometry`
 //! 4. `cleared`
+//! 5. `parties`
 //!
 //! A reader and a writer run at the same time, with only the ring between them. With a lock held,
 //! nobody waits for bytes or for room, or takes a page fault: if user memory is not resident, a
@@ -62,6 +67,7 @@
 //! | [`EINVAL`], [`ERANGE`] | no such capacity | [`round_capacity`] |
 //! | [`EIO`] | the FIFO is in its error state | `check_usable()`, `enter_error_state()` |
 //! | [`ENOMEM`] | out of memory | [`Fifo::new`], [`Fifo::resize`], `bounce_page()` |
+//! | [`EPIPE`] | all readers have gone | `check_flags()` in `fifo/write.rs` |
 //! | [`ERESTARTSYS`] | a signal | `fifo/sleeping.rs`, `write_slow()` |
 //! | | a fatal signal | `*_after_faults()`, `*_through_kernel()` |
 //!
@@ -75,12 +81,18 @@ mod claim;
 mod clear;
 #[path = "fifo/end.rs"]
 mod end;
+#[path = "fifo/hangup.rs"]
+mod hangup;
 #[path = "fifo/mapping.rs"]
 mod mapping;
+#[path = "fifo/parties.rs"]
+pub(super) mod parties;
 #[path = "fifo/poll.rs"]
 mod poll;
 #[path = "fifo/read.rs"]
 mod read;
+#[path = "fifo/removal.rs"]
+mod removal;
 #[path = "fifo/resize.rs"]
 mod resize;
 #[path = "fifo/room.rs"]
@@ -100,10 +112,8 @@ mod write;
 
 pub(crate) use self::{
     claim::Claim,
-    end::{
-        FileId,
-        Side, //
-    },
+    end::Side,
+    hangup::OpenFile,
     mapping::{
         Area,
         Mapped, //
@@ -111,7 +121,8 @@ pub(crate) use self::{
     resize::{
         round_capacity,
         MAX_CAPACITY, //
-    }, //
+    },
+    transfer::Call, //
 };
 
 use self::{
@@ -122,10 +133,13 @@ use self::{
         EndStatus,
         Pages, //
     },
+    hangup::Hangup,
     mapping::Geometry,
+    state::Flags,
     stats::Stats, //
 };
 use super::{
+    registry::Name,
     ring::Ring,
     turn::Turn, //
 };
@@ -157,7 +171,9 @@ use kernel::{
 ///   held.
 #[pin_data]
 pub(crate) struct Fifo {
-    /// The number in the device's name.
+    /// The name of the device, for messages.
+    pub(crate) name: Name,
+    /// The minor number of the device, for trace events.
     pub(crate) index: u32,
     ring: Ring<Pages>,
     // A copy of the cursors' capacity, for those who hold no lock.
@@ -170,7 +186,9 @@ pub(crate) struct Fifo {
     geometry: Mutex<Geometry>,
     producer: EndStatus,
     consumer: EndStatus,
-    in_error: Atomic<bool>,
+    flags: Flags,
+    #[pin]
+    hangup: Hangup,
     // The number of bytes dropped by clearing. The lock is held while `tail` moves past them, so
     // that both change at once.
     #[pin]
@@ -190,13 +208,13 @@ pub(crate) struct Fifo {
 }
 
 impl Fifo {
-    /// Creates an empty FIFO for device number `index`. `capacity` is a result of
-    /// [`round_capacity`].
+    /// Creates an empty FIFO for the device of this name and minor number. `capacity` is a result
+    /// of [`round_capacity`], and `hangup` is whether closing an end hangs up.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
-    pub(crate) fn new(index: u32, capacity: u64) -> Result<Arc<Self>> {
+    pub(crate) fn new(name: Name, index: u32, capacity: u64, hangup: bool) -> Result<Arc<Self>> {
         let buffer = resize::allocate(capacity)?;
         let waiters = Waiters::new()?;
         let ring = Ring {
@@ -205,6 +223,7 @@ impl Fifo {
         };
         Arc::pin_init(
             pin_init!(Self {
+                name,
                 index,
                 waiters,
                 ring,
@@ -214,7 +233,8 @@ impl Fifo {
                 geometry <- new_mutex!(Geometry { buffer, mapped: 0 }, "Fifo::geometry"),
                 producer: EndStatus::new(),
                 consumer: EndStatus::new(),
-                in_error: Atomic::new(false),
+                flags: Hangup::initial_flags(hangup),
+                hangup <- Hangup::new(hangup),
                 cleared <- new_spinlock!(0, "Fifo::cleared"),
                 turn: Turn::new(),
                 turn_queue <- new_wait_queue!("Fifo::turn_queue"),
@@ -222,7 +242,7 @@ impl Fifo {
                 small_writers: Atomic::new(0),
                 stats: Stats::new(),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

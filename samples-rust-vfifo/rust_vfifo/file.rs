@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! The file operations of `/dev/vfifoN`.
+//! The file operations of the devices.
 //!
 //! This file translates: system calls, ioctls and mappings to calls of [`Fifo`](super::fifo::Fifo)
 //! and [`Generator`](super::generator::Generator). It has no state of its own.
@@ -11,6 +11,7 @@
 //! | ioctl(2) | [`EBADF`] | the file is not open for what the command does |
 //! | | [`EFAULT`] | bad user memory |
 //! | | [`EINVAL`] | the `struct vfifo_info` is too small |
+//! | | [`ENODEV`] | mode auto, and the device has been removed |
 //! | | [`ENOTTY`] | unknown command |
 //! | mmap(2) | [`EACCES`] | executable |
 //! | | [`EINVAL`] | no such area |
@@ -26,9 +27,10 @@
 use super::{
     fifo::{
         Area,
+        Call,
         Claim,
-        FileId,
         Mapped,
+        OpenFile,
         Side, //
     },
     generator::Mode,
@@ -37,6 +39,7 @@ use super::{
 };
 use kernel::{
     chrdev::{
+        self,
         Events,
         FileOperations,
         Waiters, //
@@ -65,7 +68,8 @@ use kernel::{
     seq_print,
     sync::{
         Arc,
-        ArcBorrow, //
+        ArcBorrow,
+        UniqueArc, //
     },
     uaccess::{
         UserPtr,
@@ -73,15 +77,56 @@ use kernel::{
     }, //
 };
 
-/// An open file.
-pub(crate) struct Opened {
+/// What the driver keeps for an open file. It does not need the device, which may be removed.
+pub(crate) struct OpenVfifo {
     vfifo: Arc<Vfifo>,
+    file: Arc<OpenFile>,
 }
 
-impl Opened {
-    /// The owner of claims made through this file.
-    fn id(&self) -> FileId {
-        FileId::of(self)
+/// An open file.
+type Opened = chrdev::Opened<VfifoFile>;
+
+/// A read(2) or write(2).
+#[derive(Clone, Copy)]
+struct Plain<'a> {
+    opened: ArcBorrow<'a, Opened>,
+    file: &'a LocalFile,
+}
+
+impl Call for Plain<'_> {
+    #[inline]
+    fn file(&self) -> &OpenFile {
+        &self.opened.file
+    }
+
+    fn nonblocking(&self) -> bool {
+        self.file.nonblocking()
+    }
+
+    fn nosignal(&self) -> bool {
+        false
+    }
+}
+
+/// A call that may have flags of its own.
+#[derive(Clone, Copy)]
+struct Flagged<'a> {
+    opened: ArcBorrow<'a, Opened>,
+    kiocb: &'a Kiocb<'a, Arc<Opened>>,
+}
+
+impl Call for Flagged<'_> {
+    #[inline]
+    fn file(&self) -> &OpenFile {
+        &self.opened.file
+    }
+
+    fn nonblocking(&self) -> bool {
+        self.kiocb.nonblocking()
+    }
+
+    fn nosignal(&self) -> bool {
+        self.kiocb.nosignal()
     }
 }
 
@@ -91,13 +136,15 @@ pub(crate) struct VfifoFile;
 #[vtable]
 impl FileOperations for VfifoFile {
     type Device = Vfifo;
-    type File = Arc<Opened>;
+    type File = OpenVfifo;
 
     const NOWAIT: bool = true;
 
-    fn open(vfifo: &Arc<Vfifo>, _file: &File) -> Result<Arc<Opened>> {
+    fn open(vfifo: &Arc<Vfifo>, file: &File) -> Result<OpenVfifo> {
+        let fifo = vfifo.fifo.as_arc_borrow();
+        let file = fifo.open(file.readable(), file.writable())?;
         let vfifo = vfifo.clone();
-        Ok(Arc::new(Opened { vfifo }, GFP_KERNEL_ACCOUNT)?)
+        Ok(OpenVfifo { vfifo, file })
     }
 
     fn waiters(vfifo: &Arc<Vfifo>) -> Arc<Waiters> {
@@ -106,17 +153,21 @@ impl FileOperations for VfifoFile {
 
     #[inline]
     fn read_iter(kiocb: Kiocb<'_, Arc<Opened>>, to: &mut IovIterDest<'_>) -> Result<usize> {
-        kiocb.file().vfifo.fifo.read(to, || kiocb.nonblocking())
+        let opened = kiocb.file();
+        let kiocb = &kiocb;
+        opened.vfifo.fifo.read(to, Flagged { opened, kiocb })
     }
 
     #[inline]
     fn write_iter(kiocb: Kiocb<'_, Arc<Opened>>, from: &mut IovIterSource<'_>) -> Result<usize> {
-        kiocb.file().vfifo.fifo.write(from, || kiocb.nonblocking())
+        let opened = kiocb.file();
+        let kiocb = &kiocb;
+        opened.vfifo.fifo.write(from, Flagged { opened, kiocb })
     }
 
     #[inline]
     fn read(opened: ArcBorrow<'_, Opened>, file: &LocalFile, to: &mut UserDest) -> Result<usize> {
-        opened.vfifo.fifo.read(to, || file.nonblocking())
+        opened.vfifo.fifo.read(to, Plain { opened, file })
     }
 
     #[inline]
@@ -125,12 +176,12 @@ impl FileOperations for VfifoFile {
         file: &LocalFile,
         from: &mut UserSource,
     ) -> Result<usize> {
-        opened.vfifo.fifo.write(from, || file.nonblocking())
+        opened.vfifo.fifo.write(from, Plain { opened, file })
     }
 
     fn poll(opened: ArcBorrow<'_, Opened>, file: &File, asked: Events) -> Events {
         opened.vfifo.fifo.poll(
-            opened.id(),
+            &opened.file,
             file.readable() && asked.intersects(Events::READ),
             file.writable() && asked.intersects(Events::WRITE),
             asked.are_exclusive(),
@@ -157,7 +208,7 @@ impl FileOperations for VfifoFile {
                 if size < uapi::INFO_MIN_SIZE {
                     return Err(EINVAL);
                 }
-                let info = uapi::info(size, vfifo.fifo.capacity());
+                let info = uapi::info(size, vfifo.fifo.capacity(), vfifo.fifo.info_flags());
                 let filled = info.get(..size).unwrap_or(&info);
                 UserSlice::new(UserPtr::from_addr(arg), filled.len())
                     .writer()
@@ -236,8 +287,10 @@ impl Mapping for ClaimMapping {
 
     fn mapped(opened: ArcBorrow<'_, Opened>, offset: u64, len: usize) -> Result<Arc<Self>> {
         let fifo = opened.vfifo.fifo.as_arc_borrow();
-        let claim = fifo.claim(opened.id(), offset, len)?;
-        Ok(Arc::new(Self { claim }, GFP_KERNEL_ACCOUNT)?)
+        // Allocated first: a claim that begins and ends can hang up.
+        let mapping = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let claim = fifo.claim(&opened.file, offset, len)?;
+        Ok(mapping.write(Self { claim }).into())
     }
 
     fn fixed(&self) -> Option<Arc<PageBuffer>> {

@@ -39,7 +39,7 @@ use kernel::{
 const MESSAGE: &[u8] = b"AUTO ";
 
 /// The initial period, in milliseconds.
-const DEFAULT_PERIOD_MS: u32 = 1000;
+pub(crate) const DEFAULT_PERIOD_MS: u32 = 1000;
 
 /// Whether the generator is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,25 +120,38 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`EBUSY`] for [`Mode::Auto`] while the producer's end is claimed.
+    /// For [`Mode::Auto`]: [`EBUSY`] while the producer's end is claimed, [`ENODEV`] if the device
+    /// has been removed.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
         let _control = self.control.lock();
         if mode == self.mode() {
             return Ok(());
         }
+        // A removal is noted first, and then sets the mode to manual with `control` held. So either
+        // this sees it, or the mode is set to manual afterwards.
+        if mode == Mode::Auto && self.fifo.is_removed() {
+            return Err(ENODEV);
+        }
         if mode == Mode::Auto && self.fifo.is_claimed(Side::Producer) {
             return Err(EBUSY);
         }
         dynamic_pr_debug!(
-            "vfifo{}: mode {} -> {}\n",
-            self.fifo.index,
+            "{}: mode {} -> {}\n",
+            self.fifo.name,
             self.mode().name(),
             mode.name()
         );
         self.auto.store(mode == Mode::Auto, Relaxed);
+        // The generator counts as a writer from before its first message until after its last one.
         match mode {
-            Mode::Manual => self.ticker.stop(),
-            Mode::Auto => self.start(),
+            Mode::Manual => {
+                self.ticker.stop();
+                self.fifo.count_generator(false);
+            }
+            Mode::Auto => {
+                self.fifo.count_generator(true);
+                self.start();
+            }
         }
         Ok(())
     }
@@ -161,8 +174,8 @@ impl Generator {
     pub(crate) fn set_period_ms(&self, period_ms: u32) {
         let _control = self.control.lock();
         dynamic_pr_debug!(
-            "vfifo{}: period {} -> {} ms\n",
-            self.fifo.index,
+            "{}: period {} -> {} ms\n",
+            self.fifo.name,
             self.period_ms(),
             period_ms
         );

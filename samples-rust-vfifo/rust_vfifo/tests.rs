@@ -7,10 +7,16 @@
 
 #[path = "tests/ends.rs"]
 mod ends;
+#[path = "tests/hangup.rs"]
+mod hangup;
+#[path = "tests/names.rs"]
+mod names;
 #[path = "tests/parsers.rs"]
 mod parsers;
 #[path = "tests/ring.rs"]
 mod ring;
+#[path = "tests/settings.rs"]
+mod settings;
 #[path = "tests/stream.rs"]
 mod stream;
 #[path = "tests/turn.rs"]

@@ -45,10 +45,24 @@ pub(crate) fn is_get_info(cmd: u32) -> bool {
 pub(crate) const NOTIFY: u32 = _IO(b'k' as u32, 4);
 
 /// The size of a `struct vfifo_info`, in bytes.
-pub(crate) const INFO_SIZE: usize = 40;
+pub(crate) const INFO_SIZE: usize = 48;
 
 /// The smallest `struct vfifo_info` that a caller may pass: `size` and `version`.
 pub(crate) const INFO_MIN_SIZE: usize = 8;
+
+/// A flag of `struct vfifo_info`: the attribute `hangup` is 1.
+pub(crate) const HANGUP: u64 = 1;
+
+// 2 and 4 are reserved for `VFIFO_RECORDS` and `VFIFO_OVERWRITE`.
+
+/// A flag of `struct vfifo_info`: the FIFO is in its error state.
+pub(crate) const BROKEN: u64 = 8;
+
+/// A flag of `struct vfifo_info`: there are no readers.
+pub(crate) const NO_READERS: u64 = 16;
+
+/// A flag of `struct vfifo_info`: there are no writers.
+pub(crate) const NO_WRITERS: u64 = 32;
 
 /// The version of the mapping that `struct vfifo_info` describes.
 const INFO_VERSION: u32 = 1;
@@ -80,14 +94,20 @@ pub(crate) const END_WAITING: usize = 128;
 
 /// The bytes of a `struct vfifo_info` for a caller whose structure has `size` bytes, at least
 /// [`INFO_MIN_SIZE`]. Only the first `size` bytes are to be copied. `capacity` is in bytes.
-pub(crate) fn info(size: usize, capacity: u64) -> [u8; INFO_SIZE] {
+pub(crate) fn info(size: usize, capacity: u64, flags: u64) -> [u8; INFO_SIZE] {
     let filled = size.min(INFO_SIZE) as u32;
     let mut info = [0; INFO_SIZE];
     let (words, longs) = info.split_at_mut(INFO_MIN_SIZE);
     for (place, word) in words.chunks_exact_mut(4).zip([filled, INFO_VERSION]) {
         place.copy_from_slice(&word.to_ne_bytes());
     }
-    let values = [capacity, DATA_OFFSET, PRODUCER_OFFSET, CONSUMER_OFFSET];
+    let values = [
+        capacity,
+        DATA_OFFSET,
+        PRODUCER_OFFSET,
+        CONSUMER_OFFSET,
+        flags,
+    ];
     for (place, long) in longs.chunks_exact_mut(8).zip(values) {
         place.copy_from_slice(&long.to_ne_bytes());
     }

@@ -25,14 +25,13 @@ use super::{
         ring::End as _,
         trace, //
     },
-    end::{
-        FileId,
-        Side, //
-    },
+    end::Side,
+    hangup::OpenFile,
     mapping::{
         Area,
         Mapped, //
     },
+    state::Flags,
     Fifo, //
 };
 use kernel::{
@@ -48,14 +47,15 @@ use kernel::{
 
 impl Fifo {
     /// Claims for `file` the end whose page is at `offset`. Waits for transfers that are copying.
-    /// Calls that sleep at this end are woken, and fail unless the claim has ended by then.
+    /// Calls that sleep at this end are woken, and fail unless the claim has ended by then. The
+    /// file gives up the other side, see `parties.rs`.
     ///
     /// # Errors
     ///
     /// [`EBUSY`] if the end is claimed already, [`EINVAL`] if the area is not the page of an end.
     pub(crate) fn claim(
         self: ArcBorrow<'_, Self>,
-        file: FileId,
+        file: &Arc<OpenFile>,
         offset: u64,
         len: usize,
     ) -> Result<Claim> {
@@ -81,18 +81,18 @@ impl Fifo {
             let position = end.cursor.position;
             // Up to this position the kernel itself has told the other end.
             self.end(side).told.store(position, Relaxed);
-            self.end(side).owner.store(file.0, Relaxed);
+            self.end(side).owner.store(file.id().0, Relaxed);
             trace::claim(self.index, side, position);
             position
         };
-        dynamic_pr_debug!(
-            "vfifo{}: {} claimed at {}\n",
-            self.index,
-            side.name(),
-            position
-        );
+        dynamic_pr_debug!("{}: {} claimed at {}\n", self.name, side.name(), position);
         self.wake_end(side);
-        Ok(Claim { side, mapped })
+        file.begin_claim(side, position);
+        Ok(Claim {
+            side,
+            mapped,
+            file: file.clone(),
+        })
     }
 
     /// Tells the other end that the owner of a claimed end has published something, unless it was
@@ -127,6 +127,8 @@ impl Fifo {
 pub(crate) struct Claim {
     side: Side,
     mapped: Mapped,
+    // Dropped before the file is closed: the mapping holds a reference to it.
+    file: Arc<OpenFile>,
 }
 
 impl Claim {
@@ -163,13 +165,14 @@ impl Drop for Claim {
             }
         };
         trace::release(fifo.index, self.side, position);
+        self.file.end_claim(self.side, position);
         fifo.end(self.side).owner.store(0, Relaxed);
-        fifo.in_error.store(false, Relaxed);
+        fifo.flags.set(Flags::ERROR, false);
         drop(writer);
         drop(reader);
         dynamic_pr_debug!(
-            "vfifo{}: {} released at {}\n",
-            fifo.index,
+            "{}: {} released at {}\n",
+            fifo.name,
             self.side.name(),
             position
         );

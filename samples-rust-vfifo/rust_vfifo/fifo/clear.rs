@@ -17,12 +17,12 @@ use super::{
         self,
         By, //
     },
+    state::Flags,
     Fifo, //
 };
 use kernel::{
     dynamic_debug::dynamic_pr_debug,
-    prelude::*,
-    sync::atomic::Relaxed, //
+    prelude::*, //
 };
 
 impl Fifo {
@@ -48,9 +48,9 @@ impl Fifo {
         if cleared > 0 {
             trace::consume(self.index, tail, cleared, By::Clear);
         }
-        self.in_error.store(false, Relaxed);
+        self.flags.set(Flags::ERROR, false);
         drop(end);
-        dynamic_pr_debug!("vfifo{}: cleared {} bytes\n", self.index, cleared);
+        dynamic_pr_debug!("{}: cleared {} bytes\n", self.name, cleared);
         self.room_freed();
         Ok(())
     }

@@ -90,7 +90,7 @@ pub(crate) struct EndPage(pub(super) Arc<PageBuffer>);
 impl EndPage {
     /// Allocates the page of an end at position 0.
     pub(super) fn new() -> Result<Self> {
-        Ok(Self(Arc::new(PageBuffer::new(1)?, GFP_KERNEL)?))
+        Ok(Self(Arc::new(PageBuffer::new(1)?, GFP_KERNEL_ACCOUNT)?))
     }
 
     /// Clears the parts of the page that are neither the position nor `waiting`: an owner may have

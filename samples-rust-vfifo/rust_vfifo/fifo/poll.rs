@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 // Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! What poll(2) reports.
+//! What poll(2) reports, and what it sets so that the poller is woken.
 //!
 //! # Context
 //!
-//! Process context. Does not sleep or take a lock.
+//! Process context. Does not sleep. Takes `parties`, if a side has nobody, and no other lock.
 
 use super::{
-    end::{
-        FileId,
-        Side, //
-    },
+    end::Side,
+    hangup::OpenFile,
     Fifo, //
 };
 use kernel::{
@@ -24,10 +22,10 @@ impl Fifo {
     /// `waiting` of the ends that are asked for before it looks, since the caller may sleep next.
     ///
     /// A direction whose end is claimed through another file is reported as ready and in error: a
-    /// call would fail at once.
+    /// call would fail at once. Hanging up is reported whether or not it is asked for.
     pub(crate) fn poll(
         &self,
-        file: FileId,
+        file: &OpenFile,
         readable: bool,
         writable: bool,
         exclusive: bool,
@@ -47,6 +45,9 @@ impl Fifo {
             // The fence in here pairs with the one in `room_freed()`.
             self.ring.producer_will_wait();
         }
+        // Before the queue is looked at. Otherwise the last bytes could come in between, and the
+        // end would be reported without them.
+        let hangup = self.poll_hangup(file);
         // Both directions are judged by one number. With two, a FIFO that is empty when the first
         // is taken and full when the second is would be neither readable nor writable.
         let (mut events, bytes, room) = match self.queued() {
@@ -64,12 +65,12 @@ impl Fifo {
             if !asked {
                 continue;
             }
-            if self.is_claimed_by_another(side, file) {
+            if self.is_claimed_by_another(side, file.id()) {
                 events = events | event | Events::ERROR;
             } else if ready {
                 events = events | event;
             }
         }
-        events
+        events | hangup
     }
 }

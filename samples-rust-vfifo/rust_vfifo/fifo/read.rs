@@ -28,6 +28,7 @@ use super::{
     end::End,
     transfer::{
         bounce_page,
+        Call,
         MoveTo,
         Step,
         ATTEMPTS,
@@ -45,48 +46,45 @@ use kernel::{
 
 impl Fifo {
     /// Moves as many queued bytes to `to` as fit, and returns their number. Sleeps while nothing is
-    /// queued, unless `nonblocking` returns true; it is called each time the read would sleep.
+    /// queued, unless the call must not sleep. Returns zero at the end of the stream, see
+    /// `hangup.rs`.
     ///
     /// # Errors
     ///
-    /// - [`EAGAIN`] if nothing is queued and `nonblocking` returns true.
+    /// - [`EAGAIN`] if nothing is queued and the call must not sleep.
     /// - [`EBUSY`] if the consumer's end is claimed.
     /// - [`EFAULT`] if not a single byte could be copied; no byte is lost then.
     /// - [`EIO`] if the FIFO is in its error state.
     /// - [`ENOMEM`] if there is no memory for a page to copy through.
     /// - [`ERESTARTSYS`] if a signal came first.
     #[inline]
-    pub(crate) fn read(
-        &self,
-        to: &mut impl MoveTo,
-        nonblocking: impl Fn() -> bool,
-    ) -> Result<usize> {
+    pub(crate) fn read(&self, to: &mut impl MoveTo, call: impl Call) -> Result<usize> {
         let len = to.remaining();
         if len == 0 {
             return Ok(0);
         }
         if len > CHUNK {
-            return self.read_large(to, nonblocking);
+            return self.read_large(to, call);
         }
-        match self.read_once::<true, _>(to, len) {
+        match self.read_once::<true, _>(to, len, call) {
             Step::Moved(done) => {
                 self.room_freed();
                 Ok(done)
             }
-            step => self.read_slow(to, step, nonblocking),
+            step => self.read_slow(to, step, call),
         }
     }
 
     /// A read of more than [`CHUNK`] bytes; fewer may be queued.
     #[cold]
-    fn read_large(&self, to: &mut impl MoveTo, nonblocking: impl Fn() -> bool) -> Result<usize> {
-        let step = self.read_step(to, false);
-        self.read_slow(to, step, nonblocking)
+    fn read_large(&self, to: &mut impl MoveTo, call: impl Call) -> Result<usize> {
+        let step = self.read_step(to, call, false);
+        self.read_slow(to, step, call)
     }
 
     /// Moves what is queued, [`CHUNK`] bytes at a time. May fault memory in; if the reader `slept`,
     /// it wakes the next one before.
-    fn read_step(&self, to: &mut impl MoveTo, slept: bool) -> Step {
+    fn read_step(&self, to: &mut impl MoveTo, call: impl Call, slept: bool) -> Step {
         let len = to.remaining();
         let queued = self.size().min(len as u64) as usize;
         if queued > CHUNK {
@@ -95,20 +93,15 @@ impl Fifo {
             }
             let resident = queued.saturating_sub(to.fault_in(queued));
             if resident > CHUNK {
-                return self.read_chunks(to, resident);
+                return self.read_chunks(to, call, resident);
             }
         }
-        self.read_retry(to, len.min(CHUNK))
+        self.read_retry(to, call, len.min(CHUNK))
     }
 
     /// Continues a read that was not completed by its first `step`.
     #[cold]
-    fn read_slow<To: MoveTo>(
-        &self,
-        to: &mut To,
-        mut step: Step,
-        nonblocking: impl Fn() -> bool,
-    ) -> Result<usize> {
+    fn read_slow<To: MoveTo>(&self, to: &mut To, mut step: Step, call: impl Call) -> Result<usize> {
         let mut slept = false;
         let result = loop {
             if let Step::NotResident(wanted) = step {
@@ -116,7 +109,7 @@ impl Fifo {
                 if slept {
                     self.wake_next_reader();
                 }
-                step = self.read_after_faults(to, wanted);
+                step = self.read_after_faults(to, call, wanted);
             }
             match step {
                 Step::Moved(done) => {
@@ -126,14 +119,22 @@ impl Fifo {
                 Step::Failed(error) => break Err(error),
                 Step::MustWait | Step::NotResident(_) => {}
             }
-            if nonblocking() {
+            if self.writers_gone(call) {
+                // Bytes may have come since, or the end may have been claimed.
+                match self.is_at_end(call) {
+                    Ok(true) => break Ok(0),
+                    Ok(false) => {}
+                    Err(error) => break Err(error),
+                }
+            } else if call.nonblocking() {
                 break Err(EAGAIN);
+            } else {
+                if let Err(error) = self.wait_for_bytes::<To>(call) {
+                    break Err(error);
+                }
+                slept = true;
             }
-            if let Err(error) = self.wait_for_bytes::<To>() {
-                break Err(error);
-            }
-            slept = true;
-            step = self.read_step(to, slept);
+            step = self.read_step(to, call, slept);
         };
         if slept {
             self.wake_next_reader();
@@ -141,22 +142,40 @@ impl Fifo {
         result
     }
 
+    /// Whether the reader is at the end of the stream: there are no bytes and no writers, at the
+    /// same time.
+    ///
+    /// With the lock held, no other reader moves `tail`, and no claim begins. The writers are asked
+    /// for before `head` is loaded, since the last one publishes its bytes before it leaves. If the
+    /// queue is empty after that, it was empty when there were no writers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fifo::queued_now`].
+    #[cold]
+    fn is_at_end(&self, call: impl Call) -> Result<bool> {
+        let mut end = self.reader.lock();
+        // A claim can be what made the last writer leave. Then this fails, as reads do.
+        self.check_usable(&end)?;
+        Ok(self.writers_gone(call) && self.queued_now(&mut end)? == 0)
+    }
+
     /// Reads to user memory of which not all of the first `wanted` bytes were resident.
     ///
     /// Does not look at signals, since the read can go on: for a task of io_uring
     /// `signal_pending()` may be true without a signal.
-    fn read_after_faults(&self, to: &mut impl MoveTo, mut wanted: usize) -> Step {
+    fn read_after_faults(&self, to: &mut impl MoveTo, call: impl Call, mut wanted: usize) -> Step {
         for _ in 0..ATTEMPTS {
             let resident = wanted.saturating_sub(to.fault_in(wanted));
             if resident == 0 {
                 return Step::Failed(EFAULT);
             }
-            match self.read_retry(to, resident) {
+            match self.read_retry(to, call, resident) {
                 Step::NotResident(again) => wanted = again,
                 step => return step,
             }
         }
-        self.read_through_kernel(to, wanted)
+        self.read_through_kernel(to, call, wanted)
             .unwrap_or_else(Step::Failed)
     }
 
@@ -166,7 +185,12 @@ impl Fifo {
     ///
     /// The bytes stay queued until they have been copied to user memory. If another reader takes
     /// them meanwhile, this one retries with the bytes that follow.
-    fn read_through_kernel(&self, to: &mut impl MoveTo, wanted: usize) -> Result<Step> {
+    fn read_through_kernel(
+        &self,
+        to: &mut impl MoveTo,
+        call: impl Call,
+        wanted: usize,
+    ) -> Result<Step> {
         let (page, most) = bounce_page(wanted)?;
         for _ in 0..ATTEMPTS {
             let mut guard = self.reader.lock();
@@ -195,7 +219,7 @@ impl Fifo {
                     return Some(Err(error));
                 }
                 (end.cursor.position == position).then(|| {
-                    self.finish_read(end, done);
+                    self.finish_read(end, call, done);
                     Ok(Step::Moved(done))
                 })
             });
@@ -212,8 +236,8 @@ impl Fifo {
 
     /// As [`Fifo::read_once`], but not inlined: for all callers that are not on the fast path.
     #[inline(never)]
-    fn read_retry(&self, to: &mut impl MoveTo, most: usize) -> Step {
-        self.read_once::<false, _>(to, most)
+    fn read_retry(&self, to: &mut impl MoveTo, call: impl Call, most: usize) -> Step {
+        self.read_once::<false, _>(to, most, call)
     }
 
     /// Moves queued bytes to the first `most` bytes of `to`. Moves nothing if not all of the memory
@@ -222,7 +246,12 @@ impl Fifo {
     /// `FIRST` gives each of the two callers its own instances of the functions called here. Each
     /// of these then has a single caller, and the compiler inlines it. This saves 30 instructions.
     #[inline(always)]
-    fn read_once<const FIRST: bool, To: MoveTo>(&self, to: &mut To, most: usize) -> Step {
+    fn read_once<const FIRST: bool, To: MoveTo>(
+        &self,
+        to: &mut To,
+        most: usize,
+        call: impl Call,
+    ) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
         let queued = match self.queued_now(end) {
@@ -233,7 +262,7 @@ impl Fifo {
 
         // Fits into a `usize`, as it is not more than `most`.
         let wanted = queued.min(most as u64) as usize;
-        match self.copy_out::<FIRST, _>(end, to, wanted) {
+        match self.copy_out::<FIRST, _>(end, to, call, wanted) {
             Some(done) => Step::Moved(done),
             None => Step::NotResident(wanted),
         }
@@ -254,7 +283,8 @@ impl Fifo {
 
     /// Gives the room of `done` bytes, which were copied, back to the producer.
     #[inline(always)]
-    fn finish_read(&self, end: &mut End, done: usize) {
+    fn finish_read(&self, end: &mut End, call: impl Call, done: usize) {
+        self.note_read(call);
         trace::consume(self.index, end.cursor.position, done as u64, By::Read);
         self.ring.consume(&mut end.cursor, done as u64);
     }
@@ -266,6 +296,7 @@ impl Fifo {
         &self,
         end: &mut End,
         to: &mut To,
+        call: impl Call,
         wanted: usize,
     ) -> Option<usize> {
         let done = to.attempt(|to| {
@@ -276,7 +307,7 @@ impl Fifo {
             });
             (done == wanted).then_some(done)
         })?;
-        self.finish_read(end, done);
+        self.finish_read(end, call, done);
         Some(done)
     }
 
@@ -286,7 +317,7 @@ impl Fifo {
     /// Holds the lock throughout, so that no other reader gets bytes from the middle. The number of
     /// chunks is limited by the capacity, no matter how many bytes arrive meanwhile, and how few at
     /// a time: other readers are waiting for the lock.
-    fn read_chunks(&self, to: &mut impl MoveTo, most: usize) -> Step {
+    fn read_chunks(&self, to: &mut impl MoveTo, call: impl Call, most: usize) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
         if let Err(error) = self.check_usable(end) {
@@ -307,7 +338,7 @@ impl Fifo {
                 Err(Broken) => return Step::Failed(self.enter_error_state()),
             };
             let wanted = queued.min(most - total);
-            match self.copy_out::<false, _>(end, to, wanted) {
+            match self.copy_out::<false, _>(end, to, call, wanted) {
                 Some(done) => total += done,
                 None if total > 0 => break,
                 None => return Step::NotResident(wanted),

@@ -119,7 +119,7 @@ impl Fifo {
         drop(writer);
         drop(reader);
 
-        dynamic_pr_debug!("vfifo{}: capacity {} -> {}\n", self.index, old, capacity);
+        dynamic_pr_debug!("{}: capacity {} -> {}\n", self.name, old, capacity);
         self.room_freed();
         Ok(())
     }

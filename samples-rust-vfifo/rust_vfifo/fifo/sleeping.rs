@@ -57,6 +57,7 @@ use super::{
         uapi::PIPE_BUF, //
     },
     end::Side,
+    transfer::Call,
     Fifo, //
 };
 use core::mem;
@@ -66,7 +67,7 @@ use kernel::{
 };
 
 impl Fifo {
-    /// Sleeps until a byte is queued or a read would fail.
+    /// Sleeps until a byte is queued, a read would fail, or it is at the end of the stream.
     ///
     /// Has an instance for each type of memory that is read to, for the reason that `FIRST` of
     /// `read_once()` has: the wait then has a single caller, and is inlined.
@@ -79,13 +80,14 @@ impl Fifo {
         reason = "one instance for each caller, so that it is inlined"
     )]
     #[inline(always)]
-    pub(super) fn wait_for_bytes<To>(&self) -> Result {
+    pub(super) fn wait_for_bytes<To>(&self, call: impl Call) -> Result {
         self.stats.reader_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Consumer, 1);
         self.waiters.readers.wait_announced_interruptible(
             // The fence in here pairs with the one in `bytes_arrived()`.
             || self.ring.consumer_will_wait(),
-            || self.has_bytes() || self.is_unusable(Side::Consumer),
+            // In this order, see the third barrier in `hangup.rs`.
+            || self.has_bytes() || self.is_unusable(Side::Consumer) || self.writers_gone(call),
         )
     }
 
@@ -96,7 +98,12 @@ impl Fifo {
     ///
     /// [`ERESTARTSYS`] if a signal came first.
     #[cold]
-    pub(super) fn wait_for_room(&self, ticket: &mut Ticket, needed: u64) -> Result {
+    pub(super) fn wait_for_room(
+        &self,
+        call: impl Call,
+        ticket: &mut Ticket,
+        needed: u64,
+    ) -> Result {
         let writers = &self.waiters.writers;
         let end = self.writer.lock();
         // Writers that sleep without the turn came before this one.
@@ -122,6 +129,7 @@ impl Fifo {
                 self.fits(needed, Self::free)
                     || !self.turn.is_held_by(ticket)
                     || self.is_unusable(Side::Producer)
+                    || self.readers_gone(call)
             });
             // If another writer took the turn over, this one may have been woken in its place.
             if !self.turn.is_held_by(ticket) {
@@ -147,6 +155,7 @@ impl Fifo {
             if self.fits(needed, Self::room)
                 || (was_woken && self.turn.is_held_by_newer(ticket))
                 || self.is_unusable(Side::Producer)
+                || self.readers_gone(call)
             {
                 return true;
             }

@@ -26,8 +26,8 @@
 //! | no | yes | fail with [`EIO`] | [`ERROR`] and the event |
 //! | yes | yes | fail with [`EBUSY`] | [`ERROR`] and the event |
 //!
-//! Sleepers and pollers look again when a claim begins or ends and when the error state begins
-//! (`wake_end()`), and after clearing as after any other call that frees room.
+//! Sleepers and pollers look again when a claim begins or ends (`wake_end()`), when the error state
+//! begins (`wake_all_of_end()`), and after clearing as after any other call that frees room.
 //!
 //! # Context
 //!
@@ -50,8 +50,54 @@ use super::{
 };
 use kernel::{
     prelude::*,
-    sync::atomic::Relaxed, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
+
+/// Some reason why a transfer may not take the straight path. All are tested at once.
+pub(super) struct Flags(Atomic<u32>);
+
+impl Flags {
+    /// The FIFO is in its error state.
+    pub(super) const ERROR: u32 = 1;
+    /// There are no readers, and writes may fail with [`EPIPE`]: see `hangup.rs`.
+    pub(super) const NO_READERS: u32 = 2;
+    /// There are no writers, and reads may be at the end: see `hangup.rs`.
+    pub(super) const NO_WRITERS: u32 = 4;
+    /// Reads may have to be noted, see `hangup.rs`.
+    pub(super) const UNMET: u32 = 8;
+
+    /// Sets `flags`, and no others.
+    pub(super) fn new(flags: u32) -> Self {
+        Self(Atomic::new(flags))
+    }
+
+    /// Whether any of `flags` is set. No ordering.
+    #[inline]
+    pub(super) fn any(&self, flags: u32) -> bool {
+        self.0.load(Relaxed) & flags != 0
+    }
+
+    /// Sets `flag`, or clears it if `on` is false. No ordering.
+    pub(super) fn set(&self, flag: u32, on: bool) {
+        let mut old = self.0.load(Relaxed);
+        loop {
+            let new = match on {
+                true => old | flag,
+                false => old & !flag,
+            };
+            if new == old {
+                return;
+            }
+            match self.0.cmpxchg(old, new, Relaxed) {
+                Ok(_) => return,
+                Err(now) => old = now,
+            }
+        }
+    }
+}
 
 impl Fifo {
     /// Whether an end is claimed.
@@ -66,12 +112,12 @@ impl Fifo {
 
     /// Whether the FIFO is in its error state.
     pub(super) fn is_in_error(&self) -> bool {
-        self.in_error.load(Relaxed)
+        self.flags.any(Flags::ERROR)
     }
 
     /// Whether calls at an end would fail now, rather than sleep or go on.
     ///
-    /// Sleepers ask this before they sleep. See [`EndStatus::owner`] for the fences; `in_error` is
+    /// Sleepers ask this before they sleep. See [`EndStatus::owner`] for the fences; the flag is
     /// ordered in the same way.
     ///
     /// [`EndStatus::owner`]: super::end::EndStatus::owner
@@ -107,9 +153,9 @@ impl Fifo {
             self.ring.consumer.load_acquire(),
         );
         self.stats.position_errors.fetch_add(1, Relaxed);
-        self.in_error.store(true, Relaxed);
+        self.flags.set(Flags::ERROR, true);
         for side in Side::BOTH {
-            self.wake_end(side);
+            self.wake_all_of_end(side);
         }
         EIO
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use kernel::sync::atomic::Atomic;
 
-/// Counters for debugging. All of them count from the time when the module was loaded.
+/// Counters for debugging. All of them count from the time when the device was made.
 pub(crate) struct Stats {
     /// How often a reader went to sleep.
     pub(crate) reader_sleeps: Atomic<u64>,
@@ -21,10 +21,12 @@ pub(crate) struct Stats {
     pub(crate) writer_sleeps: Atomic<u64>,
     /// How often [`Fifo::notify`] was called.
     pub(crate) notifies: Atomic<u64>,
-    // The last two change rarely. They share a cache line with fields that each transfer reads.
+    // The last three change rarely. They share a cache line with fields that each transfer reads.
     /// Generated messages that were not written because they did not fit, the producer's end was
     /// claimed, or the FIFO was in its error state.
     pub(crate) dropped: Atomic<u64>,
+    /// How often the last writer or the last reader has left while hanging up was enabled.
+    pub(crate) hangups: Atomic<u64>,
     /// How often the owner of an end was found to have stored an impossible position.
     pub(crate) position_errors: Atomic<u64>,
 }
@@ -37,6 +39,7 @@ impl Stats {
             writer_sleeps: Atomic::new(0),
             notifies: Atomic::new(0),
             dropped: Atomic::new(0),
+            hangups: Atomic::new(0),
             position_errors: Atomic::new(0),
         }
     }

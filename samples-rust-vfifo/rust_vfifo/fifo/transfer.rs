@@ -19,6 +19,7 @@
 //!
 //! Process context. [`bounce_page`] may sleep.
 
+use super::hangup::OpenFile;
 use kernel::{
     page_buffer::{
         Dest,
@@ -56,6 +57,20 @@ impl<T: Dest + FaultIn> MoveTo for T {}
 /// Memory that bytes are moved from. It may have to be faulted in.
 pub(crate) trait MoveFrom: Source + FaultIn {}
 impl<T: Source + FaultIn> MoveFrom for T {}
+
+/// A call that reads or writes, in any form: read(2), splice(2), io_uring and others.
+///
+/// It is passed by value, so that it stays in registers, and what it is asked for is looked up only
+/// where the straight path ends.
+pub(crate) trait Call: Copy {
+    /// The file that it is made through.
+    fn file(&self) -> &OpenFile;
+    /// Whether it must not sleep. This may change at any time, so it is called each time the call
+    /// would sleep.
+    fn nonblocking(&self) -> bool;
+    /// Whether it must not send `SIGPIPE`.
+    fn nosignal(&self) -> bool;
+}
 
 /// The result of one attempt to move bytes.
 pub(super) enum Step {

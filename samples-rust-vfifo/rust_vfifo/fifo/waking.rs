@@ -11,7 +11,8 @@
 //! | a woken reader is done | [`Fifo::wake_next_reader`] | one | | |
 //! | a woken writer is done | [`Fifo::wake_next_writer`] | | those that fit | |
 //! | a write did not sleep | [`Fifo::after_direct_write`] | | small, or to take the turn | |
-//! | claim, error state | [`Fifo::wake_end`] | all | all | all |
+//! | a claim begins or ends | [`Fifo::wake_end`] | all | all | all of the end |
+//! | the other side has hung up, error state | [`Fifo::wake_all_of_end`] | all | all | all |
 //!
 //! # The flag
 //!
@@ -181,6 +182,13 @@ impl Fifo {
             Side::Producer => self.waiters.signal_writers(|| true),
             Side::Consumer => self.waiters.signal_readers(|| true),
         }
+    }
+
+    /// As [`Fifo::wake_end`], because poll(2) reports something to everybody at this end now,
+    /// whatever they have asked for: the other side has hung up, or the FIFO is in error.
+    pub(super) fn wake_all_of_end(&self, side: Side) {
+        self.wake_end(side);
+        self.wake_queue(&self.waiters.hangup_pollers, side, Whom::Pollers);
     }
 
     /// Wakes all sleepers and pollers of an end.

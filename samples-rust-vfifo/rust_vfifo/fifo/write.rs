@@ -29,8 +29,10 @@ use super::{
         uapi::PIPE_BUF, //
     },
     end::End,
+    state::Flags,
     transfer::{
         bounce_page,
+        Call,
         MoveFrom,
         Step,
         ATTEMPTS,
@@ -43,6 +45,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::atomic::Relaxed,
+    task::Signal,
     uaccess::nofault::{
         is_being_killed,
         without_page_faults, //
@@ -62,37 +65,36 @@ impl Fifo {
     /// Moves all of `from` into the queue, and returns the number of bytes.
     ///
     /// Up to [`PIPE_BUF`] bytes are written at once or not at all. A larger write may be mixed with
-    /// those of other writers. Sleeps while there is no room. `nonblocking` is called each time the
-    /// write would sleep; if it returns true, the write ends there instead.
+    /// those of other writers. Sleeps while there is no room; if the call must not sleep, the write
+    /// ends there instead. If all readers have gone, it ends as well, and sends `SIGPIPE` even if
+    /// bytes were moved before. See `hangup.rs`.
     ///
     /// # Errors
     ///
     /// A write that ends early returns an error only if nothing was moved:
     ///
-    /// - [`EAGAIN`] if there is no room and `nonblocking` returns true.
+    /// - [`EAGAIN`] if there is no room and the call must not sleep.
     /// - [`EBUSY`] if the producer's end is claimed.
     /// - [`EFAULT`] if the memory is bad.
     /// - [`EIO`] if the FIFO is in its error state.
     /// - [`ENOMEM`] if there is no memory for a page to copy through.
+    /// - [`EPIPE`] if all readers have gone.
     /// - [`ERESTARTSYS`] if a signal came first.
     #[inline]
-    pub(crate) fn write(
-        &self,
-        from: &mut impl MoveFrom,
-        nonblocking: impl Fn() -> bool,
-    ) -> Result<usize> {
+    pub(crate) fn write(&self, from: &mut impl MoveFrom, call: impl Call) -> Result<usize> {
         let len = from.remaining();
         if len == 0 {
             return Ok(0);
         }
-        let first = self.write_once::<true, _>(from, needed(len), len.min(CHUNK), &Ticket::NONE);
+        let most = len.min(CHUNK);
+        let first = self.write_once::<true, _>(from, needed(len), most, &Ticket::NONE, call);
         match first {
             Step::Moved(done) if done == len => {
                 self.bytes_arrived();
                 self.after_direct_write();
                 Ok(len)
             }
-            step => self.write_slow(from, len, step, nonblocking),
+            step => self.write_slow(from, len, step, call),
         }
     }
 
@@ -103,7 +105,7 @@ impl Fifo {
         from: &mut impl MoveFrom,
         len: usize,
         mut step: Step,
-        nonblocking: impl Fn() -> bool,
+        call: impl Call,
     ) -> Result<usize> {
         let atomic = len as u64 <= PIPE_BUF;
         let needed = needed(len);
@@ -116,7 +118,7 @@ impl Fifo {
                 // A page fault may take any time. Let others go on meanwhile.
                 self.give_up_turn(&ticket);
                 self.wake_next_writer();
-                step = self.write_after_faults(from, needed, wanted);
+                step = self.write_after_faults(from, needed, wanted, call);
             }
             match step {
                 Step::Moved(done) => {
@@ -147,19 +149,23 @@ impl Fifo {
                 }
                 Step::Failed(error) => break Err(error),
                 Step::MustWait | Step::NotResident(_) => {
-                    if nonblocking() {
+                    if call.nonblocking() {
                         break Err(EAGAIN);
                     }
                     let room = if atomic { needed } else { PIPE_BUF };
-                    if let Err(error) = self.wait_for_room(&mut ticket, room) {
+                    if let Err(error) = self.wait_for_room(call, &mut ticket, room) {
                         break Err(error);
                     }
                 }
             }
-            step = self.write_retry(from, needed, from.remaining().min(CHUNK), &ticket);
+            step = self.write_retry(from, needed, from.remaining().min(CHUNK), &ticket, call);
         };
         self.give_up_turn(&ticket);
         self.wake_next_writer();
+        if result == Err(EPIPE) && !call.nosignal() {
+            // Fails only for a task that is exiting, and has no use for it.
+            let _ = current!().send_signal(Signal::PIPE);
+        }
         match result {
             Err(error) if total == 0 => Err(error),
             _ => Ok(total),
@@ -168,7 +174,13 @@ impl Fifo {
 
     /// Writes from user memory of which not all of the first `wanted` bytes were resident. See
     /// [`Fifo::read_after_faults`].
-    fn write_after_faults(&self, from: &mut impl MoveFrom, needed: u64, mut wanted: usize) -> Step {
+    fn write_after_faults(
+        &self,
+        from: &mut impl MoveFrom,
+        needed: u64,
+        mut wanted: usize,
+        call: impl Call,
+    ) -> Step {
         for _ in 0..ATTEMPTS {
             let resident = wanted.saturating_sub(from.fault_in(wanted));
             // Memory cannot be faulted in for a task that is being killed. Such a writer must not
@@ -179,12 +191,12 @@ impl Fifo {
             if resident == 0 {
                 return Step::Failed(EFAULT);
             }
-            match self.write_retry(from, needed, resident, &Ticket::NONE) {
+            match self.write_retry(from, needed, resident, &Ticket::NONE, call) {
                 Step::NotResident(again) => wanted = again,
                 step => return step,
             }
         }
-        self.write_through_kernel(from, needed, wanted)
+        self.write_through_kernel(from, needed, wanted, call)
             .unwrap_or_else(Step::Failed)
     }
 
@@ -196,6 +208,7 @@ impl Fifo {
         from: &mut impl MoveFrom,
         needed: u64,
         wanted: usize,
+        call: impl Call,
     ) -> Result<Step> {
         const { assert!(PAGE_SIZE as u64 >= PIPE_BUF) };
         let (page, mut most) = bounce_page(wanted)?;
@@ -211,7 +224,7 @@ impl Fifo {
                 }
                 let mut guard = self.writer.lock();
                 let end = &mut *guard;
-                room = match self.free_now(end, &Ticket::NONE) {
+                room = match self.free_for(call, end, &Ticket::NONE) {
                     Ok(free) => free,
                     Err(error) => return Some(Err(error)),
                 };
@@ -245,8 +258,9 @@ impl Fifo {
         needed: u64,
         most: usize,
         ticket: &Ticket,
+        call: impl Call,
     ) -> Step {
-        self.write_once::<false, _>(from, needed, most, ticket)
+        self.write_once::<false, _>(from, needed, most, ticket, call)
     }
 
     /// Moves up to `most` bytes of `from` into the queue, for the writer with this ticket. Moves
@@ -261,10 +275,11 @@ impl Fifo {
         needed: u64,
         most: usize,
         ticket: &Ticket,
+        call: impl Call,
     ) -> Step {
         let mut guard = self.writer.lock();
         let end = &mut *guard;
-        let free = match self.free_now(end, ticket) {
+        let free = match self.free_for(call, end, ticket) {
             Ok(free) if free < needed => return Step::MustWait,
             Ok(free) => free,
             Err(error) => return Step::Failed(error),
@@ -291,10 +306,33 @@ impl Fifo {
     ///
     /// # Errors
     ///
-    /// As [`Fifo::check_usable`]; [`EIO`] if `tail` is found to be impossible.
+    /// As [`Fifo::check_usable`]; [`EPIPE`] if all readers have gone; [`EIO`] if `tail` is found to
+    /// be impossible.
+    #[inline(always)]
+    fn free_for(&self, call: impl Call, end: &mut End, ticket: &Ticket) -> Result<u64> {
+        if end.claimed {
+            return Err(EBUSY);
+        }
+        if self.flags.any(Flags::ERROR | Flags::NO_READERS) {
+            self.check_flags(call)?;
+        }
+        self.free_now(end, ticket)
+    }
+
+    #[cold]
+    fn check_flags(&self, call: impl Call) -> Result {
+        if self.is_in_error() {
+            Err(EIO)
+        } else if self.readers_gone(call) {
+            Err(EPIPE)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// As [`Fifo::free_for`], without the checks.
     #[inline(always)]
     fn free_now(&self, end: &mut End, ticket: &Ticket) -> Result<u64> {
-        self.check_usable(end)?;
         let free = self
             .ring
             .free_now(&mut end.cursor)
@@ -327,7 +365,9 @@ impl Fifo {
         let len = message.len() as u64;
         let mut guard = self.writer.lock();
         let end = &mut *guard;
-        let free = self.free_now(end, &Ticket::NONE);
+        let free = self
+            .check_usable(end)
+            .and_then(|()| self.free_now(end, &Ticket::NONE));
         if !free.is_ok_and(|free| free >= len) {
             self.stats.dropped.fetch_add(1, Relaxed);
             return;

@@ -7,7 +7,8 @@ use super::super::{
     attributes::{
         parse_capacity,
         parse_mode,
-        parse_period_ms, //
+        parse_period_ms,
+        parse_switch, //
     },
     fifo::MAX_CAPACITY,
     generator::Mode, //
@@ -32,6 +33,17 @@ mod parser_tests {
             "", "2", "-1", "00", "01", "1 ", " 1", "Auto", "AUTO", "manuall", "1\n", "\0",
         ] {
             assert_eq!(parse_mode(text.as_bytes().as_ref()), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn switches() {
+        assert_eq!(parse_switch(b_str!("0")), Ok(false));
+        assert_eq!(parse_switch(b_str!("1")), Ok(true));
+        for text in [
+            "", "2", "-1", "+1", "00", "01", "1 ", " 1", "0x1", "y", "n", "on", "off", "1\n", "\0",
+        ] {
+            assert_eq!(parse_switch(text.as_bytes().as_ref()), Err(EINVAL));
         }
     }
 

@@ -14,10 +14,10 @@ use super::{
 use kernel::prelude::*;
 
 /// The seed of the random test. It is printed, so that a failure can be reproduced.
-const SEED: u64 = 0x7666_6966_6f21;
+pub(super) const SEED: u64 = 0x7666_6966_6f21;
 
 /// A small random number generator (xorshift64) with the same results on all machines.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -28,7 +28,7 @@ impl Random {
     }
 
     /// A number from 0 to `max`.
-    fn up_to(&mut self, max: u64) -> u64 {
+    pub(super) fn up_to(&mut self, max: u64) -> u64 {
         self.next() % (max + 1)
     }
 }
