@@ -80,6 +80,8 @@ static void change(struct vfifo *dev)
 	attr_store("mode", "1");
 	attr_store("mode", "0");
 	attr_set("period_ms", VFIFO_PERIOD);
+	attr_set("hangup", 1);
+	attr_set("hangup", 0);
 	munmap(claim_end(dev, true), dev->page);
 	munmap(claim_end(dev, false), dev->page);
 }
@@ -91,7 +93,7 @@ TEST_F(dyndbg, silent_unless_enabled)
 
 	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " +p"));
 	change(&self->dev);
-	EXPECT_EQ(11, MESSAGES("vfifo"));
+	EXPECT_EQ(13, MESSAGES("vfifo"));
 
 	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " -p"));
 	change(&self->dev);
@@ -106,7 +108,7 @@ TEST_F(dyndbg, messages)
 
 	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " +p"));
 	change(&self->dev);
-	ASSERT_EQ(11, MESSAGES("vfifo"));
+	ASSERT_EQ(13, MESSAGES("vfifo"));
 	EXPECT_MESSAGE(0, MODULE ": %s: cleared 7 bytes", name);
 	EXPECT_MESSAGE(1, MODULE ": %s: capacity %ld -> %ld", name, size, 2 * size);
 	EXPECT_MESSAGE(2, MODULE ": %s: capacity %ld -> %ld", name, 2 * size, size);
@@ -116,12 +118,14 @@ TEST_F(dyndbg, messages)
 	EXPECT_MESSAGE(5, MODULE ": %s: mode auto -> manual", name);
 	EXPECT_MESSAGE(6, MODULE ": %s: period 3600000 -> %d ms", name,
 		       VFIFO_PERIOD);
+	EXPECT_MESSAGE(7, MODULE ": %s: hangup 0 -> 1", name);
+	EXPECT_MESSAGE(8, MODULE ": %s: hangup 1 -> 0", name);
 	/* Nothing is queued, so both ends are at the same position. */
 	position = attr_get("stats/bytes_written");
-	EXPECT_MESSAGE(7, MODULE ": %s: producer claimed at %llu", name, position);
-	EXPECT_MESSAGE(8, MODULE ": %s: producer released at %llu", name, position);
-	EXPECT_MESSAGE(9, MODULE ": %s: consumer claimed at %llu", name, position);
-	EXPECT_MESSAGE(10, MODULE ": %s: consumer released at %llu", name, position);
+	EXPECT_MESSAGE(9, MODULE ": %s: producer claimed at %llu", name, position);
+	EXPECT_MESSAGE(10, MODULE ": %s: producer released at %llu", name, position);
+	EXPECT_MESSAGE(11, MODULE ": %s: consumer claimed at %llu", name, position);
+	EXPECT_MESSAGE(12, MODULE ": %s: consumer released at %llu", name, position);
 }
 
 /* The line number of a message in the control file's list; 0 if it is not there. */
@@ -150,7 +154,7 @@ TEST_F(dyndbg, sites)
 	char file[256], function[256], flags[16], *p;
 	unsigned int lineno;
 
-	lineno = site("\"vfifo{}: cleared {} bytes\\n\"", file, function, flags);
+	lineno = site("\"{}: cleared {} bytes\\n\"", file, function, flags);
 	ASSERT_NE(0U, lineno);
 	EXPECT_STREQ("_", flags);
 	/* In an external module, the path may begin with another crate. */

@@ -35,12 +35,9 @@ TEST_F(channel, before_anyone_runs)
 	struct channel *ch = &self->ch;
 	struct waiters *w = &ch->waiters;
 	bool good = true;
-	cpu_set_t here;
 	int told, i;
 
-	CPU_ZERO(&here);
-	CPU_SET(sched_getcpu(), &here);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(here), &here));
+	ASSERT_TRUE(stay_here());
 	ASSERT_TRUE(add_exclusive(ch, WAITERS));
 	ASSERT_EQ(0, told_all(w));
 	ASSERT_TRUE(run_alone(true));

@@ -85,7 +85,8 @@ static void run_in_child(const struct sequence *s)
 	memory = mmap(NULL, MEMORY + 4096, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	munmap(memory + MEMORY, 4096);
-	watch = open("/dev/vfifo0", O_RDONLY | O_NONBLOCK);
+	/* For ioctls only: it must be neither a reader nor a writer. */
+	watch = open("/dev/vfifo0", O_ACCMODE);
 	info.size = sizeof(info);
 	if (watch < 0 || ioctl(watch, VFIFO_GET_INFO, &info) ||
 	    pipe2(pipes, O_NONBLOCK))
@@ -103,6 +104,7 @@ static void run_in_child(const struct sequence *s)
 /* Holds when the process has ended. */
 static bool afterwards(struct health *health, long refs)
 {
+	struct vfifo_info end = { .size = sizeof(end) };
 	char out[100], in[100];
 	const char *trouble;
 	int fd, mode = 0;
@@ -120,12 +122,19 @@ static bool afterwards(struct health *health, long refs)
 		return fail("at the end: %s", strerror(errno));
 	if (attr_store("capacity", "65536"))
 		return fail("at the end: it cannot be resized");
+	if (attr_store("hangup", "0"))
+		return fail("at the end: hangup cannot be set");
 	stream_fill(out, sizeof(out), 0);
 	if (write(fd, out, sizeof(out)) != sizeof(out) ||
 	    read(fd, in, sizeof(in)) != sizeof(in) ||
 	    memcmp(in, out, sizeof(in)) || read(fd, in, 1) != -1 ||
 	    errno != EAGAIN)
 		return fail("at the end: it does not work");
+	close(fd);
+	fd = open("/dev/vfifo0", O_ACCMODE | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, VFIFO_GET_INFO, &end) ||
+	    end.flags != (VFIFO_NO_READERS | VFIFO_NO_WRITERS))
+		return fail("at the end: the flags are %llu", end.flags);
 	close(fd);
 	trouble = health_trouble(health);
 	if (trouble)
@@ -276,6 +285,9 @@ static void begin(struct __test_metadata *_metadata, struct vfifo *dev,
 {
 	setenv("VFIFO_NAME", "vfifo0", 1);
 	ASSERT_EQ(0, vfifo_setup(dev));
+	/* So must this process be. */
+	close(dev->fd);
+	dev->fd = -1;
 	page = dev->page;
 	outcome = shared(sizeof(*outcome));
 	ASSERT_NE(NULL, outcome);

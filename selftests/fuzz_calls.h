@@ -52,9 +52,9 @@ static bool transferred(const char *what, long ret, size_t len)
 {
 	if (ret > 0 && (size_t)ret > len)
 		return fail("%s: %ld of %zu", what, ret, len);
-	/* ESPIPE: sendfile() with an offset. */
+	/* ESPIPE: sendfile() with an offset. EPIPE: with hangup 1. */
 	return answer(what, ret, EAGAIN, EINTR, EBUSY, EIO, EBADF, EFAULT,
-		      EINVAL, ESPIPE, 0);
+		      EINVAL, ESPIPE, EPIPE, 0);
 }
 
 static bool op_read(const struct op *op)
@@ -188,6 +188,9 @@ static bool op_mode(const struct op *op)
 		"1", "2", "10", "100", "0", "3600000", "3600001", "x",
 	};
 
+	if (op->b % 8 == 6)
+		return answer("hangup", attr_set("hangup", op->c % 3), EINVAL,
+			      0);
 	if (op->b & 1)
 		return answer("period_ms", attr_store("period_ms",
 			      periods[op->c % ARRAY_SIZE(periods)]),
@@ -208,7 +211,8 @@ static bool op_poll(const struct op *op)
 		ret = res(poll(&pfd, 1, op->c % 3));
 		/* POLLNVAL: O_PATH. */
 		if (ret > 0 && pfd.revents & ~(POLLIN | POLLRDNORM | POLLOUT |
-					       POLLWRNORM | POLLERR | POLLNVAL))
+					       POLLWRNORM | POLLERR | POLLHUP |
+					       POLLNVAL))
 			return fail("poll: %#x", pfd.revents);
 		return answer("poll", ret, EINTR, 0);
 	case 1:

@@ -138,6 +138,7 @@ static void alarms(void)
 
 	sigaction(SIGALRM, &action, NULL);
 	sigaction(SIGIO, &action, NULL);
+	sigaction(SIGPIPE, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 }
 

@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <sys/uio.h>
 
-#include "vfifo_test.h"
+#include "vfifo_devices.h"
 
 #ifndef FIOASYNC
 #define FIOASYNC	0x5452
@@ -608,6 +608,8 @@ static long run_fdinfo(void)
 	       ret : -EBADE;
 }
 
+#include "inject_devices.h"
+
 static const struct operation operations[] = {
 	{ .name = "open", .run = run_open, .check = check_open, .undo = undo_open },
 	{ .name = "close", .prepare = prepare_open, .run = run_close },
@@ -657,6 +659,11 @@ static const struct operation operations[] = {
 	  .undo = undo_mode },
 	{ .name = "mode", .run = run_store_mode, .check = check_mode,
 	  .undo = undo_mode },
+	{ .name = "new_device", .prepare = prepare_new_device, .run = run_new_device,
+	  .check = check_new_device, .undo = undo_new_device },
+	{ .name = "delete_device", .prepare = prepare_delete_device,
+	  .run = run_delete_device, .check = check_delete_device,
+	  .undo = undo_delete_device },
 	{ .name = "VFIFO_NOTIFY", .run = run_notify },
 	{ .name = "VFIFO_CLEAR", .run = run_clear },
 	{ .name = "show an attribute", .run = run_show },

@@ -247,7 +247,7 @@ TEST_F_TIMEOUT(limits, most_devices, LONG_TEST)
 	snprintf(parameters, sizeof(parameters), "devices=%d buffer_size=1",
 		 MAX_DEVICES);
 	ASSERT_EQ(0, module_load(parameters));
-	EXPECT_EQ(MAX_DEVICES, module_count());
+	EXPECT_EQ(MAX_DEVICES, module_count(true));
 	for (i = 0; i < MAX_DEVICES; i++) {
 		fd[i] = open_number(i, O_RDWR | O_NONBLOCK);
 		ASSERT_LE(0, fd[i]);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory whose allocation a process causes is charged to its memory cgroup: memory for
- * mappings, for open files and their settings, and for a new capacity.
+ * mappings, for open files and their settings, for a new capacity, and for a new device.
  */
 #include <sys/resource.h>
 
-#include "vfifo_test.h"
+#include "vfifo_devices.h"
 
 #define MIB		1048576L
 #define OBJECTS		30000
@@ -276,6 +276,59 @@ TEST_F_TIMEOUT(memcg, capacity_over_the_limit, LONG_TEST)
 	EXPECT_EQ(0, store_capacity(self->group, 4 * MIB));
 	EXPECT_EQ(4 * MIB, attr_get("capacity"));
 	EXPECT_TRUE(get(&self->dev, 1000, 0));
+}
+
+/* ---- devices ---- */
+
+/* Adds a device in a child in the group: 0, or the negative error number. */
+static int add_device(const char *group, const char *line)
+{
+	pid_t pid = child_start(6 * DEADLINE);
+
+	if (!pid) {
+		join(group);
+		_exit(-device_add(line));
+	}
+	return -child_end(pid);
+}
+
+TEST_F_TIMEOUT(memcg, new_device, LONG_TEST)
+{
+	const char *name = TEST_PREFIX "memcg";
+	long before = charged(self->group), pages, slab;
+	int i, many = OFTEN(100);
+
+	devices_forget();
+	EXPECT_EQ(0, add_device(self->group, TEST_PREFIX "memcg capacity=16777216"));
+	EXPECT_LE(before + 16 * MIB, charged(self->group));
+	EXPECT_EQ(0, device_delete(name));
+	EXPECT_TRUE(eventually(charged(self->group) < before + 2 * MIB));
+
+	/* Each has a buffer and two pages, and objects of more than two KiB. */
+	before = charged(self->group);
+	slab = objects_charged(self->group);
+	for (i = 0; i < many; i++)
+		ASSERT_EQ(0, add_device(self->group,
+					format(TEST_PREFIX "memcg%d capacity=1", i)));
+	pages = (charged(self->group) - before) / self->dev.page;
+	EXPECT_LE(3 * many, pages);
+	EXPECT_LE(2048 * many, objects_charged(self->group) - slab);
+	TH_LOG("charged for each of %d: %ld bytes, of which %ld are objects", many,
+	       (charged(self->group) - before) / many,
+	       (objects_charged(self->group) - slab) / many);
+	devices_forget();
+}
+
+/* Above the limit nothing appears, and no process is killed. */
+TEST_F_TIMEOUT(memcg, new_device_over_the_limit, LONG_TEST)
+{
+	devices_forget();
+	ASSERT_EQ(0, file_put(self->group, "memory.max", "16777216"));
+	EXPECT_EQ(-ENOMEM, add_device(self->group, TEST_PREFIX "memcg capacity=67108864"));
+	EXPECT_EQ(NULL, device_left(TEST_PREFIX "memcg"));
+	EXPECT_EQ(0, file_number(format("%s/memory.events", self->group), "oom_kill"));
+	EXPECT_EQ(0, add_device(self->group, TEST_PREFIX "memcg capacity=4194304"));
+	EXPECT_EQ(0, device_delete(TEST_PREFIX "memcg"));
 }
 
 int main(int argc, char **argv)

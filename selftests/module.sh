@@ -4,7 +4,8 @@
 # Loading and unloading the module: its parameters, its uevents, and what keeps it loaded.
 #
 # VFIFO_MODULE is the name of the module or the path of its .ko file. A module that was
-# loaded before is loaded again at exit, with as many devices of the same capacity.
+# loaded before is loaded again at exit, with as many devices of the same capacity, mode and
+# hangup. If devices were added at run time, the tests are skipped.
 
 # The functions are called by name, which shellcheck cannot see.
 # shellcheck disable=SC2317
@@ -12,40 +13,11 @@
 DIR=$(dirname "$(readlink -f "$0")")
 # shellcheck source-path=SCRIPTDIR source=vfifo_lib.sh
 . "$DIR/vfifo_lib.sh"
-
-module=${VFIFO_MODULE:-rust_vfifo}
-class=/sys/class/vfifo
+# shellcheck source-path=SCRIPTDIR source=module_lib.sh
+. "$DIR/module_lib.sh"
 
 hold_map=$(helper hold_map)
 uevents=$(helper uevents)
-
-name=$(basename "$module" .ko)
-name=${name//-/_}
-
-loaded()
-{
-	grep -q "^$name " /proc/modules 2> /dev/null
-}
-
-loader=modprobe
-[ "$module" = "${module#*/}" ] || loader=insmod
-
-# load [PARAMETER=VALUE...]
-load()
-{
-	"$loader" "$module" "$@"
-}
-
-try_to_unload()
-{
-	! loaded || rmmod "$name" 2> /dev/null
-}
-
-# The reference of a process may go a moment after the process has ended.
-unload()
-{
-	eventually try_to_unload
-}
 
 # stays_loaded: whether rmmod fails because the module is in use, and nothing changes.
 stays_loaded()
@@ -60,22 +32,17 @@ stays_loaded()
 	loaded && [ -c /dev/vfifo0 ]
 }
 
-# attr N NAME
-attr()
-{
-	cat "$class/vfifo$1/$2"
-}
-
 defaults()
 {
 	load || return 1
-	[ "$(ls $class)" = vfifo0 ] || return 1
+	[ "$(devices)" = vfifo0 ] || return 1
 	[ -c /dev/vfifo0 ] || return 1
 	[ "$(attr 0 capacity)" -eq 65536 ] || [ "$(getconf PAGESIZE)" -gt 65536 ] ||
 		return 1
 	[ "$(attr 0 size)" -eq 0 ] || return 1
 	[ "$(attr 0 mode)" -eq 0 ] || return 1
 	[ "$(attr 0 period_ms)" -eq 1000 ] || return 1
+	[ "$(attr 0 hangup)" -eq 0 ] || return 1
 	[ "$(attr 0 stats/bytes_written)" -eq 0 ] || return 1
 	[ "$(attr 0 stats/dropped)" -eq 0 ]
 }
@@ -101,7 +68,7 @@ several_devices()
 	local i
 
 	load devices=4 || return 1
-	[ "$(find $class -mindepth 1 | wc -l)" -eq 4 ] || return 1
+	[ "$(devices | wc -l)" -eq 4 ] || return 1
 	[ "$(cat $class/*/dev | sort -u | wc -l)" -eq 4 ] || return 1
 	for i in 0 1 2 3; do
 		[ -c /dev/vfifo$i ] || return 1
@@ -117,6 +84,41 @@ several_devices()
 	[ "$(attr 3 period_ms)" -eq 1000 ]
 }
 
+no_device()
+{
+	load devices=0 || return 1
+	[ -z "$(devices)" ] || return 1
+	! compgen -G "/dev/vfifo*" > /dev/null || return 1
+	[ -e $class/new_device ] && [ -e $class/delete_device ]
+}
+
+perm_is_the_mode()
+{
+	load || return 1
+	[ "$(mode 0)" = 600 ] || return 1
+	unload || return 1
+	load perm=0640 devices=2 || return 1
+	[ "$(mode 0)" = 640 ] && [ "$(mode 1)" = 640 ] || return 1
+	unload || return 1
+	# Without a 0 in front the number is decimal. The log shows what it means.
+	says "perm=0670" perm=440 || return 1
+	[ "$(mode 0)" = 670 ]
+}
+
+# Files of the class that are open do not keep the module, and do nothing after it has gone.
+open_class_file_does_not_keep_it()
+{
+	local rc=0
+
+	load devices=0 || return 1
+	exec 3> $class/new_device || return 1
+	unload || rc=1
+	LC_ALL=C printf 'test-late\n' 2>&1 >&3 | grep -q "No such device" || rc=1
+	exec 3>&-
+	unloaded || rc=1
+	return $rc
+}
+
 size_is_rounded_up()
 {
 	local page
@@ -130,6 +132,27 @@ size_is_rounded_up()
 	unload || return 1
 	load "buffer_size=$((64 * page))" || return 1
 	[ "$(attr 0 capacity)" -eq $((64 * page)) ]
+}
+
+# The initial value of the attribute, for every device.
+hangup_parameter()
+{
+	local i
+
+	load devices=3 hangup=1 || return 1
+	for i in 0 1 2; do
+		[ "$(attr $i hangup)" -eq 1 ] || return 1
+	done
+	# It is not only shown.
+	limit cat /dev/vfifo1 > /dev/null &
+	echo "text" > /dev/vfifo1 || return 1
+	wait "$!" || return 1
+	echo 0 > $class/vfifo1/hangup || return 1
+	[ "$(attr 0 hangup)" -eq 1 ] || return 1
+	[ "$(attr 1 hangup)" -eq 0 ] || return 1
+	unload || return 1
+	load hangup=0 || return 1
+	[ "$(attr 0 hangup)" -eq 0 ]
 }
 
 # mark_log: marks the end of the log. logged TEXT: whether it contains TEXT since then.
@@ -151,7 +174,9 @@ bad_parameters()
 	for p in buffer_size=0 buffer_size=1073741825 buffer_size=4294967296 \
 		 buffer_size=18446744073709551616 buffer_size=-1 \
 		 buffer_size=many buffer_size= \
-		 devices=0 devices=257 devices=-1 devices=some; do
+		 devices=257 devices=-1 devices=some \
+		 perm=0 perm=512 perm=666 perm=-1 perm=rw perm= \
+		 hangup=2 hangup=-1 hangup=yes hangup=; do
 		mark_log || rc=1
 		if out=$(LC_ALL=C load "$p" 2>&1); then
 			echo "# $p was accepted"
@@ -165,7 +190,8 @@ bad_parameters()
 			rc=1
 		fi
 		# If it is not a number, or does not fit, the parser logs that.
-		if ! logged "$p is not within 1 to " &&
+		if ! logged "$p is not within " &&
+		   ! logged "$p is not 0 or 1" &&
 		   ! logged "invalid for parameter \`${p%=*}'"; then
 			echo "# $p: the log does not say why"
 			rc=1
@@ -402,42 +428,28 @@ no_kernel_warning()
 	[ $((($(cat /proc/sys/kernel/tainted) & ~tainted) & 0x280)) -eq 0 ]
 }
 
-restore()
-{
-	[ -n "$before" ] || return 0
-	# shellcheck disable=SC2086
-	unload && load $before
-}
-
 skip()
 {
 	ktap_skip_all "$1"
 	exit "$KSFT_SKIP"
 }
 
-tests="defaults unloading_leaves_nothing alias_is_vfifo several_devices size_is_rounded_up
-       bad_parameters open_file_keeps_it mapping_keeps_it
+tests="defaults unloading_leaves_nothing alias_is_vfifo several_devices no_device
+       perm_is_the_mode open_class_file_does_not_keep_it size_is_rounded_up
+       hangup_parameter bad_parameters open_file_keeps_it mapping_keeps_it
        new_device_holds_no_old_byte sleeping_reader_keeps_it
        open_attribute_does_not_keep_it unloading_while_generating
        events_of_loading events_of_unloading event_on_demand failure_half_way
        dyndbg_parameter no_kernel_warning"
 
 ktap_print_header
-[ "$(id -u)" -eq 0 ] || skip "only root can load modules"
-before=
-if loaded; then
-	before="devices=$(find $class -mindepth 1 | wc -l)"
-	before+=" buffer_size=$(attr 0 capacity)"
-elif [ -e $class ]; then
-	skip "the driver is built in"
-elif [ ! -e "$module" ] && ! modprobe -q -n "$module"; then
-	skip "there is no module $module"
-fi
+why=$(module_trouble) || skip "$why"
+module_remember
 # shellcheck disable=SC2086
 set -- $tests
 ktap_set_plan $#
 tainted=$(cat /proc/sys/kernel/tainted)
-trap restore EXIT
+trap module_restore EXIT
 
 for t in "$@"; do
 	# Nothing uses the device between tests, so this must succeed.

@@ -26,10 +26,20 @@
  *		the attribute "capacity".
  * LARGEFILE	open(2) adds O_LARGEFILE to the flags, pipe2(2) does not.
  *
- * Both ends of the pipe stay open, so end of file and SIGPIPE, which also differ, do not
- * occur.
+ * With the attribute "hangup" 0, both ends stay open, since end of file and SIGPIPE differ
+ * as well. With 1 they do not: there both ends are closed and opened at random, and the pipe
+ * is a named FIFO, with these differences:
+ *
+ * OPEN		A named FIFO refuses a writer if there is no reader (ENXIO), so the script does
+ *		not open one then.
+ * FIRST	A reader of a vfifo that never had a writer gets EAGAIN, that of a named FIFO
+ *		the end of the file. poll(2) reports the same for both, except that a byte that
+ *		was read is a writer for a vfifo only.
+ * KEPT		When the last file is closed, a named FIFO loses its bytes, so the script closes
+ *		it only if there are none.
  */
 #include "oracle_calls.h"
+#include "oracle_ends.h"
 
 /* ---- transfers ---- */
 
@@ -90,7 +100,8 @@ static void pick_transfer(struct duel *d, struct transfer *t)
 	t->len = pick_len(d);
 	t->good = t->len;
 	t->vector = pick(d, 4) == 0;
-	t->nowait = pick(d, 16) == 0;
+	/* Named FIFOs do not support it. */
+	t->nowait = pick(d, 16) == 0 && !d->hangup;
 	if (!d->mood.exact && pick(d, 12) == 0) {
 		/* At the first byte, near the start or the end, or anywhere. */
 		switch (pick(d, 4)) {
@@ -194,8 +205,17 @@ static bool do_write(struct duel *d)
 	for (i = 0; i < 2; i++) {
 		ret[i] = transfer(&t, d->w[i], true, end);
 		got[i] = moved(ret[i]);
+		if (took(SIGPIPE) != (t.len && !readers(d)) || took(SIGPIPE))
+			return WRONG(d, "%s: %ld, and the signal",
+				     i ? "vfifo" : "pipe", ret[i]);
 	}
 
+	if (t.len && !readers(d)) {
+		d->met[MET_EPIPE]++;
+		return (ret[PIPE] == -EPIPE && ret[FIFO] == -EPIPE) ||
+		       WRONG(d, "pipe %ld, vfifo %ld; no reader", ret[PIPE],
+			     ret[FIFO]);
+	}
 	if (!t.len)
 		want = 0;
 	else if (t.len <= PIPE_BUF)
@@ -246,9 +266,11 @@ static bool do_read(struct duel *d)
 
 	want = at_most(t.len, d->count);
 	if (t.len && !d->count) {
-		want = -EAGAIN;
-		d->met[MET_READ_EMPTY]++;
+		want = at_end(d) ? 0 : -EAGAIN;
+		d->met[MET_READ_EMPTY] += !at_end(d);
+		d->met[MET_END] += at_end(d);
 	}
+	d->met[MET_END_QUEUED] += d->count && at_end(d);
 	after = moved(want);
 	for (i = 0; i < 2; i++) {
 		/* The first byte that must not be stored to. */
@@ -265,6 +287,10 @@ static bool do_read(struct duel *d)
 		    (ret[PIPE] <= 0 && ret[PIPE] != -EFAULT))
 			goto wrong;
 		d->met[MET_FAULT] += ret[PIPE] != ret[FIFO];
+	} else if (want == -EAGAIN && !writers(d)) {
+		if (ret[FIFO] != want || ret[PIPE])
+			goto wrong;
+		d->met[MET_FIRST]++;
 	} else if (ret[FIFO] != want || ret[PIPE] != want) {
 		goto wrong;
 	}
@@ -278,6 +304,7 @@ static bool do_read(struct duel *d)
 		return WRONG(d, "different bytes");
 
 	d->count -= got[FIFO];
+	d->has_read = d->has_read || got[FIFO];
 	return pipe_gives(d, d->in_end[FIFO] - t.good + got[PIPE],
 			  got[FIFO] - got[PIPE]);
 wrong:
@@ -296,7 +323,11 @@ static bool new_mood(struct duel *d)
 	d->mood.exact = pick(d, 4) == 0;
 	/* Pages that are partly used would not be exact. */
 	snprintf(d->what, sizeof(d->what), "taking all of %ld", d->count);
-	return !d->mood.exact || drain(d);
+	if (!d->mood.exact)
+		return true;
+	if (readers(d) || !d->count)
+		return drain(d);
+	return do_open_all(d) && drain(d);
 }
 
 static bool operation(struct duel *d)
@@ -304,13 +335,17 @@ static bool operation(struct duel *d)
 	unsigned long kind = pick(d, 1000);
 
 	d->met[MET_EXACT] += d->mood.exact;
+	if (d->hangup && pick(d, 12) == 0)
+		return do_ends(d);
 	if (kind == 0)
 		return do_resize(d);
 	if (kind < 5)
 		return do_pipe_only(d);
 	if (kind < 150)
 		return do_call(d);
-	return (int)pick(d, 8) < d->mood.writes ? do_write(d) : do_read(d);
+	if ((int)pick(d, 8) < d->mood.writes)
+		return d->w[FIFO] < 0 || do_write(d);
+	return d->r[FIFO] < 0 || do_read(d);
 }
 
 /* @len bytes of memory, whole pages, before much that is inaccessible: its end. */
@@ -333,6 +368,7 @@ FIXTURE_VARIANT(oracle)
 {
 	int pages;			/* the capacity */
 	int operations;
+	bool hangup;			/* the attribute */
 };
 
 FIXTURE_VARIANT_ADD(oracle, one_page)
@@ -353,6 +389,20 @@ FIXTURE_VARIANT_ADD(oracle, sixteen_pages)
 	.operations = 60000,
 };
 
+FIXTURE_VARIANT_ADD(oracle, hangup_one_page)
+{
+	.pages = 1,
+	.operations = 40000,
+	.hangup = true,
+};
+
+FIXTURE_VARIANT_ADD(oracle, hangup_sixteen_pages)
+{
+	.pages = 16,
+	.operations = 60000,
+	.hangup = true,
+};
+
 FIXTURE_SETUP(oracle)
 {
 	struct duel *d = &self->d;
@@ -363,16 +413,38 @@ FIXTURE_SETUP(oracle)
 	d->cap = variant->pages * d->page;
 	d->max_cap = d->cap;
 	ASSERT_EQ(0, attr_set("capacity", d->cap));
-	d->r[FIFO] = vfifo_open(O_RDONLY | O_NONBLOCK);
-	d->w[FIFO] = vfifo_open(O_WRONLY | O_NONBLOCK);
-	ASSERT_LE(0, d->r[FIFO]);
-	ASSERT_LE(0, d->w[FIFO]);
-
+	hold_signal(SIGPIPE);
+	for (i = 0; i < 2; i++) {
+		d->r[i] = -1;
+		d->w[i] = -1;
+		d->r2[i] = -1;
+		d->w2[i] = -1;
+	}
 	ASSERT_EQ(0, pipe2(fd, O_NONBLOCK | O_CLOEXEC));
-	d->r[PIPE] = fd[0];
-	d->w[PIPE] = fd[1];
 	if (res(fcntl(fd[1], F_SETPIPE_SZ, d->cap)) != d->cap)
 		SKIP(return, "a pipe cannot have that size");
+	d->hangup = variant->hangup;
+	if (d->hangup) {
+		close(fd[0]);
+		close(fd[1]);
+		ASSERT_EQ(0, attr_set("hangup", 1));
+		/* It would be a reader and a writer. */
+		close(d->dev.fd);
+		d->dev.fd = -1;
+		snprintf(d->dir, sizeof(d->dir), "/tmp/vfifo-XXXXXX");
+		ASSERT_NE(NULL, mkdtemp(d->dir));
+		snprintf(d->path, sizeof(d->path), "%s/fifo", d->dir);
+		ASSERT_EQ(0, mkfifo(d->path, 0600));
+		ASSERT_TRUE(do_open_all(d));
+	} else {
+		d->r[FIFO] = vfifo_open(O_RDONLY | O_NONBLOCK);
+		d->w[FIFO] = vfifo_open(O_WRONLY | O_NONBLOCK);
+		ASSERT_LE(0, d->r[FIFO]);
+		ASSERT_LE(0, d->w[FIFO]);
+		d->r[PIPE] = fd[0];
+		d->w[PIPE] = fd[1];
+		d->has_met = true;
+	}
 
 	fd[0] = open("/dev/null", O_RDONLY);
 	ASSERT_LE(0, fd[0]);
@@ -401,6 +473,14 @@ FIXTURE_TEARDOWN(oracle)
 	for (i = 0; i < 2; i++) {
 		close(self->d.r[i]);
 		close(self->d.w[i]);
+		close(self->d.r2[i]);
+		close(self->d.w2[i]);
+	}
+	if (self->d.hangup) {
+		unlink(self->d.path);
+		rmdir(self->d.dir);
+		self->d.dev.fd = vfifo_open(O_RDWR | O_NONBLOCK);
+		attr_set("hangup", 0);
 	}
 	vfifo_teardown(&self->d.dev);
 }
@@ -419,16 +499,19 @@ TEST_F_TIMEOUT(oracle, script, 100)
 			TH_LOG("operation %d, %s: %s", i, d->what, d->why);
 		}
 	}
+	ASSERT_TRUE(!d->hangup || do_open_all(d));
 	ASSERT_TRUE(drain(d));
 	EXPECT_TRUE(same_state(d));
 
 	TH_LOG("%d operations compared, in %lld ms", variant->operations,
 	       now_ms() - start);
-	for (i = 0; i < MET_COUNT; i++) {
+	for (i = 0; i < (d->hangup ? MET_COUNT : MET_CLOSE); i++) {
 		TH_LOG("%8ld %s", d->met[i], met_names[i]);
-		/* With one page, this hardly occurs. */
-		if (i != MET_ROOM_POLL || variant->pages > 1)
-			EXPECT_LT(0, d->met[i]);
+		/* With one page, the first hardly occurs. */
+		if ((i == MET_ROOM_POLL && variant->pages == 1) ||
+		    (i == MET_NOWAIT && d->hangup))
+			continue;
+		EXPECT_LT(0, d->met[i]);
 	}
 }
 

@@ -116,12 +116,21 @@ static bool do_call(struct duel *d)
 	int call = pick(d, CALLS), i;
 	long ret[2];
 
+	if ((out ? d->w : d->r)[FIFO] < 0)
+		return true;
+	/* FIRST: a read of nothing is something else. */
+	if (!out && call > 27 && !writers(d) && !at_end(d))
+		return true;
 	snprintf(d->what, sizeof(d->what),
 		 "call %d on the %s, %ld of %ld queued", call,
 		 out ? "writer" : "reader", d->count, d->cap);
 	d->met[MET_OTHER]++;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		ret[i] = make_call(d, call, out ? d->w[i] : d->r[i], choice);
+		if (took(SIGPIPE) != (ret[i] == -EPIPE))
+			return WRONG(d, "%s: %ld, and the signal",
+				     i ? "vfifo" : "pipe", ret[i]);
+	}
 	/* ROOM: without a free page, the pipe does not access user memory. */
 	if ((call == 33 || call == 34) && ret[PIPE] == -EAGAIN &&
 	    ret[FIFO] == -EFAULT && out && !d->mood.exact && pipe_is_full(d)) {
@@ -136,10 +145,12 @@ static bool do_call(struct duel *d)
 /* PACKET and SIZE: features of pipes only. */
 static bool do_pipe_only(struct duel *d)
 {
-	int fd = pick(d, 2) ? d->w[FIFO] : d->r[FIFO];
-	int flags = fcntl(fd, F_GETFL);
+	int fd = pick(d, 2) ? d->w[FIFO] : d->r[FIFO], flags;
 	long ret;
 
+	if (fd < 0)
+		return true;
+	flags = fcntl(fd, F_GETFL);
 	snprintf(d->what, sizeof(d->what), "features of pipes only");
 	d->met[MET_OTHER]++;
 	ret = res(fcntl(fd, F_SETFL, O_NONBLOCK | O_DIRECT));
@@ -152,7 +163,7 @@ static bool do_pipe_only(struct duel *d)
 	ret = res(fcntl(fd, F_SETPIPE_SZ, d->cap));
 	if (ret != -EBADF)
 		return WRONG(d, "F_SETPIPE_SZ: %ld", ret);
-	ret = res(fcntl(d->w[PIPE], F_GETPIPE_SZ));
+	ret = res(fcntl(a_file(d, PIPE), F_GETPIPE_SZ));
 	if (ret != d->cap || attr_get("capacity") != ret)
 		return WRONG(d, "capacities: pipe %ld, vfifo %ld", ret,
 			     attr_get("capacity"));
@@ -165,10 +176,12 @@ static bool do_resize(struct duel *d)
 
 	if (pick(d, 2))
 		want = d->max_cap;
+	if (a_file(d, PIPE) < 0)
+		return true;
 	snprintf(d->what, sizeof(d->what), "resize to %ld, %ld of %ld queued",
 		 want, d->count, d->cap);
 	d->met[MET_RESIZE]++;
-	p = res(fcntl(d->w[PIPE], F_SETPIPE_SZ, want));
+	p = res(fcntl(a_file(d, PIPE), F_SETPIPE_SZ, want));
 	f = attr_set("capacity", want);
 	if (f)
 		return (f == -EBUSY && p == -EBUSY) ||

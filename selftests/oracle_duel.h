@@ -25,6 +25,9 @@ enum met {
 	MET_READ, MET_READ_EMPTY, MET_READ_FAULT, MET_WRITE, MET_WRITE_PART,
 	MET_WRITE_FULL, MET_WRITE_FAULT, MET_VECTOR, MET_NOWAIT, MET_POLL_FULL,
 	MET_OTHER, MET_RESIZE, MET_EXACT, MET_ROOM, MET_ROOM_POLL, MET_FAULT,
+	/* These only if files are closed and opened. */
+	MET_CLOSE, MET_OPEN, MET_NOBODY, MET_END, MET_END_QUEUED, MET_EPIPE,
+	MET_HUP, MET_ERR, MET_FIRST,
 	MET_COUNT
 };
 
@@ -34,6 +37,9 @@ static const char *const met_names[MET_COUNT] = {
 	"vectors", "RWF_NOWAIT", "polls without room", "other calls",
 	"resizes", "operations by whole pages",
 	"ROOM", "ROOM (poll)", "FAULT",
+	"files closed", "files opened", "times that all were closed",
+	"reads at the end", "reads of the rest, without a writer",
+	"writes without a reader", "POLLHUP", "POLLERR", "FIRST",
 };
 
 /* How operations are chosen, for a part of the script. */
@@ -45,7 +51,11 @@ struct mood {
 
 struct duel {
 	struct vfifo dev;
-	int r[2], w[2];
+	int r[2], w[2];			/* -1 while closed */
+	int r2[2], w2[2];		/* others that are only open or closed */
+	bool hangup;			/* files are closed and opened */
+	bool has_met, has_read;		/* what r has done, see FIRST */
+	char dir[32], path[48];		/* of the named FIFO that is the pipe, then */
 	long cap, max_cap, page;
 	long count;			/* bytes queued, in both */
 	int large;			/* O_LARGEFILE, see LARGEFILE */
@@ -94,33 +104,65 @@ static bool pipe_is_full(struct duel *d)
 	return !(poll_fd(d->w[PIPE]) & POLLOUT);
 }
 
+/* The number of files that are open for reading, and for writing. */
+static int readers(struct duel *d)
+{
+	return (d->r[FIFO] >= 0) + (d->r2[FIFO] >= 0);
+}
+
+static int writers(struct duel *d)
+{
+	return (d->w[FIFO] >= 0) + (d->w2[FIFO] >= 0);
+}
+
+/* Whether a read of nothing by a vfifo is the end of the file. */
+static bool at_end(struct duel *d)
+{
+	return !writers(d) && (d->has_met || d->has_read);
+}
+
+/* A file of the pipe, or of the vfifo, that is open for reading. */
+static int a_reader(struct duel *d, int i)
+{
+	return d->r[i] >= 0 ? d->r[i] : d->r2[i];
+}
+
+/* One that is open at all. */
+static int a_file(struct duel *d, int i)
+{
+	return d->w[i] >= 0 ? d->w[i] : d->w2[i] >= 0 ? d->w2[i] : a_reader(d, i);
+}
+
 /* ---- comparing, after each operation ---- */
 
-static bool same_state(struct duel *d)
+static bool same_reader(struct duel *d)
 {
-	const short in = POLLIN | POLLRDNORM, out = POLLOUT | POLLWRNORM;
-	bool room = d->cap - d->count >= PIPE_BUF;
-	short p, f;
-	int i;
+	const short in = POLLIN | POLLRDNORM;
+	short p = poll_fd(d->r[PIPE]), f = poll_fd(d->r[FIFO]), want;
 
-	for (i = 0; i < 2; i++) {
-		if (queued(d->r[i]) != d->count || queued(d->w[i]) != d->count)
-			return WRONG(d, "%s: FIONREAD %ld and %ld, not %ld",
-				     i ? "vfifo" : "pipe", queued(d->r[i]),
-				     queued(d->w[i]), d->count);
-	}
-
-	p = poll_fd(d->r[PIPE]);
-	f = poll_fd(d->r[FIFO]);
-	if (p != f || p != (d->count ? in : 0))
+	want = (d->count ? in : 0) | (at_end(d) ? POLLHUP : 0);
+	d->met[MET_HUP] += want == POLLHUP;
+	if (f != want)
 		return WRONG(d, "reader's poll: pipe %#x, vfifo %#x", p, f);
+	/* FIRST: for poll(2), reading is no meeting. */
+	if (!d->has_met)
+		want &= ~POLLHUP;
+	return p == want ||
+	       WRONG(d, "reader's poll: pipe %#x, vfifo %#x", p, f);
+}
 
-	p = poll_fd(d->w[PIPE]);
-	f = poll_fd(d->w[FIFO]);
-	if (f != (room ? out : 0))
+static bool same_writer(struct duel *d)
+{
+	const short out = POLLOUT | POLLWRNORM;
+	bool room = d->cap - d->count >= PIPE_BUF;
+	short p = poll_fd(d->w[PIPE]), f = poll_fd(d->w[FIFO]);
+	short err = readers(d) ? 0 : POLLERR;
+
+	d->met[MET_ERR] += !!err;
+	if (f != ((room ? out : 0) | err))
 		return WRONG(d, "writer's poll: pipe %#x, vfifo %#x", p, f);
 	if (p != f) {
-		if (p || d->mood.exact)
+		if (p != err || d->mood.exact)
 			return WRONG(d, "writer's poll: pipe %#x, vfifo %#x",
 				     p, f);
 		d->met[MET_ROOM_POLL]++;
@@ -128,6 +170,28 @@ static bool same_state(struct duel *d)
 		d->met[MET_POLL_FULL]++;
 	}
 	return true;
+}
+
+static bool same_state(struct duel *d)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		int fds[] = { d->r[i], d->w[i] };
+		size_t j;
+
+		for (j = 0; j < ARRAY_SIZE(fds); j++) {
+			if (fds[j] < 0 || queued(fds[j]) == d->count)
+				continue;
+			return WRONG(d, "%s: FIONREAD %ld, not %ld",
+				     i ? "vfifo" : "pipe", queued(fds[j]),
+				     d->count);
+		}
+	}
+	if (attr_get("size") != d->count)
+		return WRONG(d, "size %ld, not %ld", attr_get("size"), d->count);
+	return (d->r[FIFO] < 0 || same_reader(d)) &&
+	       (d->w[FIFO] < 0 || same_writer(d));
 }
 
 /* ---- making both equal again ---- */
@@ -139,13 +203,14 @@ static bool take_both(struct duel *d, long len)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		ret[i] = res(read(d->r[i], d->in[i], len));
+		ret[i] = res(read(a_reader(d, i), d->in[i], len));
 	if (ret[PIPE] != len || ret[FIFO] != len)
 		return WRONG(d, "read of %ld: pipe %ld, vfifo %ld", len,
 			     ret[PIPE], ret[FIFO]);
 	if (memcmp(d->in[PIPE], d->in[FIFO], len))
 		return WRONG(d, "read of %ld: different bytes", len);
 	d->count -= len;
+	d->has_read = d->has_read || d->r[FIFO] >= 0;
 	return true;
 }
 

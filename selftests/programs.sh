@@ -284,6 +284,7 @@ show()
 
 restore()
 {
+	echo "$hangup" > "$sys/hangup"
 	rm -rf "$tmp"
 }
 
@@ -295,7 +296,9 @@ tests="cat:cat dd_odd_blocks:dd dd_large_blocks:dd dd_nonblock:dd tee:tee pv:pv
 set -- $tests
 plan "$@"
 
+hangup=$(cat "$sys/hangup")
 trap restore EXIT
+echo 0 > "$sys/hangup"
 head -c "$LEN" /dev/urandom > "$tmp/data"
 want=$(sum "$tmp/data")
 

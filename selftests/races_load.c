@@ -153,7 +153,7 @@ static int stores(int self, __u64 *random)
 		{ "capacity", "1000000" }, { "mode", "1" }, { "mode", "0" },
 		{ "mode", "auto" }, { "period_ms", "1" }, { "period_ms", "7" },
 		{ "period_ms", "3600000" }, { "capacity", "0" },
-		{ "mode", "?" }, { "period_ms", "x" },
+		{ "mode", "?" }, { "period_ms", "x" }, { "hangup", "2" },
 	};
 	static int held = -1;
 	int i = rnd(random) % ARRAY_SIZE(text), ret;

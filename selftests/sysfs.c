@@ -437,6 +437,16 @@ FIXTURE_VARIANT_ADD(refused, mode)
 	},
 };
 
+FIXTURE_VARIANT_ADD(refused, hangup)
+{
+	.attr = "hangup",
+	.err = -EINVAL,
+	.text = {
+		"2", "-1", "01", "00", "\n", " ", "1 ", "1\n\n", "1 1", "on",
+		"true", "0x1", "+1", "4294967297", "18446744073709551617",
+	},
+};
+
 FIXTURE_VARIANT_ADD(refused, period_nonsense)
 {
 	.attr = "period_ms",

@@ -26,6 +26,12 @@ FIXTURE_VARIANT_ADD(storm, mode)
 	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
 };
 
+FIXTURE_VARIANT_ADD(storm, hangup)
+{
+	.attr = "hangup",
+	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
+};
+
 /* All digits differ, so that a mixture matches no value. */
 FIXTURE_VARIANT_ADD(storm, period)
 {
@@ -141,6 +147,8 @@ TEST_F_TIMEOUT(stream, storm_of_settings, 60)
 			n = attr_set("period_ms", 1000000 + rnd(&state) % 1000000);
 			if (!n)
 				n = attr_set("mode", rnd(&state) % 2);
+			if (!n)
+				n = attr_set("hangup", rnd(&state) % 2);
 			if (n)
 				_exit(1);
 			/* More may be queued than the new size holds. */

@@ -97,6 +97,7 @@ restore()
 {
 	echo 0 > "$sys/mode"
 	echo "$period" > "$sys/period_ms"
+	echo "$hangup" > "$sys/hangup"
 	rm -rf "$tmp"
 }
 
@@ -108,6 +109,8 @@ set -- $tests
 plan "$@"
 
 period=$(cat "$sys/period_ms")
+hangup=$(cat "$sys/hangup")
+echo 0 > "$sys/hangup"
 trap restore EXIT
 head -c 1000000 /dev/urandom > "$tmp/data"
 

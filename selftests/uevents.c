@@ -14,13 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include <linux/netlink.h>
-
 #include "vfifo_test.h"
+#include "vfifo_uevents.h"
 
 #define MAX_DEVICES	256
 
@@ -77,27 +75,15 @@ static void check_device(int n)
 	close(fd);
 }
 
-static const char *value(const char *msg, const char *end, const char *key)
+static void check_event(const struct uevent *event, const char *action, int count)
 {
-	size_t len = strlen(key);
-
-	for (; msg < end; msg += strlen(msg) + 1) {
-		if (!strncmp(msg, key, len) && msg[len] == '=')
-			return msg + len + 1;
-	}
-	return "";
-}
-
-static void check_event(const char *msg, const char *end, const char *action,
-			int count)
-{
-	const char *name = value(msg, end, "DEVNAME");
+	const char *name = uevent_value(event, "DEVNAME"), *msg = event->text;
 	char want[64], text[64];
 	struct stat st;
 	static bool looked;
 	int n = -1;
 
-	if (strcmp(value(msg, end, "SUBSYSTEM"), "vfifo"))
+	if (strcmp(uevent_value(event, "SUBSYSTEM"), "vfifo"))
 		return;
 	/* The last device, which could be late, is checked first. */
 	if (!looked && !strcmp(action, "add")) {
@@ -106,7 +92,7 @@ static void check_event(const char *msg, const char *end, const char *action,
 			check_device(n);
 	}
 	sscanf(name, "vfifo%d", &n);
-	if (strcmp(value(msg, end, "ACTION"), action) || n < 0 || n >= count) {
+	if (strcmp(uevent_value(event, "ACTION"), action) || n < 0 || n >= count) {
 		WRONG("unexpected: %s", msg);
 		return;
 	}
@@ -116,14 +102,14 @@ static void check_event(const char *msg, const char *end, const char *action,
 	if (strcmp(name, text))
 		WRONG("DEVNAME=%s", name);
 	snprintf(want, sizeof(want), "/devices/virtual/vfifo/vfifo%d", n);
-	if (strcmp(value(msg, end, "DEVPATH"), want))
-		WRONG("%s: DEVPATH=%s", name, value(msg, end, "DEVPATH"));
+	if (strcmp(uevent_value(event, "DEVPATH"), want))
+		WRONG("%s: DEVPATH=%s", name, uevent_value(event, "DEVPATH"));
 
-	snprintf(text, sizeof(text), "%s:%s", value(msg, end, "MAJOR"),
-		 value(msg, end, "MINOR"));
+	snprintf(text, sizeof(text), "%s:%s", uevent_value(event, "MAJOR"),
+		 uevent_value(event, "MINOR"));
 	snprintf(want, sizeof(want), "/dev/vfifo%d", n);
-	if (*value(msg, end, "DEVMODE"))
-		WRONG("%s: DEVMODE=%s", name, value(msg, end, "DEVMODE"));
+	if (*uevent_value(event, "DEVMODE"))
+		WRONG("%s: DEVMODE=%s", name, uevent_value(event, "DEVMODE"));
 	if (!strcmp(action, "add") && !stat(want, &st)) {
 		snprintf(want, sizeof(want), "%u:%u", major(st.st_rdev),
 			 minor(st.st_rdev));
@@ -139,15 +125,11 @@ static void check_event(const char *msg, const char *end, const char *action,
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_nl address = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = 1,		/* events of the kernel */
-	};
 	struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
 	struct sched_param first = { .sched_priority = 1 };
 	int null = open("/sys/class/mem/null/uevent", O_WRONLY);
+	static struct uevent event;
 	bool done = false;
-	char msg[8192];
 	int count, i, fd;
 	ssize_t len;
 
@@ -156,14 +138,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s add|remove count\n", argv[0]);
 		return 2;
 	}
-	fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK,
-		    NETLINK_KOBJECT_UEVENT);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+	fd = uevents_open();
+	if (fd < 0) {
 		perror("netlink");
 		return 1;
 	}
-	i = 1 << 20;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &i, sizeof(i));
 	/*
 	 * To check the devices between the first event and the second, this must be quick.
 	 * Do everything once before, with another device.
@@ -173,14 +152,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	len = null < 0 || write(null, "add", 3) != 3 ?
-		      -1 : recv(fd, msg, sizeof(msg) - 1, 0);
+		      -1 : uevent_receive(fd, &event);
 	if (len <= 0) {
 		perror("/sys/class/mem/null");
 		return 1;
 	}
 	close(null);
-	msg[len] = '\0';
-	check_event(msg, msg + len, argv[1], count);
+	check_event(&event, argv[1], count);
 	for (i = 0; i < 2; i++)
 		get_attr("/sys/class/mem/null", vfifo_attrs[i].name);
 	puts("ready");
@@ -192,10 +170,8 @@ int main(int argc, char **argv)
 		poll(p, 2, -1);
 		/* Events sent before the input ended are still read. */
 		done = p[1].revents;
-		while ((len = recv(fd, msg, sizeof(msg) - 1, 0)) > 0) {
-			msg[len] = '\0';
-			check_event(msg, msg + len, argv[1], count);
-		}
+		while ((len = uevent_receive(fd, &event)) > 0)
+			check_event(&event, argv[1], count);
 		if (len < 0 && errno != EAGAIN) {
 			WRONG("recv: %s", strerror(errno));
 			done = true;

@@ -23,11 +23,20 @@ static inline const char *vfifo_name(void)
 	return name ? name : "vfifo0";
 }
 
+/* The node of the device @name: /dev/vfifoN, or /dev/vfifo/NAME for all other names. */
+static inline void node_path(char *path, size_t size, const char *name)
+{
+	bool numbered = !strncmp(name, "vfifo", 5) && name[5] &&
+			!name[5 + strspn(name + 5, "0123456789")];
+
+	snprintf(path, size, "/dev/%s%s", numbered ? "" : "vfifo/", name);
+}
+
 static inline const char *vfifo_path(void)
 {
 	static char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/dev/%s", vfifo_name());
+	node_path(path, sizeof(path), vfifo_name());
 	return path;
 }
 
@@ -58,6 +67,7 @@ static const struct {
 	{ "capacity", 0644 },
 	{ "mode", 0644 },
 	{ "period_ms", 0644 },
+	{ "hangup", 0644 },
 	{ "producer_claimed", 0444 },
 	{ "consumer_claimed", 0444 },
 	{ "stats/bytes_written", 0444 },
@@ -67,6 +77,7 @@ static const struct {
 	{ "stats/reader_sleeps", 0444 },
 	{ "stats/writer_sleeps", 0444 },
 	{ "stats/notifies", 0444 },
+	{ "stats/hangups", 0444 },
 	{ "stats/position_errors", 0444 },
 };
 
@@ -152,6 +163,9 @@ static inline int vfifo_setup(struct vfifo *dev)
 	dev->fd = vfifo_open(O_RDWR | O_NONBLOCK);
 	if (dev->fd < 0)
 		return -errno;
+	ret = attr_set("hangup", 0);
+	if (ret)
+		return ret;
 	dev->page = sysconf(_SC_PAGESIZE);
 	dev->capacity = 16 * dev->page;
 	ret = vfifo_empty(dev->fd);

@@ -6,8 +6,10 @@
 # shellcheck source=/dev/null
 . "$DIR/../kselftest/ktap_helpers.sh"
 
-# The device under test, and its attributes.
+# The device under test, and its attributes. A name that is not "vfifo" and a number has its
+# node in a directory.
 dev=/dev/${VFIFO_NAME:-vfifo0}
+[[ $dev =~ ^/dev/vfifo[0-9]+$ ]] || dev=/dev/vfifo/$VFIFO_NAME
 sys=/sys/class/vfifo/${VFIFO_NAME:-vfifo0}
 
 # Seconds after which a program is killed, and an expected event is a failure.

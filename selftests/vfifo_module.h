@@ -4,7 +4,7 @@
  *
  * VFIFO_MODULE is the name of the module or the path of its .ko file. A module that
  * was loaded before is loaded again at exit, with as many devices of the same
- * capacity.
+ * capacity, mode and hangup as vfifo0. If devices were added at run time, the tests are skipped.
  */
 #ifndef VFIFO_MODULE_H
 #define VFIFO_MODULE_H
@@ -19,7 +19,9 @@
 
 static char module_name[64];
 static int module_file = -1;
-static long module_devices, module_capacity;
+static bool module_was_loaded;
+static long module_devices, module_capacity, module_hangup;
+static mode_t module_perm;
 
 static inline bool module_loaded(void)
 {
@@ -38,8 +40,15 @@ static inline long references(void)
 	return strtol(path_text(path), NULL, 10);
 }
 
-/* The number of devices. */
-static inline int module_count(void)
+/* Whether a device of this name was made when the module was loaded. */
+static inline bool module_made(const char *name)
+{
+	return !strncmp(name, "vfifo", 5) && name[5] &&
+	       !name[5 + strspn(name + 5, "0123456789")];
+}
+
+/* The number of devices that were made at load (@made), or that were added later. */
+static inline int module_count(bool made)
 {
 	DIR *dir = opendir(VFIFO_CLASS);
 	struct dirent *entry;
@@ -48,7 +57,9 @@ static inline int module_count(void)
 	if (!dir)
 		return 0;
 	while ((entry = readdir(dir)))
-		count += !strncmp(entry->d_name, "vfifo", 5);
+		/* A device is a link there, and the attributes are files. */
+		count += entry->d_type == DT_LNK &&
+			 module_made(entry->d_name) == made;
 	closedir(dir);
 	return count;
 }
@@ -112,8 +123,18 @@ static inline const char *module_setup(void)
 	if (module_file < 0)
 		return "the .ko file of the module cannot be read";
 	if (module_loaded()) {
-		module_devices = module_count();
-		module_capacity = attr_get("capacity");
+		struct stat st;
+
+		if (module_count(false))
+			return "devices were added, which this test would remove";
+		module_was_loaded = true;
+		module_devices = module_count(true);
+		if (module_devices) {
+			module_capacity = attr_get("capacity");
+			module_hangup = attr_get("hangup");
+			if (!stat(vfifo_path(), &st))
+				module_perm = st.st_mode & 0777;
+		}
 	} else if (!access(VFIFO_CLASS, F_OK)) {
 		return "the driver is built in";
 	}
@@ -168,12 +189,20 @@ static inline void module_restore(void)
 {
 	char parameters[128];
 
-	if (module_file < 0 || !module_devices)
+	if (module_file < 0 || !module_was_loaded)
 		return;
 	if (module_unload())
 		return;
-	snprintf(parameters, sizeof(parameters), "devices=%ld buffer_size=%ld",
-		 module_devices, module_capacity);
+	snprintf(parameters, sizeof(parameters), "devices=%ld", module_devices);
+	if (module_capacity > 0)
+		snprintf(parameters + strlen(parameters),
+			 sizeof(parameters) - strlen(parameters),
+			 " buffer_size=%ld hangup=%ld", module_capacity,
+			 module_hangup);
+	if (module_perm)
+		snprintf(parameters + strlen(parameters),
+			 sizeof(parameters) - strlen(parameters),
+			 " perm=0%o", module_perm);
 	module_load(parameters);
 }
 

@@ -135,6 +135,16 @@ static inline bool run_alone(bool on)
 	return !sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &param);
 }
 
+/* Keeps this process, and children that it starts, on the present CPU. */
+static inline bool stay_here(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	return !sched_setaffinity(0, sizeof(here), &here);
+}
+
 /* ---- signals ---- */
 
 static inline void no_op(int sig)
@@ -159,15 +169,20 @@ static inline int want_signals(int fd, pid_t owner)
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
 }
 
-/* Takes a SIGIO. A call that sends the signal has sent it when it returns. */
-static inline bool signalled(void)
+/* Takes a pending signal. A call that sends a signal has sent it when it returns. */
+static inline bool took(int sig)
 {
 	struct timespec now = { 0 };
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGIO);
-	return sigtimedwait(&set, NULL, &now) == SIGIO;
+	sigaddset(&set, sig);
+	return sigtimedwait(&set, NULL, &now) == sig;
+}
+
+static inline bool signalled(void)
+{
+	return took(SIGIO);
 }
 
 /* ---- memory ---- */

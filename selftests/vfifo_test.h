@@ -3,8 +3,8 @@
  * What all tests of vfifo share: the harness, the helpers, and main.
  *
  * The tests use /dev/vfifo0, or the device named by VFIFO_NAME. Bytes that are queued
- * there are lost. Mode, period and capacity are restored at exit, even if a test was
- * killed. Random choices are the same in each run, unless "-s SEED" comes first on the
+ * there are lost. Mode, period, capacity and hangup are restored at exit, even if a test
+ * was killed. Random choices are the same in each run, unless "-s SEED" comes first on the
  * command line; "-s random" picks a seed and logs it.
  * VFIFO_SCALE=N multiplies all deadlines by N.
  */
@@ -106,7 +106,9 @@ static inline const char *take_option(int *argc, char **argv, const char *name)
 
 static inline int vfifo_main(int argc, char **argv)
 {
-	static const char *const attrs[] = { "mode", "period_ms", "capacity" };
+	static const char *const attrs[] = {
+		"mode", "period_ms", "capacity", "hangup",
+	};
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;
 	char path[PATH_MAX];

@@ -37,6 +37,7 @@ struct waiters {
 	int count;
 	pid_t pid[MAX_WAITERS];
 	int go[MAX_WAITERS];	/* a byte makes it wait again */
+	int unneeded;		/* a file that waiters close first, or -1 */
 	struct told *told;	/* shared */
 };
 
@@ -49,6 +50,7 @@ typedef int (*waiter_work)(int fd);
 static inline bool waiters_begin(struct waiters *w)
 {
 	memset(w, 0, sizeof(*w));
+	w->unneeded = -1;
 	w->told = shared(MAX_WAITERS * sizeof(*w->told));
 	return w->told;
 }
@@ -180,6 +182,8 @@ static inline bool waiter_start(struct waiters *w, enum wait_by by, int fd,
 	pid = child_start(12 * DEADLINE);
 	if (!pid) {
 		close(go[1]);
+		if (w->unneeded >= 0)
+			close(w->unneeded);
 		wait_and_count(&watch, work, go[0], &w->told[i]);
 	}
 	close(go[0]);
