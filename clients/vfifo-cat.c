@@ -169,6 +169,11 @@ static int mapped_out(int fd)
 		return complain(err, device);
 	while (done < most && !stopped()) {
 		err = vfifo_wait_bytes(&c, 1, -1);
+		/* The end of the stream, if the device's attribute "hangup" is 1. */
+		if (err == -ENODATA) {
+			err = 0;
+			break;
+		}
 		if (err) {
 			complain(err, device);
 			break;
@@ -232,7 +237,8 @@ static void usage(FILE *to)
 		"  -w, --write      copy standard input to DEVICE instead\n"
 		"  -m, --mapped     map the device and use its buffer directly\n"
 		"  -n, --bytes=N    stop after N bytes; the default is to stop at the\n"
-		"                   end of standard input, or never\n"
+		"                   end of standard input or of the stream; a\n"
+		"                   device whose attribute hangup is 0 has no end\n"
 		"  -r, --rate       show the rate every second and at the end\n"
 		"  -h, --help       show this help\n"
 		"\n"

@@ -54,6 +54,19 @@
  * buffer. But any process that has the device open for reading and writing can
  * store to the buffer at any time, so check untrusted data after copying it.
  *
+ * If the device's attribute "hangup" is 1, or the device has been removed, the stream
+ * ends as that of a pipe does.
+ * Waiting then fails with -ENODATA for a consumer whose writers have all gone, unless
+ * enough bytes are queued, and with -EPIPE for a producer whose readers have all gone,
+ * unless there is enough room. It does not fail if nobody was ever there, unless the
+ * device has been removed. A new writer or reader continues the stream, and waiting
+ * works again. So these are different:
+ *
+ *  -ETIMEDOUT	nothing yet
+ *  -ENODATA	ended: the consumer has no more to wait for
+ *  -EPIPE	ended: the producer has nobody left to produce for
+ *  -EIO	error state
+ *
  * Wrong arguments are refused, and change nothing:
  *
  *  - Committing more than is reserved, or releasing more than was peeked at, is
@@ -69,13 +82,19 @@
  *    closing does nothing. The pointer to the struct itself must be valid.
  *
  * A struct must be used by one thread at a time. A program may own both ends, by
- * opening one of each. Ends are not inherited by fork(2): do not use the struct in
- * the child.
+ * opening one of each. Neither the end nor any mapping is inherited by fork(2): do not
+ * use the struct in the child. The descriptor is inherited, and keeps the file open
+ * until the child closes it, even if the parent has exited. The file then has no end
+ * any more, and counts as a reader and a writer, so others do not see the stream end.
  *
  * In your own event loop, poll p.map.fd for POLLOUT or c.map.fd for POLLIN. They
  * report room for one byte, or one byte, and the kernel then does everything that
- * waiting takes. To wait for more, use epoll with EPOLLET; otherwise the loop would
- * spin as long as there is one byte.
+ * waiting takes. At the end they report POLLERR or POLLHUP; vfifo_wait_room() or
+ * vfifo_wait_bytes() with a timeout of 0 then returns the reason. To wait for more, use
+ * epoll with EPOLLET; otherwise the loop would spin as long as there is one byte. With
+ * EPOLLET, call vfifo_wait_room() or vfifo_wait_bytes() with a timeout of 0 before the
+ * loop sleeps: if this consumer has met no writer before, it is at its end as soon as
+ * it has released a byte, and that makes no event.
  *
  * This file is valid C++11, and valid C11 with the functions of POSIX.1-2008 (gcc's
  * default; with -std=c11, use -D_POSIX_C_SOURCE=200809L). On a 32-bit machine,
@@ -101,6 +120,12 @@
 
 #include <linux/types.h>
 #include <linux/vfifo.h>
+
+/* Not in POSIX, so <sys/mman.h> may hide these, but the C library has them. */
+#ifndef MADV_DONTFORK
+#define MADV_DONTFORK	10
+int madvise(void *addr, size_t len, int advice);
+#endif
 
 /* How often to look at the other end before sleeping. */
 #ifndef VFIFO_SPIN
@@ -224,26 +249,75 @@ static inline void vfifo_map_relax(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/* An older kernel may fill fewer bytes than the header declares. */
+static inline int vfifo_map_info(int fd, struct vfifo_info *info)
+{
+	const size_t needed = offsetof(struct vfifo_info, consumer_offset) +
+			      sizeof(info->consumer_offset);
+
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	if (ioctl(fd, VFIFO_GET_INFO, info))
+		return -errno;
+	return info->size < needed ? -EPROTO : 0;
+}
+
 /*
- * Sleeps until something has happened at the other end. Edge-triggered, since a
- * level-triggered poll would return at once as long as there is a single byte, even
- * if the caller waits for more.
+ * The reason for the events @events that poll(2) reports for the device: 0 if there
+ * is none any more.
+ */
+static inline int vfifo_map_reason(struct vfifo_map *map, short events)
+{
+	const size_t needed = offsetof(struct vfifo_info, flags) +
+			      sizeof(((struct vfifo_info *)NULL)->flags);
+	struct vfifo_info info;
+	struct pollfd fd;
+	int err;
+
+	if (!(events & POLLERR))
+		return events & POLLHUP ? -ENODATA : 0;
+	err = vfifo_map_info(map->fd, &info);
+	if (err)
+		return err;
+	/* A kernel that does not fill the flags has no other reason. */
+	if (info.size < needed || info.flags & VFIFO_BROKEN)
+		return -EIO;
+	if (!(info.flags & VFIFO_HANGUP && info.flags & VFIFO_NO_READERS))
+		return 0;
+	/*
+	 * The flags do not tell whether this file has met a reader; poll(2) does. But
+	 * what it has reported may have been an error state that was over by then.
+	 */
+	fd.fd = map->fd;
+	fd.events = 0;
+	return poll(&fd, 1, 0) > 0 && fd.revents & POLLERR ? -EPIPE : 0;
+}
+
+/*
+ * Sleeps until something has happened at the other end, or returns the reason why
+ * nothing will. Edge-triggered, since a level-triggered poll would return at once as
+ * long as there is a single byte, even if the caller waits for more. Only the end and
+ * the error state are asked for by level, as their edge may have come before.
  */
 static inline int vfifo_map_sleep(struct vfifo_map *map, int timeout)
 {
 	struct epoll_event event;
-	struct pollfd edge;
-	int ret;
+	struct pollfd fds[2];
 
 	/* Unlike epoll_wait(2), poll(2) sleeps on after SIGCONT or a suspend. */
-	edge.fd = map->epoll;
-	edge.events = POLLIN;
-	if (poll(&edge, 1, timeout) < 0)
+	fds[0].fd = map->epoll;
+	fds[0].events = POLLIN;
+	fds[1].fd = map->fd;
+	fds[1].events = 0;
+	if (poll(fds, 2, timeout) < 0) {
+		/* A look does not sleep. It fails if there is nothing, and a signal. */
+		if (timeout || errno != EINTR)
+			return -errno;
+		fds[1].revents = 0;
+	}
+	if (epoll_wait(map->epoll, &event, 1, 0) < 0)
 		return -errno;
-	ret = epoll_wait(map->epoll, &event, 1, 0);
-	if (ret < 0)
-		return -errno;
-	return ret > 0 && (event.events & EPOLLERR) ? -EIO : 0;
+	return vfifo_map_reason(map, fds[1].revents);
 }
 
 static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
@@ -266,26 +340,34 @@ static inline int vfifo_map_wait(struct vfifo_map *map, bool producer,
 	}
 	if (err || known >= need)
 		return err;
-	if (!timeout)
-		return -ETIMEDOUT;
 
 	if (timeout > 0)
 		until = vfifo_map_now() + timeout;
 	for (;;) {
-		__atomic_store_n(&map->own->waiting, 1, __ATOMIC_RELAXED);
-		/* Pairs with vfifo_map_publish(). Only a look after it counts. */
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (timeout > 0) {
+			left = until - vfifo_map_now();
+			left = left > 0 ? left : 0;
+		}
+		if (left) {
+			__atomic_store_n(&map->own->waiting, 1,
+					 __ATOMIC_RELAXED);
+			/* Pairs with vfifo_map_publish(). Only a look after it counts. */
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		}
 		err = vfifo_map_look(map, producer, need, &known);
 		if (err || known >= need)
 			break;
-		if (timeout > 0) {
-			left = until - vfifo_map_now();
-			if (left <= 0) {
-				err = -ETIMEDOUT;
-				break;
-			}
-		}
 		err = vfifo_map_sleep(map, left);
+		if (err == -ENODATA || err == -EPIPE) {
+			/* What was done before the end counts. */
+			int look = vfifo_map_look(map, producer, need, &known);
+
+			if (look || known >= need)
+				err = look;
+			break;
+		}
+		if (!err && !left)
+			err = -ETIMEDOUT;
 		if (err)
 			break;
 	}
@@ -321,24 +403,24 @@ static inline void vfifo_map_close(struct vfifo_map *map)
 	vfifo_map_init(map);
 }
 
+/*
+ * A mapping keeps the file open. If a child had it, the file would stay open when this
+ * process has gone, and count as a reader and a writer.
+ */
 static inline void *vfifo_map_pages(int fd, int prot, size_t len, __u64 offset)
 {
 	void *pages = mmap(NULL, len, prot, MAP_SHARED, fd, offset);
+	int err;
 
-	return pages == MAP_FAILED ? NULL : pages;
-}
-
-/* An older kernel may fill fewer bytes than the header declares. */
-static inline int vfifo_map_info(int fd, struct vfifo_info *info)
-{
-	const size_t needed = offsetof(struct vfifo_info, consumer_offset) +
-			      sizeof(info->consumer_offset);
-
-	memset(info, 0, sizeof(*info));
-	info->size = sizeof(*info);
-	if (ioctl(fd, VFIFO_GET_INFO, info))
-		return -errno;
-	return info->size < needed ? -EPROTO : 0;
+	if (pages == MAP_FAILED)
+		return NULL;
+	if (madvise(pages, len, MADV_DONTFORK)) {
+		err = errno;
+		munmap(pages, len);
+		errno = err;
+		return NULL;
+	}
+	return pages;
 }
 
 /* Sets errno if it fails. */
@@ -506,8 +588,14 @@ static inline int vfifo_commit(struct vfifo_producer *p, size_t len)
 /*
  * Wait until @need bytes can be reserved, for at most @timeout milliseconds: forever
  * if it is negative, not at all if it is 0. This reserves nothing, and an earlier
- * reservation stays. -ETIMEDOUT: there is less room. -EINVAL: @need is more than the
- * capacity. -EINTR: a signal handler ran. -EIO: see above.
+ * reservation stays. -ETIMEDOUT: there is less room. -EPIPE: there is less room, and
+ * all readers have gone. -EINVAL: @need is more than the capacity. -EINTR: a signal
+ * handler ran, and @timeout is not 0. -EIO: see above.
+ *
+ * As long as there is room, the readers are not asked for; poll the descriptor for
+ * POLLERR to learn at once that they have gone. If there is not, a timeout of 0 makes
+ * system calls, none of which is interrupted by a signal. vfifo_room() and vfifo_peek()
+ * never make any.
  *
  * A consumer that waits for more bytes leaves those that are queued, while the
  * producer may wait for room. So the numbers of bytes for which both ends wait must
@@ -573,7 +661,10 @@ static inline int vfifo_release(struct vfifo_consumer *c, size_t len)
 	return vfifo_map_give(&c->map, len);
 }
 
-/* Wait until @need bytes are queued. See vfifo_wait_room(). */
+/*
+ * Wait until @need bytes are queued. See vfifo_wait_room(). -ENODATA: fewer are, and all
+ * writers have gone. vfifo_peek() still returns those that are queued.
+ */
 static inline int vfifo_wait_bytes(struct vfifo_consumer *c, size_t need,
 				   int timeout)
 {

@@ -88,9 +88,11 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if `need` is more than the capacity,
-    /// [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the producer's position is
-    /// impossible.
+    /// [`io::ErrorKind::UnexpectedEof`] if fewer are queued and all writers have gone, provided that
+    /// the device's attribute `hangup` is 1 and there was one, or that the device has been removed;
+    /// [`Consumer::peek`] still returns what is queued. A new writer continues the stream. [`io::ErrorKind::InvalidInput`] if `need` is
+    /// more than the capacity, [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the
+    /// producer's position is impossible.
     pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.0.end.wait(need, timeout)?.is_some())
     }
@@ -104,7 +106,8 @@ impl AsFd for Consumer {
     }
 }
 
-/// Copies bytes out. Sleeps until there is a byte, and never reports the end of the stream.
+/// Copies bytes out. Sleeps until there is a byte. Returns zero at the end of the stream, see
+/// [`Consumer::wait`].
 impl Read for Consumer {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.read(bytes)
@@ -127,7 +130,10 @@ impl<B: Bell> Port<B> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let run = self.peek_wait(1)?;
+        let run = match self.peek_wait(1) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            run => run?,
+        };
         let len = run.len.min(bytes.len());
         run.get(0, &mut bytes[..len])?;
         run.release(len)?;

@@ -6,7 +6,8 @@ use crate::map::{page_size, Region};
 use crate::ring::{self, Broken, Cursor, Fence, Memory, Ring};
 use crate::uapi::{self, Info};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::mem::offset_of;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{fence, Ordering};
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,8 @@ pub(crate) trait Side: Memory + Sized {
     fn peer_waits(ring: &Ring<Self>) -> bool;
     fn will_wait(ring: &Ring<Self>);
     const EVENT: i32;
+    /// The error when everybody at the other end has gone.
+    const ENDED: io::ErrorKind;
 }
 
 /// The producer's end.
@@ -103,6 +106,7 @@ impl Memory for Head {
 impl Side for Head {
     const WRITES: bool = true;
     const EVENT: i32 = libc::EPOLLOUT;
+    const ENDED: io::ErrorKind = io::ErrorKind::BrokenPipe;
 
     fn ring(own: Region, peer: Region) -> Ring<Self> {
         Ring {
@@ -163,6 +167,7 @@ impl Memory for Tail {
 impl Side for Tail {
     const WRITES: bool = false;
     const EVENT: i32 = libc::EPOLLIN;
+    const ENDED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
 
     fn ring(own: Region, peer: Region) -> Ring<Self> {
         Ring {
@@ -203,12 +208,22 @@ impl Side for Tail {
     }
 }
 
+/// Why a sleep has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Something has happened at the other end, or the time is over.
+    Look,
+    /// Everybody at the other end has gone.
+    Ended,
+}
+
 /// How the ends wake each other.
 pub(crate) trait Bell: Send {
     /// Wakes those who wait at the other end and can go on.
     fn wake(&self) -> io::Result<()>;
-    /// Sleeps until something has happened at the other end since the last time, or for `timeout`.
-    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()>;
+    /// Sleeps until something has happened at the other end since the last time, or for `timeout`;
+    /// not at all if everybody there has gone.
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<Wake>;
 }
 
 /// The device, and an edge-triggered epoll that watches it. A level-triggered one would return at
@@ -262,10 +277,65 @@ impl Device {
         };
         // SAFETY: The kernel fills at most `size` bytes.
         check(unsafe { libc::ioctl(file.as_raw_fd(), uapi::GET_INFO as _, &mut info) })?;
-        if (info.size as usize) < size_of::<Info>() || !info.capacity.is_power_of_two() {
+        if (info.size as usize) < offset_of!(Info, flags) || !info.capacity.is_power_of_two() {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(info)
+    }
+
+    /// The reason for the events that poll reports for the device without being asked for any.
+    #[cold]
+    fn reason(&self, events: libc::c_short) -> io::Result<Wake> {
+        if events & libc::POLLERR == 0 {
+            return Ok(Wake::Ended);
+        }
+        let info = Self::info(self.file.as_fd())?;
+        // A kernel that does not fill the flags has no other reason.
+        if !info.has_flags() || info.flags & uapi::BROKEN != 0 {
+            return Err(broken());
+        }
+        let gone = uapi::HANGUP | uapi::NO_READERS;
+        // The flags do not tell whether this file has met a reader; poll does. But what it has
+        // reported may have been an error state that was over by then.
+        let mut fds = [pollfd(self.file.as_raw_fd(), 0)];
+        match info.flags & gone == gone
+            && poll(&mut fds, Some(Duration::ZERO))?
+            && fds[0].revents & libc::POLLERR != 0
+        {
+            true => Ok(Wake::Ended),
+            // It is over already.
+            false => Ok(Wake::Look),
+        }
+    }
+}
+
+fn pollfd(fd: RawFd, events: libc::c_short) -> libc::pollfd {
+    libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    }
+}
+
+/// Returns whether there are any events. With a timeout of zero it is never interrupted.
+fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<bool> {
+    // SAFETY: The pointer is that of a slice of this length.
+    let ret = unsafe {
+        libc::poll(
+            fds.as_mut_ptr(),
+            fds.len() as libc::nfds_t,
+            milliseconds(timeout),
+        )
+    };
+    match check(ret) {
+        // A look does not sleep. It fails if there is nothing, and a signal.
+        Err(error)
+            if timeout == Some(Duration::ZERO) && error.kind() == io::ErrorKind::Interrupted =>
+        {
+            fds.iter_mut().for_each(|fd| fd.revents = 0);
+            Ok(false)
+        }
+        result => result.map(|ready| ready > 0),
     }
 }
 
@@ -275,21 +345,20 @@ impl Bell for Device {
         check(unsafe { libc::ioctl(self.file.as_raw_fd(), uapi::NOTIFY as _) }).map(drop)
     }
 
-    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let mut edge = libc::pollfd {
-            fd: self.epoll.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<Wake> {
+        // Only the end and the error state are asked for by level: their edge may have come before.
+        let mut fds = [
+            pollfd(self.epoll.as_raw_fd(), libc::POLLIN),
+            pollfd(self.file.as_raw_fd(), 0),
+        ];
         // Unlike epoll_wait(2), poll(2) sleeps on after SIGCONT or a suspend.
-        // SAFETY: `edge` is an array of one element.
-        check(unsafe { libc::poll(&mut edge, 1, milliseconds(timeout)) })?;
+        poll(&mut fds, timeout)?;
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: There is room for one event.
-        let count = check(unsafe { libc::epoll_wait(edge.fd, &mut event, 1, 0) })?;
-        match count > 0 && event.events & libc::EPOLLERR as u32 != 0 {
-            true => Err(broken()),
-            false => Ok(()),
+        check(unsafe { libc::epoll_wait(fds[0].fd, &mut event, 1, 0) })?;
+        match fds[1].revents & (libc::POLLERR | libc::POLLHUP) {
+            0 => Ok(Wake::Look),
+            events => self.reason(events),
         }
     }
 }
@@ -403,7 +472,7 @@ impl<S: Side, B: Bell> End<S, B> {
     }
 
     /// Waits until there are `need` bytes. Returns their number, which may be larger, or [`None`]
-    /// if there is a `timeout` and it has expired.
+    /// if there is a `timeout` and it has expired. Fails with `S::ENDED` if there never will be.
     pub(crate) fn wait(
         &mut self,
         need: usize,
@@ -428,9 +497,6 @@ impl<S: Side, B: Bell> End<S, B> {
             spins -= 1;
             std::hint::spin_loop();
         }
-        if timeout == Some(Duration::ZERO) {
-            return Ok(None);
-        }
         // A time that is too far away for the clock is never reached.
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.sleep(need, until)
@@ -441,16 +507,26 @@ impl<S: Side, B: Bell> End<S, B> {
     #[cold]
     fn sleep(&mut self, need: usize, until: Option<Instant>) -> io::Result<Option<usize>> {
         loop {
-            S::will_wait(&self.ring);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let over = left == Some(Duration::ZERO);
+            if !over {
+                S::will_wait(&self.ring);
+            }
             let len = self.look(need)?;
             if len >= need {
                 return Ok(Some(len));
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            if self.bell.sleep(left)? == Wake::Ended {
+                // What was done before the end counts.
+                let len = self.look(need)?;
+                return match len >= need {
+                    true => Ok(Some(len)),
+                    false => Err(S::ENDED.into()),
+                };
+            }
+            if over {
                 return Ok(None);
             }
-            self.bell.sleep(left)?;
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Use an end of a vfifo (`/dev/vfifoN`) by loads and stores: without a copy, and without a system
+//! Use an end of a vfifo (`/dev/vfifoN`, `/dev/vfifo/NAME`) by loads and stores: without a copy, and without a system
 //! call as long as the other end keeps up.
 //!
 //! A [`Producer`] reserves room, stores to it and commits. A [`Consumer`] peeks at the queued
@@ -62,7 +62,7 @@
 //! [`std::sync::atomic`], "Atomic accesses to read-only memory"). So an acquire load of the other
 //! end's position is a relaxed load and a fence, and 32-bit machines are not supported.
 //!
-//! After `fork`, the page of an owned end is not mapped in the child. In the child, the values of
+//! After `fork`, none of the memory of an owned end is mapped in the child. In the child, the values of
 //! this crate must be neither used nor dropped; this is one more reason why calling `fork` is
 //! `unsafe`.
 //!

@@ -55,11 +55,18 @@ impl Region {
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         // INVARIANT: Just mapped, so there are no other users.
-        Ok(Self {
+        let region = Self {
             start,
             len,
             writable,
-        })
+        };
+        // A mapping keeps the file open. If a child had it, the file would stay open when this
+        // process has gone, and count as a reader and a writer.
+        // SAFETY: These bytes are mapped, and stay mapped in this process.
+        match unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTFORK) } {
+            0 => Ok(region),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// As [`Region::new`], for a file that does not show its bytes twice by itself.

@@ -92,7 +92,11 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if `need` is more than the capacity,
+    /// [`io::ErrorKind::BrokenPipe`] if there is less room and all readers have gone, provided that
+    /// the device's attribute `hangup` is 1 and there was one, or that the device has been removed.
+    /// As long as there is room, the readers
+    /// are not asked for; poll the device to learn at once that they have gone. A new reader
+    /// continues the stream. [`io::ErrorKind::InvalidInput`] if `need` is more than the capacity,
     /// [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the consumer's position is
     /// impossible.
     pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {

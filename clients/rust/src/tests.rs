@@ -4,7 +4,7 @@
 //! kernel.
 
 use crate::consumer;
-use crate::end::{Bell, End};
+use crate::end::{Bell, End, Wake};
 use crate::map::{page_size, Region};
 use crate::producer;
 use std::fs::File;
@@ -20,6 +20,18 @@ struct Pull {
     rung: Arc<[(Mutex<bool>, Condvar); 2]>,
     own: usize,
     wakes: Arc<AtomicU64>,
+    /// Whether everybody at the other end has gone, for each of the two.
+    ended: Arc<[AtomicBool; 2]>,
+}
+
+impl Pull {
+    /// Everybody at the other end has gone.
+    fn end(&self) {
+        self.ended[self.own].store(true, Ordering::SeqCst);
+        let (rung, condvar) = &self.rung[self.own];
+        *rung.lock().unwrap() = true;
+        condvar.notify_one();
+    }
 }
 
 impl Bell for Pull {
@@ -31,16 +43,20 @@ impl Bell for Pull {
         Ok(())
     }
 
-    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<Wake> {
         let (rung, condvar) = &self.rung[self.own];
         let timeout = timeout.unwrap_or(Duration::from_secs(20));
+        let ended = || self.ended[self.own].load(Ordering::SeqCst);
         let (mut rung, over) = condvar
-            .wait_timeout_while(rung.lock().unwrap(), timeout, |rung| !*rung)
+            .wait_timeout_while(rung.lock().unwrap(), timeout, |rung| !*rung && !ended())
             .unwrap();
         // No test takes this long: a wake-up was lost.
         assert!(!over.timed_out() || timeout < Duration::from_secs(20));
         *rung = false;
-        Ok(())
+        match ended() {
+            true => Ok(Wake::Ended),
+            false => Ok(Wake::Look),
+        }
     }
 }
 
@@ -508,4 +524,48 @@ fn raw_places_are_the_memory() {
     let run = consumer.peek().unwrap().unwrap();
     // SAFETY: As above.
     assert_eq!(unsafe { run.as_raw().as_ref().unwrap() }, bytes(0, 20));
+}
+
+/// At the end, what is there can still be used; an end that asks for more gets its own error.
+#[test]
+fn the_other_end_may_be_gone() {
+    let fifo = Fifo::new(1, 0);
+    let (mut producer, mut consumer) = (fifo.producer(), fifo.consumer());
+    let kind = |result: io::Result<Option<usize>>| result.unwrap_err().kind();
+    assert_eq!(producer.write(&bytes(0, 10)).unwrap(), 10);
+    assert_eq!(consumer.end.wait(11, Some(Duration::ZERO)).unwrap(), None);
+    fifo.bell(1).end();
+    for timeout in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
+        assert_eq!(consumer.end.wait(10, timeout).unwrap(), Some(10));
+        let result = consumer.end.wait(11, timeout);
+        assert_eq!(kind(result), io::ErrorKind::UnexpectedEof);
+    }
+    let mut some = [0; 20];
+    assert_eq!(consumer.read(&mut some).unwrap(), 10);
+    assert_eq!(some[..10], bytes(0, 10));
+    assert_eq!(consumer.read(&mut some).unwrap(), 0);
+
+    let most = fifo.capacity - 1;
+    assert_eq!(producer.end.wait(most, None).unwrap(), Some(most + 1));
+    assert_eq!(producer.write(&bytes(10, most)).unwrap(), most);
+    fifo.bell(0).end();
+    for timeout in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
+        assert_eq!(producer.end.wait(1, timeout).unwrap(), Some(1));
+        let result = producer.end.wait(2, timeout);
+        assert_eq!(kind(result), io::ErrorKind::BrokenPipe);
+    }
+    assert_eq!(producer.write(b"xy").unwrap(), 1);
+    let result = producer.write(b"y").unwrap_err();
+    assert_eq!(result.kind(), io::ErrorKind::BrokenPipe);
+}
+
+/// One that sleeps is woken.
+#[test]
+fn a_sleeper_learns_of_the_end() {
+    let fifo = Fifo::new(1, 0);
+    let mut consumer = fifo.consumer();
+    let bell = fifo.bell(1);
+    let sleeper = std::thread::spawn(move || consumer.read(&mut [0; 1]).unwrap());
+    bell.end();
+    assert_eq!(sleeper.join().unwrap(), 0);
 }

@@ -2,6 +2,7 @@
 
 //! Numbers and layouts of `linux/vfifo.h`.
 
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// `struct vfifo_info`.
@@ -14,6 +15,15 @@ pub(crate) struct Info {
     pub(crate) data_offset: u64,
     pub(crate) producer_offset: u64,
     pub(crate) consumer_offset: u64,
+    /// Not filled by an older kernel: see [`Info::has_flags`].
+    pub(crate) flags: u64,
+}
+
+impl Info {
+    /// Whether the kernel has filled `flags`. It need not fill fields that may follow.
+    pub(crate) fn has_flags(&self) -> bool {
+        self.size as usize >= offset_of!(Info, flags) + size_of::<u64>()
+    }
 }
 
 /// `struct vfifo_end`.
@@ -40,6 +50,15 @@ const fn ioc(read: bool, write: bool, number: u32, size: usize) -> u32 {
     dir | (size as u32) << 16 | (b'k' as u32) << 8 | number
 }
 
+/// `VFIFO_HANGUP`
+pub(crate) const HANGUP: u64 = 1;
+
+/// `VFIFO_BROKEN`
+pub(crate) const BROKEN: u64 = 8;
+
+/// `VFIFO_NO_READERS`
+pub(crate) const NO_READERS: u64 = 16;
+
 /// `VFIFO_GET_INFO`
 pub(crate) const GET_INFO: u32 = ioc(true, true, 3, size_of::<Info>());
 
@@ -49,7 +68,7 @@ pub(crate) const NOTIFY: u32 = ioc(false, false, 4, 0);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::{align_of, offset_of};
+    use std::mem::align_of;
 
     const HEADER: &str = include_str!("../../../uapi/vfifo.h");
 
@@ -58,11 +77,25 @@ mod tests {
         for line in [
             "#define VFIFO_GET_INFO\t_IOWR('k', 3, struct vfifo_info)",
             "#define VFIFO_NOTIFY\t_IO('k', 4)",
+            "#define VFIFO_HANGUP\t\t1",
+            "#define VFIFO_BROKEN\t\t8",
+            "#define VFIFO_NO_READERS\t16",
         ] {
             assert!(HEADER.contains(line), "{line}");
         }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        assert_eq!((GET_INFO, NOTIFY), (0xc028_6b03, 0x6b04));
+        assert_eq!((GET_INFO, NOTIFY), (0xc030_6b03, 0x6b04));
+    }
+
+    #[test]
+    fn flags_are_filled_by_a_kernel_that_knows_them() {
+        for (size, has_flags) in [(8, false), (40, false), (47, false), (48, true), (56, true)] {
+            let info = Info {
+                size,
+                ..Info::default()
+            };
+            assert_eq!(info.has_flags(), has_flags, "{size}");
+        }
     }
 
     /// The fields of a struct in the header, each with its type.
@@ -110,6 +143,7 @@ mod tests {
                     ("data_offset", offset_of!(Info, data_offset)),
                     ("producer_offset", offset_of!(Info, producer_offset)),
                     ("consumer_offset", offset_of!(Info, consumer_offset)),
+                    ("flags", offset_of!(Info, flags)),
                 ],
                 size_of::<Info>()
             )
