@@ -127,14 +127,19 @@ example() {
 }
 
 @test "the files in etc/ have the right settings" {
-	grep -qx 'SUBSYSTEM=="vfifo", KERNEL=="vfifo\[0-9\]\*", GROUP="vfifo", MODE="0660"' "$REAL/etc/70-vfifo.rules"
+	# Both kinds of names, and no mode in place of one that was chosen.
+	[ "$(grep -v '^#' "$REAL/etc/70-vfifo.rules" | grep .)" = \
+	  $'SUBSYSTEM=="vfifo", GROUP="vfifo"\nSUBSYSTEM=="vfifo", ENV{DEVMODE}=="", MODE="0660"' ]
 	# Each file has one setting, with the names of the module and its parameters.
 	[ "$(grep -v '^\(#\|$\)' "$REAL/etc/vfifo.modules-load.conf")" = rust_vfifo ]
-	local setting parameter
+	local setting parameter value
 	setting=$(grep -v '^\(#\|$\)' "$REAL/etc/vfifo.modprobe.conf")
 	[[ $setting == "options rust_vfifo "* ]]
 	for parameter in ${setting#options rust_vfifo }; do
-		grep -A1 "^        ${parameter%=*}: u" "$REAL/samples-rust-vfifo/rust_vfifo.rs" | grep -q "default: ${parameter#*=},"
+		value=${parameter#*=}
+		# Octal in both places.
+		[[ $value != 0?* ]] || value=0o${value#0}
+		grep -A1 "^        ${parameter%=*}: u" "$REAL/samples-rust-vfifo/rust_vfifo.rs" | grep -q "default: $value,"
 	done
 }
 

@@ -73,6 +73,7 @@ unloading() {
 		echo "rmmod: $said"
 		grep '^rust_vfifo ' /proc/modules
 		grep -l vfifo /proc/[0-9]*/maps 2>/dev/null
+		ls -l /proc/[0-9]*/fd 2>/dev/null | grep /dev/vfifo
 	fi
 	ls -d /sys/class/vfifo /dev/vfifo* 2>/dev/null
 	grep vfifo /proc/devices

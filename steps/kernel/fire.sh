@@ -52,7 +52,7 @@ traffic() {
 stores() {
 	local end=$((SECONDS + seconds)) words=(0 1 manual auto 4096 65536 1048576 1 17 -1 '' x 99999999999999999999
 		0x10000 010 ' 1' $'1\n\n' "$(head -c 5000 /dev/zero | tr '\0' 9)")
-	local files=(/sys/class/vfifo/vfifo?/{mode,period_ms,capacity,size,stats/dropped,power/control})
+	local files=(/sys/class/vfifo/vfifo?/{mode,period_ms,hangup,capacity,size,stats/dropped,power/control})
 	while [ "$SECONDS" -lt "$end" ]; do
 		printf %s "${words[RANDOM % ${#words[@]}]}" 2>/dev/null >"${files[RANDOM % ${#files[@]}]}"
 	done

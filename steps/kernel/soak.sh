@@ -70,7 +70,7 @@ soak_trinity() { soak_fire trinity "$1"; }
 
 # The kselftests that have an option for their duration, with that option. Rounds that load the module take long
 # in a kernel with sanitizers, so most rounds run in the ordinary one.
-SOAK_RACES=(races_load races_resize races_close)
+SOAK_RACES=(races_load races_devices races_resize races_close hangup_load)
 soak_long() { # MINUTES
 	soak_programs "$1" "${SOAK_RACES[@]/%/ -s random -n $(($1 * 50))}" "limits -s random -n $1" \
 		"limits_sleepers -n 1" "fuzz -s random -t $(($1 * 60))" "inject -n 1"

@@ -21,7 +21,7 @@ test_part() { # NAME COMMAND...: a part that fails without a failed test is a fa
 
 # The kselftests that "test" also runs in the debug kernel: they reach most of the driver in a few minutes. kmemleak, which
 # would double the time, is off.
-TEST_DEBUG=(mmap claim claim_peers faults privilege inject fuzz)
+TEST_DEBUG=(mmap claim claim_peers faults privilege inject fuzz hangup_mapped hangup_load devices_removal devices_end)
 
 do_test() {
 	local from=$SECONDS step ready=1

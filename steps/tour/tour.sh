@@ -131,6 +131,25 @@ python3 "$folder/tour.py" $dev $class
 status=$?
 holds "ioctl and mmap do what the header says" test $status -eq 0
 
+title "A device with a name"
+all=/sys/class/vfifo named=/dev/vfifo/tour
+try "echo 'tour capacity=1048576 hangup=1 perm=0660' > $all/new_device"
+holds "root adds a device" test "$status" -eq 0
+try "ls -l $named"
+holds "it has the mode that was asked for" has '^crw-rw----'
+try "cat $all/tour/capacity"
+holds "and the capacity" is 1048576
+try "echo 'tour' > $all/new_device"
+holds "another one of that name is refused" has "File exists"
+try "(tar -cf - -C /proc/sys/kernel ostype osrelease >$named &) 2>/dev/null; timeout 20 tar -tf - <$named"
+holds "with hangup=1, tar passes through it and ends" is $'ostype\nosrelease'
+exec 7<>$named
+try "echo tour > $all/delete_device; ls $named"
+holds "it is removed, although it is open" has "No such file"
+try "echo 'still here' >&7; head -n 1 <&7"
+holds "the open file goes on" is "still here"
+exec 7<&-
+
 title "Unloading"
 exec 7<$dev
 try "rmmod rust_vfifo"
