@@ -87,31 +87,9 @@ pub mod sync {
 
 /// The running kernel's module, and what the series adds to it.
 pub mod task {
-    use kernel::{
-        bindings,
-        prelude::*, //
-    };
-
     pub use running::task::*;
 
-    /// See `rust/kernel/task.rs`.
-    ///
-    /// # Invariants
-    ///
-    /// This is the number of a signal.
-    #[derive(Clone, Copy)]
-    pub struct Signal(c_int);
-
-    impl Signal {
-        /// `SIGPIPE`.
-        // INVARIANT: This is the number of a signal.
-        pub const PIPE: Self = Self(bindings::SIGPIPE as c_int);
-
-        /// The number.
-        pub(crate) fn number(self) -> c_int {
-            self.0
-        }
-    }
+    pub mod signal;
 }
 
 /// The running kernel's module, and what the series adds to it.
@@ -128,8 +106,7 @@ mod rust_vfifo;
 pub mod prelude {
     pub use super::extensions::{
         KiocbExt as _,
-        LocalFileExt as _,
-        TaskExt as _, //
+        LocalFileExt as _, //
     };
     pub use running::prelude::*;
 }
@@ -142,17 +119,12 @@ pub mod extensions {
     use core::ptr;
     use kernel::{
         bindings,
-        error::to_result,
         fs::{
             file::flags,
             Kiocb,
             LocalFile, //
         },
         prelude::*,
-        task::{
-            Signal,
-            Task, //
-        },
         types::ForeignOwnable, //
     };
 
@@ -182,19 +154,6 @@ pub mod extensions {
         fn nosignal(&self) -> bool {
             // SAFETY: The kiocb is valid.
             unsafe { (*self.as_raw()).ki_flags & bindings::IOCB_NOSIGNAL != 0 }
-        }
-    }
-
-    /// See `rust/kernel/task.rs`.
-    pub trait TaskExt {
-        /// Sends a signal to the thread.
-        fn send_signal(&self, signal: Signal) -> Result;
-    }
-
-    impl TaskExt for Task {
-        fn send_signal(&self, signal: Signal) -> Result {
-            // SAFETY: The task is valid, and the number is that of a signal.
-            to_result(unsafe { bindings::send_sig(signal.number(), self.as_ptr(), 0) })
         }
     }
 

@@ -45,7 +45,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::atomic::Relaxed,
-    task::Signal,
+    task::signal::Signal,
     uaccess::nofault::{
         is_being_killed,
         without_page_faults, //
@@ -164,7 +164,7 @@ impl Fifo {
         self.wake_next_writer();
         if result == Err(EPIPE) && !call.nosignal() {
             // Fails only for a task that is exiting, and has no use for it.
-            let _ = current!().send_signal(Signal::PIPE);
+            let _ = Signal::PIPE.send(current!());
         }
         match result {
             Err(error) if total == 0 => Err(error),
