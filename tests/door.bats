@@ -343,8 +343,11 @@ parts_of() {
 }
 
 @test "test runs everything in the ordinary kernel, and prints what is left" {
+	local TEST_DEBUG
+	# shellcheck source=/dev/null
+	. "$REAL/steps/kernel/test.sh"
 	parts_of test
-	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: compilers,: bench --check,: host,debug: build,debug: selftest mmap claim claim_peers faults privilege inject fuzz" ]
+	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: compilers,: bench --check,: host,debug: build,debug: selftest ${TEST_DEBUG[*]}" ]
 	[[ $output == *"left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests"* ]]
 	[[ $output == *"left to ./build-kernel.sh soak: that, stress-ng, trinity"* ]]
 }

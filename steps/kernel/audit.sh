@@ -73,7 +73,7 @@ unloading() {
 		echo "rmmod: $said"
 		grep '^rust_vfifo ' /proc/modules
 		grep -l vfifo /proc/[0-9]*/maps 2>/dev/null
-		ls -l /proc/[0-9]*/fd 2>/dev/null | grep /dev/vfifo
+		find /proc/[0-9]*/fd -lname '/dev/vfifo*' -printf '%p -> %l\n' 2>/dev/null
 	fi
 	ls -d /sys/class/vfifo /dev/vfifo* 2>/dev/null
 	grep vfifo /proc/devices
