@@ -124,7 +124,6 @@ pub mod extensions {
             Kiocb,
             LocalFile, //
         },
-        prelude::*,
         types::ForeignOwnable, //
     };
 
