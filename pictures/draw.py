@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 # Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
-"""Draws the pictures: draw.py makes an SVG file from each .dot file in this folder, with dot of Graphviz.
+"""Draws the pictures: draw.py makes an SVG file from each .dot file in this folder, with dot of Graphviz, and
+from each .screen file, which has the text and the colours of a terminal (see screen.py).
 
 draw.py --check checks that each SVG file was made from the source that is here, and was not changed
 afterwards. It needs no Graphviz: an SVG file records the hashes of its source and of the drawing.
@@ -13,6 +14,8 @@ import os
 import re
 import subprocess
 import sys
+
+import screen
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 RECORD = re.compile(r"^<!-- made by pictures/draw\.py from (\S+), sha256 ([0-9a-f]{64}); drawing ([0-9a-f]{64}) -->\n",
@@ -34,48 +37,68 @@ def with_record(svg, name, source):
     return re.sub(r"^(?=<svg )", lambda _: record, svg, count=1, flags=re.MULTILINE)
 
 
-def problem(dot, svg):
+def sources(folder):
+    return sorted(glob.glob(os.path.join(folder, "*.dot")) + glob.glob(os.path.join(folder, "*.screen")))
+
+
+def drawing(source):
+    """The path of the SVG file that is made from that source."""
+    return os.path.splitext(source)[0] + ".svg"
+
+
+def problem(source, svg):
     """Why the SVG file is not the drawing of that source; None if it is."""
-    name = os.path.basename(dot)
+    name = os.path.basename(source)
     if not os.path.exists(svg):
         return "does not exist"
     text = read(svg)
     found = RECORD.findall(text)
     if [entry[0] for entry in found] != [name]:
         return f"does not say that it was made from {name}"
-    _, source, drawing = found[0]
-    if source != digest(read(dot)):
+    _, made_from, made = found[0]
+    if made_from != digest(read(source)):
         return f"was made from another {name}"
-    if drawing != digest(RECORD.sub("", text)):
+    if made != digest(RECORD.sub("", text)):
         return "was changed by hand"
     return None
 
 
 def check(folder):
     """A line for each problem."""
-    dots = sorted(glob.glob(os.path.join(folder, "*.dot")))
+    there = sources(folder)
     lines = []
-    for dot in dots:
-        svg = dot.removesuffix(".dot") + ".svg"
-        reason = problem(dot, svg)
+    for source in there:
+        reason = problem(source, drawing(source))
         if reason:
-            lines.append(f"pictures/{os.path.basename(svg)} {reason}; run pictures/draw.py")
+            lines.append(f"pictures/{os.path.basename(drawing(source))} {reason}; run pictures/draw.py")
     for svg in sorted(glob.glob(os.path.join(folder, "*.svg"))):
-        if svg.removesuffix(".svg") + ".dot" not in dots:
+        if svg not in [drawing(source) for source in there]:
             lines.append(f"pictures/{os.path.basename(svg)} has no source; add its .dot file or remove it")
-    if not dots:
+    if not there:
         lines.append("pictures/ has no .dot file")
     return lines
 
 
+def dot(path):
+    """What Graphviz draws."""
+    made = subprocess.run(["dot", "-Tsvg", path], capture_output=True, text=True)
+    # A warning means that a text does not fit into its box.
+    if made.returncode or made.stderr:
+        raise ValueError(f"dot cannot draw {path}: {made.stderr.strip()}")
+    return made.stdout
+
+
 def draw(folder):
-    for dot in sorted(glob.glob(os.path.join(folder, "*.dot"))):
-        made = subprocess.run(["dot", "-Tsvg", dot], capture_output=True, text=True)
-        # A warning means that a text does not fit into its box.
-        if made.returncode or made.stderr:
-            raise ValueError(f"dot cannot draw {dot}: {made.stderr.strip()}")
-        with open(dot.removesuffix(".dot") + ".svg", "w", encoding="utf-8") as file:
-            file.write(with_record(made.stdout, os.path.basename(dot), read(dot)))
+    for source in sources(folder):
+        if source.endswith(".screen"):
+            svg = screen.svg(read(source))
+        elif problem(source, drawing(source)):
+            svg = dot(source)
+        else:
+            # Graphviz is needed only for what has changed.
+            continue
+        with open(drawing(source), "w", encoding="utf-8") as file:
+            file.write(with_record(svg, os.path.basename(source), read(source)))
 
 
 def main(arguments):

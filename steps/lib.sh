@@ -230,7 +230,7 @@ lib_mark() { # FOLDER
 # The first thing in the cache that these scripts did not put there, or nothing.
 lib_stranger() {
 	find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-[0-9]*' ! -name 'tree-*' ! -name 'tmp.*' ! -name tools ! -name cargo \
-		! -name 'venv*' ! -name host ! -name home ! -name 'clients-rust*' ! -name bench-native ! -name lock ! -name 'kvm-*' \
+		! -name 'venv*' ! -name host ! -name home ! -name 'clients-rust*' ! -name 'clients-vfifoctl*' ! -name bench-native ! -name lock ! -name 'kvm-*' \
 		! -name devbox ! -name devbox-base ! -name 'devbox-b*.new' ! -name devbox-box ! -name 'devbox-box.*' ! -name "$LIB_MARK*" \
 		-print -quit
 }

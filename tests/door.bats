@@ -711,7 +711,7 @@ compilers_stubs() {
 			mkdir -p "$(dirname "$dir/$target")" && echo "rustc version $rustc" >"$dir/$target"
 		}
 	END
-	echo 'compilers_client() { [[ ${BUILD_RUST[0]} == */rust-1.85/rustc ]] && [ ! -e "$ROOT/client" ]; }' >>"$DOOR/steps/kernel/compilers.sh"
+	echo 'compilers_clients() { [[ ${BUILD_RUST[0]} == */rust-1.85/rustc ]] && [ ! -e "$ROOT/client" ]; }' >>"$DOOR/steps/kernel/compilers.sh"
 	VFIFO_SYSTEM=$HERE/system door --tree "$LINUX" fetch
 }
 

@@ -71,7 +71,7 @@ do_compilers() {
 		return
 	fi
 	compilers_all "$COMPILERS_OLDEST" full
-	check "rustc $COMPILERS_OLDEST: clients/rust" compilers_client
+	check "rustc $COMPILERS_OLDEST: clients/rust and clients/vfifoctl" compilers_clients clients/rust clients/vfifoctl
 	compilers_all "$COMPILERS_OLDEST" small
 	compilers_all "$COMPILERS_NEWEST" small
 	[ "$COUNT_FAILED" -eq 0 ] || die "compilers: some checks failed, as shown above (logs: $LOGS/compilers-*.log)"
@@ -123,11 +123,14 @@ compilers_compile() {
 	cd "$BUILD_DIR" && grep -qa "rustc version ${wanted//./[.]}[.]" "$object" || { echo "$object was not made by rustc $wanted"; return 1; }
 }
 
-# The crate for programs, with all of its tests and examples. It supports the same oldest rustc.
-compilers_client() {
-	grep -qxF "rust-version = \"$COMPILERS_OLDEST\"" "$ROOT/clients/rust/Cargo.toml" || { echo "clients/rust/Cargo.toml does not say rust-version = \"$COMPILERS_OLDEST\""; return 1; }
-	cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings cargo check --lib --examples --tests --test '*' --locked \
-		--color never --manifest-path "$ROOT/clients/rust/Cargo.toml" --target-dir "$CACHE/clients-rust-$COMPILERS_OLDEST"
+# The crate for programs and vfifoctl, with all tests and examples. They support the same oldest rustc.
+compilers_clients() { # FOLDER...
+	local folder
+	for folder; do
+		grep -qxF "rust-version = \"$COMPILERS_OLDEST\"" "$ROOT/$folder/Cargo.toml" || { echo "$folder/Cargo.toml does not say rust-version = \"$COMPILERS_OLDEST\""; return 1; }
+		(cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings cargo check --all-targets --test '*' --locked \
+			--color never --manifest-path "$ROOT/$folder/Cargo.toml" --target-dir "$CACHE/${folder//\//-}-$COMPILERS_OLDEST") || return
+	done
 }
 
 # compilers_refuse LOG ERROR MAKE-ARGUMENT...: fails unless compiling ends with that error.

@@ -17,7 +17,7 @@ DEPS_PACKAGES=(
 DEPS_COMMANDS=(rustfmt cargo gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox)
 DEPS_LLVM=(clang ld.lld llvm-objcopy llvm-ar)
 # Cargo workspaces whose crates are fetched once.
-DEPS_CRATES=(host clients/rust bench/native)
+DEPS_CRATES=(host clients/rust clients/vfifoctl bench/native)
 
 # In the clone, so that its .cargo/config.toml and those of the folders above it count.
 deps_cargo() { (cd "$ROOT" && exec cargo "$@"); }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring and the Rust crate.
+# The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring, the Rust crate and
+# vfifoctl.
 
 do_host() {
 	local from=$SECONDS start work test
@@ -32,6 +33,7 @@ do_host() {
 	fi
 	host_cargo host
 	host_cargo clients/rust
+	host_cargo clients/vfifoctl
 	[ "$COUNT_FAILED" -eq 0 ] || die "host: some tests failed, as shown above (logs: $LOGS)"
 	done_step host "$from" "done"
 }

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The installed kselftests, run in the booted kernel by the tree's own runner, and the tests of the Rust crate.
+# The installed kselftests, run in the booted kernel by the tree's own runner, and the tests of the Rust crate and of
+# vfifoctl that need a device.
 
 do_selftest() { # [PROGRAM]...
 	tree_need
 	build_use_objects
-	local from=$SECONDS list=$BUILD_DIR/kselftest-installed/kselftest-list.txt test crate failed=0 which='-S vfifo:suspend'
+	local from=$SECONDS list=$BUILD_DIR/kselftest-installed/kselftest-list.txt test crate tool failed=0 which='-S vfifo:suspend'
 	[ -s "$list" ] || die "selftest: none are installed; run $DOOR build"
 	if [ $# -gt 0 ]; then
 		which=
@@ -15,18 +16,21 @@ do_selftest() { # [PROGRAM]...
 		done
 	fi
 	rm -rf "$LOGS/kselftest"
-	crate=true
+	crate=true tool=true
 	if [ $# -eq 0 ]; then
-		selftest_build_crate
-		crate=$(selftest_crate)
-		[ -x "$crate" ] || die "selftest: the path of the crate's test is not in cargo's output (log: $LOGS/crate-build.log)"
+		selftest_build_crate clients/rust crate
+		selftest_build_crate clients/vfifoctl vfifoctl
+		crate=$(selftest_crate crate)
+		tool=$(selftest_crate vfifoctl)
 	fi
 	guest_run_logged selftest selftest.log "$((1800 * GUEST_SCALE))" "
 		export VFIFO_MODULE=$BUILD_DIR/samples/rust/rust_vfifo.ko VFIFO_SCALE=$GUEST_SCALE
 		$([ -n "$DEBUG" ] || echo "export KSELFTEST_LIMITS_ARGS='-F memory'")
 		$(selftest_audited "insmod \$VFIFO_MODULE && $BUILD_DIR/kselftest-installed/run_kselftest.sh$(selftest_override) $which -p \$PWD/programs
 			VFIFO_DEVICE=/dev/vfifo0 timeout $((180 * GUEST_SCALE)) $crate >programs/crate 2>&1
-			echo \$? >crate.status")
+			echo \$? >crate.status
+			timeout $((180 * GUEST_SCALE)) $tool >programs/vfifoctl 2>&1
+			echo \$? >vfifoctl.status")
 	"
 	mkdir -p "$LOGS/kselftest"
 	cp -r "$GUEST_DIR/programs/." "$LOGS/kselftest/" 2>/dev/null || true
@@ -36,9 +40,11 @@ do_selftest() { # [PROGRAM]...
 	done <"$list"
 	selftest_audit_result selftest || failed=1
 	if [ $# -eq 0 ]; then
-		touch "$LOGS/kselftest/crate"
-		count_libtest "selftest crate" "$(cat "$GUEST_DIR/crate.status" 2>/dev/null || echo 1)" \
-			"$LOGS/kselftest/crate" "$(selftest_seconds crate)" || failed=1
+		for test in crate vfifoctl; do
+			touch "$LOGS/kselftest/$test"
+			count_libtest "selftest $test" "$(cat "$GUEST_DIR/$test.status" 2>/dev/null || echo 1)" \
+				"$LOGS/kselftest/$test" "$(selftest_seconds "$test")" || failed=1
+		done
 		selftest_plain || failed=1
 	fi
 	[ $failed -eq 0 ] || die "selftest: some tests failed, as shown above (log: $LOGS/selftest.log, $LOGS/kselftest/)"
@@ -85,16 +91,17 @@ selftest_audit_result() {
 	return $status
 }
 
-# Compiles the tests of the Rust crate that need a device. This is done here, since the guest is slow.
-selftest_build_crate() {
-	must "selftest: the Rust crate's tests" crate-build.log "the first error is in the log" \
-		host_crate clients/rust test --test device --no-run
+# Compiles the tests of a crate that need a device. This is done here, since the guest is slow.
+selftest_build_crate() { # FOLDER NAME
+	local log=$2-build.log
+	must "selftest: the tests of $1" "$log" "the first error is in the log" host_crate "$1" test --test device --no-run
+	[ -x "$(selftest_crate "$2")" ] || die "selftest: the path of the test of $1 is not in cargo's output (log: $LOGS/$log)"
 }
 
 # Prints the path of the program that this has built. cargo prints it relative to its current folder, the clone.
-selftest_crate() {
+selftest_crate() { # NAME
 	local program
-	program=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/crate-build.log")
+	program=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/$1-build.log")
 	(cd "$ROOT" && realpath -m "$program")
 }
 

@@ -49,10 +49,7 @@ impl std::fmt::Display for Setting {
 
 /// The attributes that some version of the driver lets root write, and the values that they take.
 const VALUES: [(&str, &str); 6] = [
-    (
-        "capacity",
-        "a number of bytes from 1 to 1G; it is rounded up to a power of two",
-    ),
+    ("capacity", "a number of bytes from 1 to 1G"),
     ("framing", "stream or record"),
     ("hangup", "0 or 1"),
     ("mode", "0 (manual) or 1 (auto)"),

@@ -114,7 +114,8 @@ fn process_text(process: &Process) -> String {
     ];
     let claims = claims
         .iter()
-        .filter_map(|&(applies, text)| applies.then(|| text.to_string()));
+        .filter(|(applies, _)| *applies)
+        .map(|(_, text)| text.to_string());
     let parts: Vec<_> = files.chain(claims).collect();
     format!(
         "{}[{}], user {}: {}",

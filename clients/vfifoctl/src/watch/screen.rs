@@ -143,9 +143,9 @@ impl View {
 
     fn columns(&self, area: Rect, buffer: &mut Buffer) {
         let graph = if self.graph_of_rate {
-            "IN/S, TIME >"
+            "IN/S OVER TIME"
         } else {
-            "FILL, TIME >"
+            "FILL OVER TIME"
         };
         let mut pen = Pen::new(area, Style::new().fg(Color::Black).bg(Color::Gray));
         for (title, width, right) in COLUMNS {
@@ -229,7 +229,7 @@ impl View {
         };
         let filled = match percent {
             0 => 0,
-            percent => ((percent as usize * width + 50) / 100).max(1),
+            percent => (percent as usize * width / 100).max(1),
         };
         (0..width)
             .map(|at| if at < filled { full } else { empty })

@@ -122,7 +122,7 @@ fn the_screen_has_80_by_24_characters() {
     );
     assert_eq!(
         lines[1],
-        "NAME         CL FILL         % QUEUED  IN/S OUT/S RSLEEP WSLEEP FILL, TIME >"
+        "NAME         CL FILL         % QUEUED  IN/S OUT/S RSLEEP WSLEEP FILL OVER TIME"
     );
     assert_eq!(
         lines[2],
@@ -130,7 +130,7 @@ fn the_screen_has_80_by_24_characters() {
     );
     assert_eq!(
         lines[3],
-        "capture      P  ██████████  95    15M   30M   30M      6     19 ▄▄▅▅▅▅▅▆▆▆▆▆▇▇▇▇"
+        "capture      P  █████████░  95    15M   30M   30M      6     19 ▄▄▅▅▅▅▅▆▆▆▆▆▇▇▇▇"
     );
     assert_eq!(
         lines[4],
@@ -193,7 +193,7 @@ fn the_graph_of_the_rate() {
     let mut view = view(example());
     view.act(Action::Graph, 24);
     let lines = lines(&drawn(&view, 80, 24));
-    assert!(lines[1].ends_with("IN/S, TIME >"));
+    assert!(lines[1].ends_with("IN/S OVER TIME"));
     assert!(lines[2].ends_with(&"█".repeat(16)));
     assert!(lines[4].ends_with(" 0"), "{}", lines[4]);
     assert!(lines[23].contains("g graph of fill"));
