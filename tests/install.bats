@@ -12,7 +12,7 @@ setup() {
 	# A copy, so that no objects are left in the repository.
 	mkdir "$HERE/vfifo"
 	cp -r "$REAL"/{clients,uapi,man,etc} "$HERE/vfifo/"
-	rm -rf "$HERE/vfifo/clients/rust"
+	rm -rf "$HERE"/vfifo/clients/{rust,vfifoctl/target}
 	make -s -C "$HERE/vfifo/clients" clean
 	CLIENTS=$HERE/vfifo/clients
 	ROOT=$HERE/root
@@ -109,6 +109,33 @@ example() {
 	in_clients uninstall prefix=/usr
 	[ -e "$ROOT/usr/share/doc/vfifo/mine" ]
 	[ ! -e "$ROOT/usr/share/doc/vfifo/examples" ]
+}
+
+@test "install: vfifoctl, its manual page and completions; uninstall removes them" {
+	# The door's tests build the program itself.
+	cat >"$HERE/cargo" <<-'END'
+		#!/bin/sh
+		[ "$1 $2 $3 $4" = "build --release --locked --target-dir" ] || exit 1
+		mkdir -p "$5/release"
+		printf '#!/bin/sh\necho "$@"\n' >"$5/release/vfifoctl"
+		chmod +x "$5/release/vfifoctl"
+	END
+	chmod +x "$HERE/cargo"
+	unset CARGO_TARGET_DIR
+	CLIENTS=$CLIENTS/vfifoctl
+	in_clients all "CARGO=$HERE/cargo"
+	# Nothing is built again, so root runs no cargo.
+	in_clients install prefix=/usr CARGO=false
+	[ "$(installed)" = "755 usr/bin/vfifoctl
+644 usr/share/bash-completion/completions/vfifoctl
+644 usr/share/fish/vendor_completions.d/vfifoctl.fish
+644 usr/share/man/man1/vfifoctl.1
+644 usr/share/zsh/site-functions/_vfifoctl" ]
+	[ "$(cat "$ROOT/usr/share/zsh/site-functions/_vfifoctl")" = "completions zsh" ]
+	[ "$(cat "$ROOT/usr/share/fish/vendor_completions.d/vfifoctl.fish")" = "completions fish" ]
+	[ "$(cat "$ROOT/usr/share/bash-completion/completions/vfifoctl")" = "completions bash" ]
+	in_clients uninstall prefix=/usr
+	[ -z "$(find "$ROOT" -type f)" ]
 }
 
 @test "install: in a kernel tree, installs what exists there" {

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pictures"))
 
@@ -57,6 +58,20 @@ class Pictures(unittest.TestCase):
     def test_no_source(self):
         found = self.problems(one_dot=SOURCE, one_svg=self.good(), two_svg=self.good())
         self.assertEqual(found, ["pictures/two.svg has no source; add its .dot file or remove it"])
+
+    def test_screen(self):
+        text = "# a comment\n|ab <c>\n|▃░\n:bb.gggt\n:rr.....\n"
+        drawing = draw.screen.svg(text)
+        xml.etree.ElementTree.fromstring(drawing)
+        self.assertIn(">ab</text>", drawing)
+        self.assertIn(">&lt;c&gt;</text>", drawing)
+        self.assertEqual(self.problems(one_screen=text, one_svg=draw.with_record(drawing, "one.screen", text)), [])
+        self.assertEqual(len(self.problems(one_screen=text, one_svg=self.good())), 1)
+
+    def test_wrong_screens(self):
+        for text in ("", "|a\n", "|a\n:b\n:b\n", "|a\n:x\n", "|abc\n:bb\n", "a\n|a\n:b\n"):
+            with self.assertRaises(ValueError):
+                draw.screen.svg(text)
 
     def test_nothing(self):
         self.assertEqual(self.problems(), ["pictures/ has no .dot file"])

@@ -23,6 +23,7 @@ LIMITS = [
     ("rust-kernel/*.rs", 500),
     ("selftests/*.[ch]", 700),
     ("selftests/*.sh", 700),
+    ("clients/vfifoctl/*.rs", 400),
 ]
 
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
