@@ -11,6 +11,11 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What scripts need most; the manual page has the whole list.
+const EXIT_STATUS: &str = "\
+Exit status: 0 success, 1 the kernel refused, 2 wrong command line, 3 no driver,
+4 no such device, 5 not permitted, 6 timeout. vfifoctl(1) has more.";
+
 /// Lists, adds, removes, sets and watches vfifo devices
 ///
 /// A vfifo is a FIFO device, /dev/vfifoN or /dev/vfifo/NAME. This program shows what is in
@@ -23,7 +28,8 @@ use std::time::Duration;
     name = "vfifoctl",
     version,
     max_term_width = 80,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_long_help = EXIT_STATUS
 )]
 pub struct Cli {
     /// The folder that has sys, proc and dev, for tests
@@ -41,7 +47,7 @@ pub enum Command {
     ///
     /// Prints a line for each device: its capacity, the number of bytes queued, how full it is in
     /// percent, its mode and framing ("-" if the driver has none), how many processes are readers
-    /// and writers, which ends are claimed (P: the producer's, C: the consumer's), and the
+    /// (RD) and writers (WR), which ends are claimed (P: the producer's, C: the consumer's), and the
     /// processes, as COMMAND[PID]:USES. USES are r (reads), w (writes), P and C (has claimed that
     /// end), and m (has mapped the device without a claim).
     ///

@@ -90,7 +90,7 @@ pub fn open(device: &Device, error: &io::Error) -> Error {
             Status::NotPermitted,
             format!(
                 "{node}: waiting for the end needs permission to read and write it; run: {}",
-                sudo(std::env::args())
+                sudo()
             ),
         ),
         Some(ENOENT) => Error::new(
@@ -146,10 +146,7 @@ fn common(what: &str, error: &io::Error) -> Error {
         ),
         Some(EACCES | EPERM) => Error::new(
             Status::NotPermitted,
-            format!(
-                "{what}: only root can do this; run: {}",
-                sudo(std::env::args())
-            ),
+            format!("{what}: only root can do this; run: {}", sudo()),
         ),
         Some(EROFS) => Error::new(
             Status::NotPermitted,
@@ -170,9 +167,9 @@ fn common(what: &str, error: &io::Error) -> Error {
 }
 
 /// The command that does the same as root.
-fn sudo(arguments: impl Iterator<Item = String>) -> String {
-    let words: Vec<_> = arguments.map(|word| quote(&word)).collect();
-    format!("sudo {}", words.join(" "))
+fn sudo() -> String {
+    let words = std::env::args_os().map(|word| quote(&word.to_string_lossy()));
+    format!("sudo {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// A word for the shell.
@@ -302,11 +299,8 @@ mod tests {
     }
 
     #[test]
-    fn the_command_for_root() {
-        let words = ["vfifoctl", "add", "a b", "it's", ""].map(str::to_string);
-        assert_eq!(
-            sudo(words.into_iter()),
-            r"sudo vfifoctl add 'a b' 'it'\''s' ''"
-        );
+    fn words_for_the_shell() {
+        let quoted = ["capacity=1M", "a b", "it's", ""].map(quote);
+        assert_eq!(quoted, ["capacity=1M", "'a b'", r"'it'\''s'", "''"]);
     }
 }

@@ -85,9 +85,9 @@ fn table(devices: &[Device], scan: &Scan) -> Table {
         ("%", Side::Right),
         ("MODE", Side::Left),
         ("FRAMING", Side::Left),
-        ("READERS", Side::Right),
-        ("WRITERS", Side::Right),
-        ("CLAIMS", Side::Left),
+        ("RD", Side::Right),
+        ("WR", Side::Right),
+        ("CLAIM", Side::Left),
         ("USED BY", Side::Left),
     ]);
     for device in devices {

@@ -63,24 +63,41 @@ impl Table {
                     Side::Right => text += &format!("{fill}{cell}  "),
                 }
             }
-            let room = width.map_or(usize::MAX, |width| {
-                width.saturating_sub(indent).max(MIN_LAST)
-            });
+            let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
+            let (indent, room) = match width {
+                // Too narrow: the last column is below the others.
+                Some(width) if room < MIN_LAST => {
+                    end_line(&mut text);
+                    if row[last].is_empty() {
+                        continue;
+                    }
+                    text += &" ".repeat(BELOW);
+                    (BELOW, width.saturating_sub(BELOW))
+                }
+                _ => (indent, room),
+            };
             for (index, line) in wrap(&row[last], room).iter().enumerate() {
                 if index > 0 {
                     text += &" ".repeat(indent);
                 }
                 text += line;
-                text.truncate(text.trim_end_matches(' ').len());
-                text.push('\n');
+                end_line(&mut text);
             }
         }
         text
     }
 }
 
-/// The last column is never narrower than this, even if lines become too long.
+/// The last column is not narrower than this.
 const MIN_LAST: usize = 16;
+
+/// How far it is indented if it is below the others.
+const BELOW: usize = 4;
+
+fn end_line(text: &mut String) {
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
+}
 
 fn length(text: &str) -> usize {
     text.chars().count()
@@ -145,8 +162,23 @@ a          100  one two three
 long-name    2
 "
         );
+    }
+
+    #[test]
+    fn a_narrow_terminal() {
+        assert_eq!(
+            table().render(Some(20)),
+            "\
+NAME         N
+    USED BY
+a          100
+    one two three
+    four five
+long-name    2
+"
+        );
         // Too narrow for anything.
-        assert!(table().render(Some(5)).contains("one two three\n"));
+        assert!(table().render(Some(1)).contains("\n    one\n    two\n"));
     }
 
     #[test]

@@ -15,9 +15,9 @@ fn list() {
     assert_eq!(
         busy().run(&["list"]).good(),
         "\
-NAME    CAPACITY  QUEUED   %  MODE    FRAMING  READERS  WRITERS  CLAIMS  USED BY
-vfifo0       64K       6   1  manual  -              1        0  -       cat[812]:r
-video         1M    512K  50  auto    record         0        2  P       dd[34]:w my_cam[900]:P
+NAME    CAPACITY  QUEUED   %  MODE    FRAMING  RD  WR  CLAIM  USED BY
+vfifo0       64K       6   1  manual  -         1   0  -      cat[812]:r
+video         1M    512K  50  auto    record    0   2  P      dd[34]:w my_cam[900]:P
 "
     );
 }
@@ -92,7 +92,7 @@ fn list_without_root() {
     let result = run(command.arg("list"));
     assert_eq!(result.status, 0, "{result:?}");
     assert!(
-        result.out.contains("1+       0+  -       cat[812]:r"),
+        result.out.contains("1+  0+  -      cat[812]:r"),
         "{result:?}"
     );
     assert!(result.err.contains("run this with sudo"), "{result:?}");
