@@ -155,10 +155,12 @@ hangup_parameter()
 	[ "$(attr 0 hangup)" -eq 0 ]
 }
 
-# mark_log: marks the end of the log. logged TEXT: whether it contains TEXT since then.
+# mark_log: marks the end of the log. logged TEXT: whether it contains TEXT since then. No mark is
+# the beginning of another one.
 mark_log()
 {
-	mark="module.sh: $$ $RANDOM"
+	marks=$((marks + 1))
+	mark="module.sh: $$: mark $marks;"
 	echo "$mark" > /dev/kmsg
 }
 
@@ -449,6 +451,7 @@ module_remember
 set -- $tests
 ktap_set_plan $#
 tainted=$(cat /proc/sys/kernel/tainted)
+marks=0
 trap module_restore EXIT
 
 for t in "$@"; do
