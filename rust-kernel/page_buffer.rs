@@ -133,6 +133,38 @@ fn with_iter<R>(
     copy(&mut iter)
 }
 
+/// Calls `access`, which loads from a buffer that others may be storing to at the same time, and
+/// tells KCSAN that this race is intended.
+///
+/// This is for a caller that finds out afterwards whether its copy is whole, as the reader of a
+/// sequence lock does, and else discards it. The race is harmless in itself: bytes of a buffer are
+/// only accessed by atomics and by C functions, see [`PageBuffer`]. Others have no such mark, so
+/// two stores that race with each other are still reported.
+///
+/// This is `data_race()` in C.
+///
+/// C header: [`include/linux/compiler.h`](srctree/include/linux/compiler.h)
+///
+/// # Context
+///
+/// That of `access`.
+#[inline]
+pub fn data_race<R>(access: impl FnOnce() -> R) -> R {
+    // SAFETY: These functions change a counter of the current task or, in an interrupt, of the CPU.
+    // `access` returns to the same context, so the calls are balanced.
+    #[cfg(CONFIG_KCSAN)]
+    unsafe {
+        bindings::kcsan_disable_current()
+    };
+    let result = access();
+    // SAFETY: As above.
+    #[cfg(CONFIG_KCSAN)]
+    unsafe {
+        bindings::kcsan_enable_current()
+    };
+    result
+}
+
 impl PageBuffer {
     /// Allocates `pages` zeroed pages.
     ///
@@ -341,6 +373,23 @@ impl PageBuffer {
         const { assert_fits::<u32>(OFFSET) };
         // SAFETY: As in `atomic_u64()`.
         unsafe { Atomic::from_ptr(self.base.as_ptr().add(OFFSET).cast()) }
+    }
+
+    /// Returns the `u64` at byte `offset`, or [`None`] if `offset` is not a multiple of 8 or past
+    /// the end. See [`PageBuffer::atomic_u64`].
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    #[inline]
+    pub fn atomic_u64_at(&self, offset: usize) -> Option<&Atomic<u64>> {
+        let (start, count) = self.span(offset, size_of::<u64>());
+        if count < size_of::<u64>() || offset % size_of::<u64>() != 0 {
+            return None;
+        }
+        // SAFETY: `start` is valid for 8 bytes, and lives as long as `self`. It is aligned, since
+        // the buffer begins with a page. Otherwise as in `atomic_u64()`.
+        Some(unsafe { Atomic::from_ptr(start.cast()) })
     }
 
     /// Returns page number `index`, or [`None`] past the end.

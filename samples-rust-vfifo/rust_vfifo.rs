@@ -100,6 +100,8 @@ impl Vfifo {
     /// [`ENOMEM`].
     fn new(name: Name, index: u32, settings: Settings) -> Result<Arc<Self>> {
         let fifo = fifo::Fifo::new(name, index, settings.capacity, settings.hangup)?;
+        fifo.set_framing(settings.framing)?;
+        fifo.set_overwrite(settings.overwrite)?;
         let vfifo = Arc::pin_init(
             try_pin_init!(Self {
                 generator <- generator::Generator::new(fifo.clone()),

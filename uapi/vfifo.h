@@ -41,8 +41,14 @@ struct vfifo_info {
 
 /* The attribute "hangup" is 1, or the device has been removed. */
 #define VFIFO_HANGUP		1
-/* 2 and 4 are reserved for VFIFO_RECORDS and VFIFO_OVERWRITE. */
-/* Calls fail with EIO, since an impossible position was stored. */
+/*
+ * The attribute "framing" is "record": the data consists of struct vfifo_record and
+ * payloads. The attribute "overwrite" is 1: the producer overwrites the oldest bytes.
+ * Neither can change while anything is mapped, so map something before you ask.
+ */
+#define VFIFO_RECORDS		2
+#define VFIFO_OVERWRITE		4
+/* Calls fail with EIO, since an impossible position or header was stored. */
 #define VFIFO_BROKEN		8
 /*
  * There are no readers, or no writers, whether or not the attribute "hangup" is 1.
@@ -61,8 +67,12 @@ struct vfifo_info {
  *	p % capacity of the data.
  * @waiting: non-zero if this end sleeps or is about to: the other end must call
  *	VFIFO_NOTIFY when it has published something
+ * @oldest: only in the producer page, and only with VFIFO_OVERWRITE: bytes before
+ *	this position are gone. The producer stores it, with release semantics,
+ *	before it overwrites a byte, and never moves it back.
  * @reserved: do not use. Keeps @waiting out of the cache line of @position.
  * @reserved2: do not use
+ * @reserved3: do not use
  *
  * The rest of the page reads as zero. A writable mapping of the page is the
  * claim on that end. Only one process can have it (EBUSY). The claim ends when
@@ -73,6 +83,29 @@ struct vfifo_end {
 	__u64 reserved[15];
 	__u32 waiting;
 	__u32 reserved2;
+	__u64 reserved3[15];
+	__aligned_u64 oldest;
+};
+
+/**
+ * struct vfifo_record - what precedes the payload of a record
+ * @len: length of the payload in bytes: 1 to the capacity minus 8
+ * @flags: 0
+ *
+ * With VFIFO_RECORDS, records lie in the data one after the other, each at a
+ * position that is a multiple of 8. The payload follows the structure. The next
+ * record begins after it, at the next multiple of 8; the bytes in between are
+ * undefined. The structure is stored and loaded as a single __u64, in the byte order
+ * of the machine.
+ *
+ * Whoever can map the data can change a record at any time, so check what you
+ * load. The kernel enters its error state (see VFIFO_BROKEN) for a @len of zero, a
+ * record that ends after "head", @flags that are not zero, or a position that is not a
+ * multiple of 8.
+ */
+struct vfifo_record {
+	__u32 len;
+	__u32 flags;
 };
 
 /*

@@ -19,6 +19,7 @@ use super::{
         Side, //
     },
     generator::Mode,
+    ring::framing::Framing,
     Vfifo, //
 };
 use core::ops::Deref;
@@ -40,11 +41,24 @@ use kernel::{
 sysfs_groups! {
     /// All attributes. Those that can be stored have mode 0644, the others 0444.
     pub(crate) static GROUPS: class::Device<Vfifo> = [
-        { Size, Capacity, ModeFile, PeriodMs, HangupFile, ProducerClaimed, ConsumerClaimed },
+        {
+            Size,
+            Capacity,
+            ModeFile,
+            PeriodMs,
+            HangupFile,
+            FramingFile,
+            OverwriteFile,
+            ProducerClaimed,
+            ConsumerClaimed,
+        },
         c"stats" {
             BytesWritten,
             BytesRead,
             BytesCleared,
+            BytesOverwritten,
+            RecordsWritten,
+            RecordsRead,
             Dropped,
             ReaderSleeps,
             WriterSleeps,
@@ -82,6 +96,18 @@ pub(crate) fn parse_switch(text: &BStr) -> Result<bool> {
         b"1" => Ok(true),
         _ => Err(EINVAL),
     }
+}
+
+/// Parses a framing. The newline has been removed from the text.
+///
+/// # Errors
+///
+/// [`EINVAL`] for anything but `stream` and `record`.
+pub(crate) fn parse_framing(text: &BStr) -> Result<Framing> {
+    [Framing::Stream, Framing::Record]
+        .into_iter()
+        .find(|framing| framing.name().as_bytes() == text.deref())
+        .ok_or(EINVAL)
 }
 
 /// Parses a number as C's `kstrtou64()` does: decimal, octal after `0` or hexadecimal after `0x`,
@@ -195,6 +221,40 @@ impl Attribute<Vfifo> for HangupFile {
     }
 }
 
+/// The attribute `framing`.
+pub(crate) struct FramingFile;
+
+#[vtable]
+impl Attribute<Vfifo> for FramingFile {
+    const NAME: &'static CStr = c"framing";
+    type Value = &'static str;
+
+    fn show(vfifo: &Vfifo) -> Result<&'static str> {
+        Ok(vfifo.fifo.framing().name())
+    }
+
+    fn store(vfifo: &Vfifo, text: &BStr) -> Result {
+        vfifo.fifo.set_framing(parse_framing(text)?)
+    }
+}
+
+/// The attribute `overwrite`.
+pub(crate) struct OverwriteFile;
+
+#[vtable]
+impl Attribute<Vfifo> for OverwriteFile {
+    const NAME: &'static CStr = c"overwrite";
+    type Value = u8;
+
+    fn show(vfifo: &Vfifo) -> Result<u8> {
+        Ok(vfifo.fifo.overwrites().into())
+    }
+
+    fn store(vfifo: &Vfifo, text: &BStr) -> Result {
+        vfifo.fifo.set_overwrite(parse_switch(text)?)
+    }
+}
+
 /// Declares attributes that show a number.
 macro_rules! numbers {
     ($($type:ident: $name:literal, $value:ty, $show:expr;)+) => {$(
@@ -220,6 +280,9 @@ numbers! {
     BytesWritten: c"bytes_written", u64, |fifo| fifo.bytes_written();
     BytesRead: c"bytes_read", u64, |fifo| fifo.bytes_read();
     BytesCleared: c"bytes_cleared", u64, |fifo| fifo.bytes_cleared();
+    BytesOverwritten: c"bytes_overwritten", u64, |fifo| fifo.bytes_overwritten();
+    RecordsWritten: c"records_written", u64, |fifo| fifo.stats.records_written.load(Relaxed);
+    RecordsRead: c"records_read", u64, |fifo| fifo.stats.records_read.load(Relaxed);
     Dropped: c"dropped", u64, |fifo| fifo.stats.dropped.load(Relaxed);
     ReaderSleeps: c"reader_sleeps", u64, |fifo| fifo.stats.reader_sleeps.load(Relaxed);
     WriterSleeps: c"writer_sleeps", u64, |fifo| fifo.stats.writer_sleeps.load(Relaxed);

@@ -8,6 +8,8 @@
 //! | file | question |
 //! |---|---|
 //! | `fifo/read.rs`, `fifo/write.rs` | How are bytes moved? What if user memory is not resident? |
+//! | `fifo/records.rs` | The same for records |
+//! | `fifo/overwriting.rs` | The same if the producer overwrites the oldest bytes |
 //! | `fifo/transfer.rs` | What do reads and writes have in common? |
 //! | `fifo/sleeping.rs` | When does a call sleep, and on which queue? |
 //! | `fifo/waking.rs` | Where is a reader, a writer or a poller woken? |
@@ -19,6 +21,7 @@
 //! | `fifo/claim.rs` | Where does a claim begin and end? What does `VFIFO_NOTIFY` do? |
 //! | `fifo/mapping.rs` | What can be mapped? |
 //! | `fifo/resize.rs` | Where does the capacity change? |
+//! | `fifo/settings.rs` | Where do framing and overwriting change? |
 //! | `fifo/removal.rs` | What happens when the device is removed? |
 //! | `fifo/clear.rs` | What does `VFIFO_CLEAR` do? |
 //! | `fifo/end.rs` | What belongs to one end? What is behind its lock? |
@@ -32,7 +35,7 @@
 //! | `reader` | consumers: reads, clearing, and claiming their end | copying |
 //! | `writer` | producers: writes, generation, and claiming their end | copying |
 //! | `geometry` | mapping and resizing | counting |
-//! | `cleared` (a spinlock) | clearing and reading the counters | counting |
+//! | `dropped` (a spinlock) | counting bytes that are not read, `told` of claims | counting |
 //! | `parties` (a spinlock) in `hangup` | opening, closing, and asking who is left | counting |
 //!
 //! They are taken in this order, after the control lock of the [`Generator`] and the `mmap_lock` of
@@ -41,13 +44,13 @@
 //! 1. `reader`
 //! 2. `writer`
 //! 3. `geometry`
-//! 4. `cleared`
+//! 4. `dropped`
 //! 5. `parties`
 //!
 //! A reader and a writer run at the same time, with only the ring between them. With a lock held,
 //! nobody waits for bytes or for room, or takes a page fault: if user memory is not resident, a
 //! transfer drops the lock, faults the memory in, and retries. Locks are therefore held for a short
-//! time only. World-readable attributes take none of the first three.
+//! time only. World-readable attributes take no lock that a transfer takes.
 //!
 //! # Context
 //!
@@ -59,16 +62,18 @@
 //! | error | reason | returned by |
 //! |---|---|---|
 //! | [`EAGAIN`] | would sleep, but must not | `read_slow()`, `write_slow()` |
+//! | | overtaken again and again, and must not go on | `fifo/overwriting/read.rs` |
 //! | [`EBUSY`] | the end is claimed | `check_usable()` in `fifo/state.rs`; [`Fifo::clear`] |
 //! | | the end is claimed already | [`Fifo::claim`] |
-//! | | mapped, or too much is queued | [`Fifo::resize`] |
+//! | | mapped, or too much is queued | [`Fifo::resize`], `fifo/settings.rs` |
 //! | [`EFAULT`] | bad user memory | `*_after_faults()`, `*_through_kernel()` |
 //! | [`EINVAL`] | no such area | [`Fifo::area`] |
 //! | [`EINVAL`], [`ERANGE`] | no such capacity | [`round_capacity`] |
 //! | [`EIO`] | the FIFO is in its error state | `check_usable()`, `enter_error_state()` |
-//! | [`ENOMEM`] | out of memory | [`Fifo::new`], [`Fifo::resize`], `bounce_page()` |
+//! | [`EMSGSIZE`] | the record does not fit | `fifo/records.rs`, `fifo/overwriting.rs` |
+//! | [`ENOMEM`] | out of memory | [`Fifo::new`], [`Fifo::resize`], `bounce_*()` |
 //! | [`EPIPE`] | all readers have gone | `check_flags()` in `fifo/write.rs` |
-//! | [`ERESTARTSYS`] | a signal | `fifo/sleeping.rs`, `write_slow()` |
+//! | [`ERESTARTSYS`] | a signal | `fifo/sleeping.rs`, `write_slow()`, `read_portions()` |
 //! | | a fatal signal | `*_after_faults()`, `*_through_kernel()` |
 //!
 //! Errors of ioctl(2) and mmap(2) are in `file.rs`, those of attributes in `attributes.rs`.
@@ -85,18 +90,24 @@ mod end;
 mod hangup;
 #[path = "fifo/mapping.rs"]
 mod mapping;
+#[path = "fifo/overwriting.rs"]
+mod overwriting;
 #[path = "fifo/parties.rs"]
 pub(super) mod parties;
 #[path = "fifo/poll.rs"]
 mod poll;
 #[path = "fifo/read.rs"]
 mod read;
+#[path = "fifo/records.rs"]
+mod records;
 #[path = "fifo/removal.rs"]
 mod removal;
 #[path = "fifo/resize.rs"]
 mod resize;
 #[path = "fifo/room.rs"]
 mod room;
+#[path = "fifo/settings.rs"]
+mod settings;
 #[path = "fifo/sleeping.rs"]
 mod sleeping;
 #[path = "fifo/state.rs"]
@@ -136,7 +147,10 @@ use self::{
     hangup::Hangup,
     mapping::Geometry,
     state::Flags,
-    stats::Stats, //
+    stats::{
+        Dropped,
+        Stats, //
+    }, //
 };
 use super::{
     registry::Name,
@@ -189,10 +203,10 @@ pub(crate) struct Fifo {
     flags: Flags,
     #[pin]
     hangup: Hangup,
-    // The number of bytes dropped by clearing. The lock is held while `tail` moves past them, so
-    // that both change at once.
     #[pin]
-    cleared: SpinLock<u64>,
+    dropped: SpinLock<()>,
+    // Changed with `dropped` held.
+    not_read: Dropped,
     turn: Turn,
     // The writer that has the turn sleeps here.
     #[pin]
@@ -201,6 +215,8 @@ pub(crate) struct Fifo {
     turn_free: Atomic<bool>,
     // The number of other sleeping writers that may fit into less than `PIPE_BUF` bytes.
     small_writers: Atomic<u32>,
+    // The number of those that need more: writers of records.
+    large_writers: Atomic<u32>,
     /// Sleepers, pollers, and files that want signals.
     pub(crate) waiters: Arc<Waiters>,
     /// Counters for debugging.
@@ -235,11 +251,13 @@ impl Fifo {
                 consumer: EndStatus::new(),
                 flags: Hangup::initial_flags(hangup),
                 hangup <- Hangup::new(hangup),
-                cleared <- new_spinlock!(0, "Fifo::cleared"),
+                dropped <- new_spinlock!((), "Fifo::dropped"),
+                not_read: Dropped::new(),
                 turn: Turn::new(),
                 turn_queue <- new_wait_queue!("Fifo::turn_queue"),
                 turn_free: Atomic::new(false),
                 small_writers: Atomic::new(0),
+                large_writers: Atomic::new(0),
                 stats: Stats::new(),
             }),
             GFP_KERNEL_ACCOUNT,

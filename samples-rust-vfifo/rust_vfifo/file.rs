@@ -201,7 +201,9 @@ impl FileOperations for VfifoFile {
                 vfifo.generator.set_mode(mode)?;
             }
             uapi::CLEAR | uapi::SET_MODE => return Err(EBADF),
-            uapi::FIONREAD => int.writer().write(&c_int::try_from(vfifo.fifo.size())?)?,
+            uapi::FIONREAD => int
+                .writer()
+                .write(&c_int::try_from(vfifo.fifo.next_len())?)?,
             cmd if uapi::is_get_info(cmd) => {
                 let size = UserSlice::new(UserPtr::from_addr(arg), size_of::<u32>());
                 let size = size.reader().read::<u32>()? as usize;

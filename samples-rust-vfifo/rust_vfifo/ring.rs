@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 // Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! The ring: positions in a byte stream, their places in a buffer, and the protocol of waiting.
@@ -32,10 +32,40 @@
 //! private copy of its own position in a [`Cursor`], never reads the shared copy back, and checks
 //! the other end's position against the one that it saw before.
 //!
+//! # Modules
+//!
+//! This file implements a byte stream whose producer waits for room. Records, and a producer that
+//! overwrites the oldest bytes instead, are separate functions of the same [`Ring`]. The functions
+//! here do not call them, and do not test for them: the caller chooses before it calls either kind.
+//! This choice need not cost anything on the path of a plain stream. Each call already tests
+//! whether its end is usable, and a ring with other settings can fail that same test.
+//!
+//! | file | |
+//! |---|---|
+//! | [`record`] | The format of a record; validation of headers |
+//! | [`framing`] | Reserving, committing, reading and releasing records |
+//! | [`overwrite`] | Overwriting: the protocol, and the producer |
+//! | [`overtaken`] | Overwriting: the consumer |
+//! | [`switch`] | Changes of settings; size and clearing while overwriting |
+//! | [`takeover`] | The end of a claim |
+//!
 //! # Context
 //!
 //! Any: nothing here sleeps or knows of the kernel. The file is also built and tested on the host.
 //! A [`Cursor`] belongs to one caller at a time. Arithmetic on positions is modulo 2^64.
+
+#[path = "ring/framing.rs"]
+pub(crate) mod framing;
+#[path = "ring/overtaken.rs"]
+pub(crate) mod overtaken;
+#[path = "ring/overwrite.rs"]
+pub(crate) mod overwrite;
+#[path = "ring/record.rs"]
+pub(crate) mod record;
+#[path = "ring/switch.rs"]
+pub(crate) mod switch;
+#[path = "ring/takeover.rs"]
+mod takeover;
 
 /// One end, as both ends see it.
 pub(crate) trait End {
@@ -337,7 +367,9 @@ impl<M: Memory> Ring<M> {
 
     fn tell(end: &impl End, will_wait: impl Fn(), queues: &impl Queues) {
         // Each `will_wait()` is a full fence after a store of `waiting`. It pairs with the fence of
-        // the next publication, `Produced` or `Consumed`.
+        // the next publication, `Produced` or `Consumed`. The fence of `has_sleepers()`, after
+        // `waiting` was cleared, pairs with the one of a sleeper between going on the queue and
+        // setting `waiting`.
         //
         // Exclusive pollers that are not woken still wait, and each publication is to wake one of
         // them. So `waiting` stays set while there are any: if it was cleared, nobody would be told
@@ -378,60 +410,6 @@ impl<M: Memory> Ring<M> {
                 (false, true) => queues.set_exclusive(false),
                 _ => {}
             }
-        }
-    }
-
-    /// The cursor of a producer that takes over from one which stored `head` itself and is gone.
-    ///
-    /// It goes on from the `head` that was stored, if that is possible, otherwise from the one that
-    /// the consumer saw last. `consumer` is the consumer's cursor, or [`None`] if it is not known.
-    /// Then the shared position is believed, and nothing is known to have been seen.
-    ///
-    /// The acquire loads here and in [`Ring::consumer_left`] pair with the releases of the owner.
-    pub(crate) fn producer_left(&self, consumer: Option<&Cursor>, capacity: u64) -> Cursor {
-        let head = self.producer.load_acquire();
-        let (tail, seen) = match consumer {
-            Some(cursor) => (cursor.position, cursor.peer),
-            None => {
-                let tail = self.consumer.load_acquire();
-                (tail, tail)
-            }
-        };
-        let position = match queued(head, tail, capacity) {
-            Ok(queued) if queued >= seen.wrapping_sub(tail) => head,
-            _ => seen,
-        };
-        Cursor {
-            position,
-            peer: tail,
-            capacity,
-        }
-    }
-
-    /// The cursor of a consumer that takes over from one which stored `tail` itself and is gone.
-    /// See [`Ring::producer_left`]. If nothing is known to have been seen, all bytes count as
-    /// consumed.
-    pub(crate) fn consumer_left(&self, producer: Option<&Cursor>, capacity: u64) -> Cursor {
-        let tail = self.consumer.load_acquire();
-        let (head, most, seen) = match producer {
-            Some(cursor) => (
-                cursor.position,
-                cursor.position.wrapping_sub(cursor.peer),
-                cursor.peer,
-            ),
-            None => {
-                let head = self.producer.load_acquire();
-                (head, capacity, head)
-            }
-        };
-        let position = match queued(head, tail, capacity) {
-            Ok(queued) if queued <= most => tail,
-            _ => seen,
-        };
-        Cursor {
-            position,
-            peer: head,
-            capacity,
         }
     }
 }

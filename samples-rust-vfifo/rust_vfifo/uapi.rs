@@ -53,7 +53,11 @@ pub(crate) const INFO_MIN_SIZE: usize = 8;
 /// A flag of `struct vfifo_info`: the attribute `hangup` is 1.
 pub(crate) const HANGUP: u64 = 1;
 
-// 2 and 4 are reserved for `VFIFO_RECORDS` and `VFIFO_OVERWRITE`.
+/// A flag of `struct vfifo_info`: the data consists of records.
+pub(crate) const RECORDS: u64 = 2;
+
+/// A flag of `struct vfifo_info`: the producer overwrites the oldest bytes.
+pub(crate) const OVERWRITE: u64 = 4;
 
 /// A flag of `struct vfifo_info`: the FIFO is in its error state.
 pub(crate) const BROKEN: u64 = 8;
@@ -91,6 +95,9 @@ pub(crate) const END_POSITION: usize = 0;
 /// It is two cache lines away from the position, as some processors fetch lines in pairs: the other
 /// end loads `waiting` each time it publishes, while this end stores its position all the time.
 pub(crate) const END_WAITING: usize = 128;
+
+/// The offset of `oldest`, of 64 bits, in the `struct vfifo_end` of the producer.
+pub(crate) const END_OLDEST: usize = 256;
 
 /// The bytes of a `struct vfifo_info` for a caller whose structure has `size` bytes, at least
 /// [`INFO_MIN_SIZE`]. Only the first `size` bytes are to be copied. `capacity` is in bytes.

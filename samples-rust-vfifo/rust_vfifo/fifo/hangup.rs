@@ -78,7 +78,10 @@
 
 use super::{
     super::{
-        ring::End as _,
+        ring::{
+            framing::Framing,
+            End as _, //
+        },
         uapi, //
     },
     end::{
@@ -296,6 +299,8 @@ impl Fifo {
         let parties = self.hangup.parties.lock();
         [
             (self.hangup(), uapi::HANGUP),
+            (self.framing() == Framing::Record, uapi::RECORDS),
+            (self.overwrites(), uapi::OVERWRITE),
             (self.is_in_error(), uapi::BROKEN),
             (parties.is_empty(Side::Consumer), uapi::NO_READERS),
             (parties.is_empty(Side::Producer), uapi::NO_WRITERS),

@@ -54,7 +54,7 @@ impl Fifo {
             Ok(queued) if !self.is_in_error() => (
                 Events::NONE,
                 queued > 0,
-                self.room(queued) >= self.writable_room(),
+                self.overwrites() || self.room(queued) >= self.writable_room(),
             ),
             _ => (Events::ERROR, true, true),
         };

@@ -27,6 +27,7 @@ use super::{
     },
     end::End,
     transfer::{
+        attempt_step,
         bounce_page,
         Call,
         MoveTo,
@@ -36,6 +37,7 @@ use super::{
     },
     Fifo, //
 };
+use core::mem;
 use kernel::{
     prelude::*,
     uaccess::nofault::{
@@ -47,14 +49,16 @@ use kernel::{
 impl Fifo {
     /// Moves as many queued bytes to `to` as fit, and returns their number. Sleeps while nothing is
     /// queued, unless the call must not sleep. Returns zero at the end of the stream, see
-    /// `hangup.rs`.
+    /// `hangup.rs`. With framing `record`, moves the next record.
     ///
     /// # Errors
     ///
     /// - [`EAGAIN`] if nothing is queued and the call must not sleep.
     /// - [`EBUSY`] if the consumer's end is claimed.
-    /// - [`EFAULT`] if not a single byte could be copied; no byte is lost then.
+    /// - [`EFAULT`] if not a single byte could be copied, or not the whole record; nothing is lost
+    ///   then.
     /// - [`EIO`] if the FIFO is in its error state.
+    /// - [`EMSGSIZE`] if the next record is larger than `to`.
     /// - [`ENOMEM`] if there is no memory for a page to copy through.
     /// - [`ERESTARTSYS`] if a signal came first.
     #[inline]
@@ -87,7 +91,7 @@ impl Fifo {
     fn read_step(&self, to: &mut impl MoveTo, call: impl Call, slept: bool) -> Step {
         let len = to.remaining();
         let queued = self.size().min(len as u64) as usize;
-        if queued > CHUNK {
+        if queued > CHUNK && self.kind() == 0 {
             if slept {
                 self.wake_next_reader();
             }
@@ -103,6 +107,7 @@ impl Fifo {
     #[cold]
     fn read_slow<To: MoveTo>(&self, to: &mut To, mut step: Step, call: impl Call) -> Result<usize> {
         let mut slept = false;
+        let mut is_again = false;
         let result = loop {
             if let Step::NotResident(wanted) = step {
                 // A page fault may take any time. Let others go on meanwhile.
@@ -111,13 +116,26 @@ impl Fifo {
                 }
                 step = self.read_after_faults(to, call, wanted);
             }
+            if let Step::OtherKind = step {
+                step = self.read_other_kind(to, call, slept);
+            }
             match step {
                 Step::Moved(done) => {
                     self.room_freed();
                     break Ok(done);
                 }
                 Step::Failed(error) => break Err(error),
+                // The kind has changed meanwhile.
+                Step::OtherKind => {
+                    step = self.read_step(to, call, slept);
+                    continue;
+                }
                 Step::MustWait | Step::NotResident(_) => {}
+            }
+            // The conditions of a sleep are those of a transfer. If they ever differ, this loop
+            // must still come to an end.
+            if mem::replace(&mut is_again, true) && is_being_killed() {
+                break Err(ERESTARTSYS);
             }
             if self.writers_gone(call) {
                 // Bytes may have come since, or the end may have been claimed.
@@ -142,6 +160,14 @@ impl Fifo {
         result
     }
 
+    /// Reads from a FIFO that is not a byte stream whose producer waits.
+    fn read_other_kind(&self, to: &mut impl MoveTo, call: impl Call, slept: bool) -> Step {
+        match self.overwrites() {
+            true => self.read_overwriting(to, call, slept),
+            false => self.read_record(to, call, slept),
+        }
+    }
+
     /// Whether the reader is at the end of the stream: there are no bytes and no writers, at the
     /// same time.
     ///
@@ -151,13 +177,14 @@ impl Fifo {
     ///
     /// # Errors
     ///
-    /// As [`Fifo::queued_now`].
+    /// As [`Fifo::check_usable`].
     #[cold]
     fn is_at_end(&self, call: impl Call) -> Result<bool> {
-        let mut end = self.reader.lock();
+        let end = self.reader.lock();
         // A claim can be what made the last writer leave. Then this fails, as reads do.
         self.check_usable(&end)?;
-        Ok(self.writers_gone(call) && self.queued_now(&mut end)? == 0)
+        // If positions are impossible, the next step finds that.
+        Ok(self.writers_gone(call) && self.queued() == Ok(0))
     }
 
     /// Reads to user memory of which not all of the first `wanted` bytes were resident.
@@ -195,11 +222,12 @@ impl Fifo {
         for _ in 0..ATTEMPTS {
             let mut guard = self.reader.lock();
             let end = &mut *guard;
-            let queued = match self.queued_now(end)? {
-                0 => return Ok(Step::MustWait),
-                queued => queued.min(most as u64) as usize,
+            let queued = match self.queued_now(end) {
+                Ok(0) => return Ok(Step::MustWait),
+                Ok(queued) => queued.min(most as u64) as usize,
+                Err(step) => return Ok(step),
             };
-            let position = end.cursor.position;
+            let (position, resets) = (end.cursor.position, end.resets);
             let mut peeked = 0;
             end.copy(queued, |buffer, piece| {
                 let count = buffer.copy_to(piece.offset, piece.len, &page, peeked);
@@ -208,23 +236,22 @@ impl Fifo {
             });
             drop(guard);
 
-            let step = to.attempt(|to| {
+            let step = attempt_step(to, |to| {
                 let done = to.copy_from_buffer(&page, 0, peeked);
                 if done == 0 {
-                    return Some(Err(EFAULT));
+                    return Err(Some(Step::Failed(EFAULT)));
                 }
                 let mut guard = self.reader.lock();
                 let end = &mut *guard;
-                if let Err(error) = self.check_usable(end) {
-                    return Some(Err(error));
+                self.check_straight(end).map_err(Some)?;
+                if (end.cursor.position, end.resets) != (position, resets) {
+                    return Err(None);
                 }
-                (end.cursor.position == position).then(|| {
-                    self.finish_read(end, call, done);
-                    Ok(Step::Moved(done))
-                })
+                self.finish_read(end, call, done);
+                Ok(Step::Moved(done))
             });
             if let Some(step) = step {
-                return step;
+                return Ok(step);
             }
         }
         // Other readers made progress each time. Go on as well, unless the task is being killed.
@@ -257,7 +284,7 @@ impl Fifo {
         let queued = match self.queued_now(end) {
             Ok(0) => return Step::MustWait,
             Ok(queued) => queued,
-            Err(error) => return Step::Failed(error),
+            Err(step) => return step,
         };
 
         // Fits into a `usize`, as it is not more than `most`.
@@ -272,13 +299,13 @@ impl Fifo {
     ///
     /// # Errors
     ///
-    /// As [`Fifo::check_usable`]; [`EIO`] if `head` is found to be impossible.
+    /// As [`Fifo::check_straight`]; [`EIO`] if `head` is found to be impossible.
     #[inline(always)]
-    fn queued_now(&self, end: &mut End) -> Result<u64> {
-        self.check_usable(end)?;
+    fn queued_now(&self, end: &mut End) -> Result<u64, Step> {
+        self.check_straight(end)?;
         self.ring
             .used_now(&mut end.cursor)
-            .map_err(|_| self.enter_error_state())
+            .map_err(|_| Step::Failed(self.enter_error_state()))
     }
 
     /// Gives the room of `done` bytes, which were copied, back to the producer.
@@ -320,8 +347,8 @@ impl Fifo {
     fn read_chunks(&self, to: &mut impl MoveTo, call: impl Call, most: usize) -> Step {
         let mut guard = self.reader.lock();
         let end = &mut *guard;
-        if let Err(error) = self.check_usable(end) {
-            return Step::Failed(error);
+        if let Err(step) = self.check_straight(end) {
+            return step;
         }
         // Fits into a `usize`, as it is not more than `most`.
         let most = end.cursor.capacity.min(most as u64) as usize;

@@ -15,9 +15,13 @@
 
 use super::{
     super::{
-        ring,
+        ring::{
+            self,
+            framing::Framing, //
+        },
         uapi::PIPE_BUF, //
     },
+    end::Side,
     Fifo, //
 };
 use kernel::{
@@ -85,13 +89,17 @@ impl Fifo {
         if geometry.mapped > 0 {
             return Err(EBUSY);
         }
+        let overwrites = self.overwrites();
+        self.stop_overwriting_if(overwrites, &mut reader, &mut writer);
         let queued = self
             .ring
             .used(&mut reader.cursor, u64::MAX)
-            .map_err(|_| self.enter_error_state())?;
-        if queued > capacity {
-            return Err(EBUSY);
+            .map_err(|_| self.enter_error_state());
+        if !queued.is_ok_and(|queued| queued <= capacity) {
+            self.start_overwriting_if(overwrites, &mut reader, &mut writer);
+            return queued.and(Err(EBUSY));
         }
+        let queued = queued?;
 
         // Positions stay as they are, so each byte goes to the place of its position in the new
         // buffer.
@@ -113,6 +121,7 @@ impl Fifo {
         writer.cursor.capacity = capacity;
         // The position that the writer saw last may be further back than the new capacity.
         writer.cursor.peer = reader.cursor.position;
+        self.start_overwriting_if(overwrites, &mut reader, &mut writer);
         // Pairs with the acquire in `Fifo::capacity()`.
         self.capacity.store(capacity, Release);
         drop(geometry);
@@ -121,6 +130,10 @@ impl Fifo {
 
         dynamic_pr_debug!("{}: capacity {} -> {}\n", self.name, old, capacity);
         self.room_freed();
+        if self.framing() == Framing::Record {
+            // The records of some writers may not fit any more.
+            self.wake_end(Side::Producer);
+        }
         Ok(())
     }
 }

@@ -39,12 +39,18 @@ impl Fifo {
     /// The number of bytes queued, or [`Broken`] if the positions are impossible.
     pub(super) fn queued(&self) -> Result<u64, Broken> {
         let mut capacity = self.capacity();
+        let mut overwrites = self.overwrites();
         loop {
-            let queued = self.ring.size(capacity);
-            // If the capacity grew meanwhile, more may be queued than fitted before.
-            let before = capacity;
+            let queued = match overwrites {
+                true => self.ring.size_overwriting(capacity),
+                false => self.ring.size(capacity),
+            };
+            // If the capacity grew meanwhile, more may be queued than fitted before. If overwriting
+            // was switched on, `tail` does not follow `head` any more.
+            let before = (capacity, overwrites);
             capacity = self.capacity();
-            if queued.is_ok() || capacity == before {
+            overwrites = self.overwrites();
+            if queued.is_ok() || (capacity, overwrites) == before {
                 return queued;
             }
         }
@@ -56,6 +62,7 @@ impl Fifo {
     #[inline]
     pub(super) fn has_bytes(&self) -> bool {
         self.ring.producer.load_acquire() != self.ring.consumer.load_acquire()
+            && !(self.overwrites() && self.queued() == Ok(0))
     }
 
     /// The number of free bytes if `queued` bytes are queued.
@@ -75,22 +82,24 @@ impl Fifo {
     }
 
     /// Whether `needed` bytes fit, or positions are impossible: in both cases a writer can go on.
-    /// `count` is [`Fifo::free`] for the writer that has the turn, [`Fifo::room`] for others.
+    /// So it can if the producer overwrites. `count` is [`Fifo::free`] for the writer that has the
+    /// turn, [`Fifo::room`] for others.
     pub(super) fn fits(&self, needed: u64, count: impl FnOnce(&Self, u64) -> u64) -> bool {
+        if self.overwrites() {
+            return true;
+        }
         // With impossible positions the writer is to report an error.
         self.queued()
             .map_or(true, |queued| count(self, queued) >= needed)
     }
 
     /// The room with which poll(2) reports that the FIFO is writable: that of an atomic write.
-    /// While the producer's end is claimed a single byte is enough, since its owner does not call
-    /// write(2) and knows how much it needs.
+    /// While the producer's end is claimed a single byte is enough, or the smallest record, since
+    /// its owner does not call write(2) and knows how much it needs.
     pub(super) fn writable_room(&self) -> u64 {
-        if self.is_claimed(Side::Producer) {
-            1
-        } else {
-            PIPE_BUF
-        }
+        let is_claimed = self.is_claimed(Side::Producer);
+        self.framing()
+            .writable_room(self.capacity(), PIPE_BUF as u32, is_claimed)
     }
 
     /// Whether poll(2) reports that the FIFO is writable.

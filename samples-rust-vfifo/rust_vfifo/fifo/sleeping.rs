@@ -5,7 +5,8 @@
 //!
 //! A reader sleeps until a byte is queued. A writer of up to [`PIPE_BUF`] bytes sleeps until all of
 //! them fit, since they are written at once. A writer of more bytes may write them in parts, but
-//! sleeps until [`PIPE_BUF`] of them fit, so that it is not woken for a few bytes at a time.
+//! sleeps until [`PIPE_BUF`] of them fit, so that it is not woken for a few bytes at a time. A
+//! writer of a record sleeps until all of it fits, whatever its size.
 //!
 //! | queue | sleepers |
 //! |---|---|
@@ -91,8 +92,10 @@ impl Fifo {
         )
     }
 
-    /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`], until a write would fail, or until
-    /// the turn can be taken or was lost. In each case the caller retries its transfer.
+    /// Sleeps until `needed` bytes fit, at most [`PIPE_BUF`] or a record, until a write would fail,
+    /// or until the turn can be taken or was lost. In each case the caller retries its transfer. It
+    /// also does so if the FIFO is not, or no longer, of the `kind` for which it needs that many
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -102,6 +105,7 @@ impl Fifo {
         &self,
         call: impl Call,
         ticket: &mut Ticket,
+        kind: u32,
         needed: u64,
     ) -> Result {
         let writers = &self.waiters.writers;
@@ -122,11 +126,15 @@ impl Fifo {
         trace::sleep(self.index, Side::Producer, needed);
         // The fence in here pairs with the one in `room_freed()`.
         let announce = || self.ring.producer_will_wait();
+        // The settings may have changed, so that it needs another number of bytes, or so many never
+        // fit. See `set_framing()` and `resize()`, which wake all writers.
+        let other_need = || self.kind() != kind || needed > self.capacity();
         if has_turn {
             // The writer that this one took the turn from, if any, joins the others.
             self.wake_queue(&self.turn_queue, Side::Producer, Whom::One);
             let result = self.turn_queue.wait_announced_interruptible(announce, || {
                 self.fits(needed, Self::free)
+                    || other_need()
                     || !self.turn.is_held_by(ticket)
                     || self.is_unusable(Side::Producer)
                     || self.readers_gone(call)
@@ -143,9 +151,13 @@ impl Fifo {
 
         // Counted before the fence in `announce`, which pairs with the one in `room_freed()`:
         // either this writer sees the room, or the waker sees the count.
-        let small = needed < PIPE_BUF;
-        if small {
-            self.small_writers.fetch_add(1, Relaxed);
+        let other = match needed {
+            PIPE_BUF => None,
+            _ if needed < PIPE_BUF => Some(&self.small_writers),
+            _ => Some(&self.large_writers),
+        };
+        if let Some(count) = other {
+            count.fetch_add(1, Relaxed);
         }
         let mut has_looked = false;
         let result = writers.wait_announced_interruptible(announce, || {
@@ -153,6 +165,7 @@ impl Fifo {
             // is left to a writer that came before. A writer that was woken takes it.
             let was_woken = mem::replace(&mut has_looked, true);
             if self.fits(needed, Self::room)
+                || other_need()
                 || (was_woken && self.turn.is_held_by_newer(ticket))
                 || self.is_unusable(Side::Producer)
                 || self.readers_gone(call)
@@ -165,8 +178,8 @@ impl Fifo {
             }
             is_free && was_woken
         });
-        if small {
-            self.small_writers.fetch_sub(1, Relaxed);
+        if let Some(count) = other {
+            count.fetch_sub(1, Relaxed);
         }
         result
     }
@@ -188,7 +201,8 @@ impl Fifo {
         let held_back = self.queued().map_or(true, |queued| {
             // Pairs with the release of the writer that has published last.
             let head = self.ring.producer.load_acquire();
-            limit.held_back(head, self.free(queued), PIPE_BUF)
+            let most = self.writable_room().max(PIPE_BUF);
+            limit.held_back(head, self.free(queued), most)
         });
         if held_back {
             self.room_freed();

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! The error state is one of the whole FIFO: the other end is in it as well, claimed or not. It
-//! lasts until [`Fifo::clear`] is called or a claim on either end ends.
+//! lasts until [`Fifo::clear`] is called or a claim on either end ends. A bad header of a record
+//! also leads to it, and needs no claim: any program that maps the data can store one.
 //!
 //! | claimed | in error | calls at this end | poll(2) |
 //! |---|---|---|---|
@@ -46,13 +47,16 @@ use super::{
         FileId,
         Side, //
     },
+    transfer::Step,
     Fifo, //
 };
 use kernel::{
     prelude::*,
     sync::atomic::{
+        Acquire,
         Atomic,
-        Relaxed, //
+        Relaxed,
+        Release, //
     }, //
 };
 
@@ -68,6 +72,12 @@ impl Flags {
     pub(super) const NO_WRITERS: u32 = 4;
     /// Reads may have to be noted, see `hangup.rs`.
     pub(super) const UNMET: u32 = 8;
+    /// The framing is `record`. Changes with both locks held, see `settings.rs`.
+    pub(super) const RECORDS: u32 = 16;
+    /// The producer overwrites. Changes with both locks held, see `settings.rs`.
+    pub(super) const OVERWRITE: u32 = 32;
+    /// The FIFO is not a byte stream whose producer waits.
+    pub(super) const OTHER_KIND: u32 = Self::RECORDS | Self::OVERWRITE;
 
     /// Sets `flags`, and no others.
     pub(super) fn new(flags: u32) -> Self {
@@ -80,7 +90,19 @@ impl Flags {
         self.0.load(Relaxed) & flags != 0
     }
 
-    /// Sets `flag`, or clears it if `on` is false. No ordering.
+    /// As [`Flags::any`]. Pairs with [`Flags::set`]: whatever was stored before one of `flags` was
+    /// set is visible afterwards.
+    #[inline]
+    pub(super) fn any_acquire(&self, flags: u32) -> bool {
+        self.0.load(Acquire) & flags != 0
+    }
+
+    /// All flags. No ordering.
+    pub(super) fn load(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    /// Sets `flag`, or clears it if `on` is false. Pairs with [`Flags::any_acquire`].
     pub(super) fn set(&self, flag: u32, on: bool) {
         let mut old = self.0.load(Relaxed);
         loop {
@@ -91,7 +113,7 @@ impl Flags {
             if new == old {
                 return;
             }
-            match self.0.cmpxchg(old, new, Relaxed) {
+            match self.0.cmpxchg(old, new, Release) {
                 Ok(_) => return,
                 Err(now) => old = now,
             }
@@ -139,6 +161,46 @@ impl Fifo {
         } else {
             Ok(())
         }
+    }
+
+    /// Checks whether a call that holds the lock of `end` may go on, on the straight path.
+    ///
+    /// # Errors
+    ///
+    /// The step that the caller returns: as [`Fifo::check_usable`], or [`Step::OtherKind`].
+    #[inline(always)]
+    pub(super) fn check_straight(&self, end: &End) -> Result<(), Step> {
+        if end.claimed {
+            return Err(Step::Failed(EBUSY));
+        }
+        if self.flags.any(Flags::ERROR | Flags::OTHER_KIND) {
+            return Err(self.not_straight());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_straight(&self) -> Step {
+        match self.is_in_error() {
+            true => Step::Failed(EIO),
+            false => Step::OtherKind,
+        }
+    }
+
+    /// As [`Fifo::check_straight`], for a call that is for this `kind`: a set of the flags in
+    /// [`Flags::OTHER_KIND`].
+    pub(super) fn check_kind(&self, end: &End, kind: u32) -> Result<(), Step> {
+        self.check_usable(end).map_err(Step::Failed)?;
+        match self.kind() == kind {
+            true => Ok(()),
+            false => Err(Step::OtherKind),
+        }
+    }
+
+    /// The kind of the FIFO: which flags of [`Flags::OTHER_KIND`] are set. Stays the same while the
+    /// lock of an end is held.
+    pub(super) fn kind(&self) -> u32 {
+        self.flags.load() & Flags::OTHER_KIND
     }
 
     /// Puts the FIFO into its error state, because the ring has found an impossible position.

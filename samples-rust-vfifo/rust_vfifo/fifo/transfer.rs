@@ -10,6 +10,7 @@
 //! ```text
 //!               Moved ------------------------------> done, or the next step
 //!   one step -- MustWait ----> sleeps (sleeping.rs) --> retries
+//!               OtherKind ---> goes on in records.rs or overwriting.rs
 //!               NotResident -> faults in, retries up to ATTEMPTS times;
 //!                              then copies through a page of kernel memory
 //!               Failed ------------------------------> error, if nothing was moved
@@ -21,6 +22,7 @@
 
 use super::hangup::OpenFile;
 use kernel::{
+    page::PAGE_SIZE,
     page_buffer::{
         Dest,
         PageBuffer,
@@ -37,6 +39,15 @@ pub(super) const ATTEMPTS: usize = 8;
 /// The number of bytes that are copied before they are published. If a transfer of the size of the
 /// buffer was published as a whole, only one end would be at work at a time.
 pub(super) const CHUNK: usize = 16 << 10;
+
+/// Allocates kernel memory for `len` bytes to copy through, at most those of a record.
+///
+/// # Errors
+///
+/// [`ENOMEM`].
+pub(super) fn bounce_buffer(len: usize) -> Result<PageBuffer> {
+    PageBuffer::new(len.div_ceil(PAGE_SIZE))
+}
 
 /// Allocates a page of kernel memory to copy through. Returns it with the number of `wanted` bytes
 /// that fit into it.
@@ -80,6 +91,20 @@ pub(super) enum Step {
     MustWait,
     /// This many bytes could be moved, but not all of their user memory is resident.
     NotResident(usize),
+    /// Nothing was tried: the FIFO is not of the kind that this step is for. The straight path is
+    /// for a byte stream whose producer waits.
+    OtherKind,
     /// The call fails.
     Failed(Error),
+}
+
+/// Calls `copy`, and puts `memory` back to its first byte unless something was moved: the caller
+/// may try again, or go on as another kind. Returns the step, or [`None`] to try again.
+pub(super) fn attempt_step<T: FaultIn>(
+    memory: &mut T,
+    copy: impl FnOnce(&mut T) -> Result<Step, Option<Step>>,
+) -> Option<Step> {
+    let mut refused = None;
+    let done = memory.attempt(|memory| copy(memory).map_err(|step| refused = step).ok());
+    done.or(refused)
 }

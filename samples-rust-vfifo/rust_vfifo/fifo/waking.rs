@@ -35,7 +35,8 @@
 //!
 //! Any reader can go on with a single byte, and any writer with [`PIPE_BUF`] bytes of room. So one
 //! sleeper is woken, and if it leaves something behind, it wakes the next one. With less room it
-//! matters which writer is woken: then all of them are, if one of them may fit. The writer that has
+//! matters which writer is woken: then all of them are, if one of them may fit. So it does while
+//! writers of records sleep that need more. The writer that has
 //! the turn is woken first, as soon as there is as much room as it needs.
 //!
 //! One exclusive poller (`EPOLLEXCLUSIVE`) is woken together with all other pollers.
@@ -102,7 +103,10 @@ impl Fifo {
     /// Wakes another reader if bytes are left. Called by a reader that was woken: it may have taken
     /// only some of the bytes, and nobody else will wake a reader for the rest.
     ///
-    /// No fence is needed before `waiting` is loaded: a reader that sets it later sees the bytes.
+    /// No fence is needed before `waiting` is loaded. This reader has left the queue: it has taken
+    /// the queue's lock, or has seen that its waker, who had the lock, took it off. A reader that
+    /// goes on the queue after the waker has looked at it gets the lock later, and so sees the
+    /// bytes.
     #[inline]
     pub(super) fn wake_next_reader(&self) {
         if self.ring.consumer.is_waiting() && self.waiters.readers.has_sleepers() {
@@ -128,7 +132,7 @@ impl Fifo {
     /// them is to take it now.
     #[inline]
     pub(super) fn after_direct_write(&self) {
-        if self.small_writers.load(Relaxed) > 0 {
+        if self.small_writers.load(Relaxed) > 0 || self.large_writers.load(Relaxed) > 0 {
             self.wake_next_writer();
         }
         if self.turn_free.load(Relaxed) {
@@ -150,8 +154,8 @@ impl Fifo {
     }
 
     /// Wakes the sleeping writers that can go on: first the one that has the turn, then one of the
-    /// others. If less than [`PIPE_BUF`] is left for these, wakes all, since it is not known which
-    /// of them fits.
+    /// others. If less than [`PIPE_BUF`] is left for these, or some need more, wakes all, since it
+    /// is not known which of them fits.
     fn wake_writers(&self) {
         let first = self
             .turn
@@ -165,10 +169,13 @@ impl Fifo {
             return;
         }
         let first = first.unwrap_or(0);
-        if self.fits(first + PIPE_BUF, Self::room) {
+        let is_large = self.large_writers.load(Relaxed) > 0;
+        if !is_large && self.fits(first + PIPE_BUF, Self::room) {
             trace::wake(self.index, Side::Producer, Whom::One);
             self.waiters.writers.wake_one_sync();
-        } else if self.small_writers.load(Relaxed) > 0 && self.fits(first + 1, Self::room) {
+        } else if (is_large || self.small_writers.load(Relaxed) > 0)
+            && self.fits(first + 1, Self::room)
+        {
             trace::wake(self.index, Side::Producer, Whom::All);
             self.waiters.writers.wake_all();
         }

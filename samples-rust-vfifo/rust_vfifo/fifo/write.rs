@@ -20,7 +20,6 @@
 
 use super::{
     super::{
-        ring,
         trace::{
             self,
             By, //
@@ -29,8 +28,10 @@ use super::{
         uapi::PIPE_BUF, //
     },
     end::End,
+    records::record_room,
     state::Flags,
     transfer::{
+        attempt_step,
         bounce_page,
         Call,
         MoveFrom,
@@ -40,6 +41,7 @@ use super::{
     },
     Fifo, //
 };
+use core::mem;
 use kernel::{
     current,
     page::PAGE_SIZE,
@@ -64,10 +66,10 @@ fn needed(len: usize) -> u64 {
 impl Fifo {
     /// Moves all of `from` into the queue, and returns the number of bytes.
     ///
-    /// Up to [`PIPE_BUF`] bytes are written at once or not at all. A larger write may be mixed with
-    /// those of other writers. Sleeps while there is no room; if the call must not sleep, the write
-    /// ends there instead. If all readers have gone, it ends as well, and sends `SIGPIPE` even if
-    /// bytes were moved before. See `hangup.rs`.
+    /// Up to [`PIPE_BUF`] bytes are written at once or not at all, and so are records. A larger
+    /// write may be mixed with those of other writers. Sleeps while there is no room; if the call
+    /// must not sleep, the write ends there instead. If all readers have gone, it ends as well, and
+    /// sends `SIGPIPE` even if bytes were moved before. See `hangup.rs`.
     ///
     /// # Errors
     ///
@@ -77,6 +79,7 @@ impl Fifo {
     /// - [`EBUSY`] if the producer's end is claimed.
     /// - [`EFAULT`] if the memory is bad.
     /// - [`EIO`] if the FIFO is in its error state.
+    /// - [`EMSGSIZE`] if a record of that size never fits.
     /// - [`ENOMEM`] if there is no memory for a page to copy through.
     /// - [`EPIPE`] if all readers have gone.
     /// - [`ERESTARTSYS`] if a signal came first.
@@ -109,6 +112,8 @@ impl Fifo {
     ) -> Result<usize> {
         let atomic = len as u64 <= PIPE_BUF;
         let needed = needed(len);
+        let mut is_straight;
+        let mut is_again = false;
         let mut ticket = Ticket::NONE;
         let mut total = 0;
         // The number of bytes that could have been moved since signals were checked.
@@ -119,6 +124,10 @@ impl Fifo {
                 self.give_up_turn(&ticket);
                 self.wake_next_writer();
                 step = self.write_after_faults(from, needed, wanted, call);
+            }
+            is_straight = !matches!(step, Step::OtherKind);
+            if !is_straight {
+                step = self.write_other_kind(from, call, &ticket, total > 0);
             }
             match step {
                 Step::Moved(done) => {
@@ -148,12 +157,23 @@ impl Fifo {
                     }
                 }
                 Step::Failed(error) => break Err(error),
+                // The kind has changed meanwhile.
+                Step::OtherKind => {}
                 Step::MustWait | Step::NotResident(_) => {
                     if call.nonblocking() {
                         break Err(EAGAIN);
                     }
-                    let room = if atomic { needed } else { PIPE_BUF };
-                    if let Err(error) = self.wait_for_room(call, &mut ticket, room) {
+                    let (kind, room) = match is_straight {
+                        // Only a record has to wait, and it is the whole write.
+                        false => (Flags::RECORDS, record_room(len)),
+                        true if atomic => (0, needed),
+                        true => (0, PIPE_BUF),
+                    };
+                    // As in `read_slow()`.
+                    if mem::replace(&mut is_again, true) && is_being_killed() {
+                        break Err(ERESTARTSYS);
+                    }
+                    if let Err(error) = self.wait_for_room(call, &mut ticket, kind, room) {
                         break Err(error);
                     }
                 }
@@ -162,6 +182,9 @@ impl Fifo {
         };
         self.give_up_turn(&ticket);
         self.wake_next_writer();
+        if !is_straight && self.turn_free.load(Relaxed) {
+            self.offer_turn();
+        }
         if result == Err(EPIPE) && !call.nosignal() {
             // Fails only for a task that is exiting, and has no use for it.
             let _ = Signal::PIPE.send(current!());
@@ -169,6 +192,21 @@ impl Fifo {
         match result {
             Err(error) if total == 0 => Err(error),
             _ => Ok(total),
+        }
+    }
+
+    /// Writes to a FIFO that is not a byte stream whose producer waits. The write is `under_way` if
+    /// it has moved something already.
+    fn write_other_kind(
+        &self,
+        from: &mut impl MoveFrom,
+        call: impl Call,
+        ticket: &Ticket,
+        under_way: bool,
+    ) -> Step {
+        match self.overwrites() {
+            true => self.write_overwriting(from, call, under_way),
+            false => self.write_record(from, call, ticket, under_way),
         }
     }
 
@@ -214,23 +252,20 @@ impl Fifo {
         let (page, mut most) = bounce_page(wanted)?;
         loop {
             let mut room = 0;
-            let step = from.attempt(|from| {
+            let step = attempt_step(from, |from| {
                 let there = from.copy_to_buffer(&page, 0, most);
                 if there < most && is_being_killed() {
-                    return Some(Err(ERESTARTSYS));
+                    return Err(Some(Step::Failed(ERESTARTSYS)));
                 }
                 if there == 0 {
-                    return Some(Err(EFAULT));
+                    return Err(Some(Step::Failed(EFAULT)));
                 }
                 let mut guard = self.writer.lock();
                 let end = &mut *guard;
-                room = match self.free_for(call, end, &Ticket::NONE) {
-                    Ok(free) => free,
-                    Err(error) => return Some(Err(error)),
-                };
+                room = self.free_for(call, end, &Ticket::NONE).map_err(Some)?;
                 // Bytes that were taken from `from` and do not fit must not be lost.
                 if room < needed || room < there as u64 {
-                    return None;
+                    return Err(None);
                 }
                 let mut copied = 0;
                 end.copy(there, |buffer, piece| {
@@ -239,10 +274,10 @@ impl Fifo {
                     count
                 });
                 self.publish(end, copied);
-                Some(Ok(Step::Moved(copied)))
+                Ok(Step::Moved(copied))
             });
             match step {
-                Some(step) => return step,
+                Some(step) => return Ok(step),
                 None if room < needed => return Ok(Step::MustWait),
                 // Retry with fewer bytes; `most` shrinks each time.
                 None => most = room as usize,
@@ -282,7 +317,7 @@ impl Fifo {
         let free = match self.free_for(call, end, ticket) {
             Ok(free) if free < needed => return Step::MustWait,
             Ok(free) => free,
-            Err(error) => return Step::Failed(error),
+            Err(step) => return step,
         };
 
         // Fits into a `usize`, as it is not more than `most`.
@@ -306,33 +341,50 @@ impl Fifo {
     ///
     /// # Errors
     ///
-    /// As [`Fifo::check_usable`]; [`EPIPE`] if all readers have gone; [`EIO`] if `tail` is found to
-    /// be impossible.
+    /// The step that the caller returns: as [`Fifo::check_writable`], with [`EIO`] also if `tail`
+    /// is found to be impossible.
     #[inline(always)]
-    fn free_for(&self, call: impl Call, end: &mut End, ticket: &Ticket) -> Result<u64> {
+    fn free_for(&self, call: impl Call, end: &mut End, ticket: &Ticket) -> Result<u64, Step> {
         if end.claimed {
-            return Err(EBUSY);
+            return Err(Step::Failed(EBUSY));
         }
-        if self.flags.any(Flags::ERROR | Flags::NO_READERS) {
-            self.check_flags(call)?;
+        if self
+            .flags
+            .any(Flags::ERROR | Flags::NO_READERS | Flags::OTHER_KIND)
+        {
+            self.check_writable(call, end, 0)?;
         }
-        self.free_now(end, ticket)
+        self.free_now(end, ticket).map_err(Step::Failed)
     }
 
+    /// Checks whether a writer that holds the lock may go on, if its step is for this `kind`, see
+    /// [`Fifo::check_kind`].
+    ///
+    /// # Errors
+    ///
+    /// The step that the caller returns. It fails with [`EBUSY`] if the end is claimed, [`EIO`] if
+    /// the FIFO is in its error state, [`EPIPE`] if all readers have gone.
     #[cold]
-    fn check_flags(&self, call: impl Call) -> Result {
-        if self.is_in_error() {
-            Err(EIO)
-        } else if self.readers_gone(call) {
-            Err(EPIPE)
-        } else {
-            Ok(())
+    pub(super) fn check_writable(&self, call: impl Call, end: &End, kind: u32) -> Result<(), Step> {
+        self.check_usable(end).map_err(Step::Failed)?;
+        // Before the kind: what a write fails with does not depend on it, and comes before its user
+        // memory is looked at.
+        if self.readers_gone(call) {
+            return Err(Step::Failed(EPIPE));
+        }
+        match self.kind() == kind {
+            true => Ok(()),
+            false => Err(Step::OtherKind),
         }
     }
 
     /// As [`Fifo::free_for`], without the checks.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`].
     #[inline(always)]
-    fn free_now(&self, end: &mut End, ticket: &Ticket) -> Result<u64> {
+    pub(super) fn free_now(&self, end: &mut End, ticket: &Ticket) -> Result<u64> {
         let free = self
             .ring
             .free_now(&mut end.cursor)
@@ -359,27 +411,39 @@ impl Fifo {
         self.ring.produce(&mut end.cursor, done as u64);
     }
 
-    /// Writes all of `message` if it fits. Otherwise, or if a write would fail, counts it as
-    /// dropped. Called by the generator; does not wait for room.
+    /// Writes all of `message` if it fits, as a record with that framing. Otherwise, or if a write
+    /// would fail, counts it as dropped. Called by the generator; does not wait for room.
     pub(crate) fn generate(&self, message: &[u8]) {
-        let len = message.len() as u64;
         let mut guard = self.writer.lock();
         let end = &mut *guard;
-        let free = self
-            .check_usable(end)
-            .and_then(|()| self.free_now(end, &Ticket::NONE));
-        if !free.is_ok_and(|free| free >= len) {
-            self.stats.dropped.fetch_add(1, Relaxed);
-            return;
+        let done = match self.check_straight(end) {
+            Ok(()) => self.generate_bytes(end, message),
+            Err(Step::OtherKind) if self.overwrites() => self.generate_overwriting(end, message),
+            Err(Step::OtherKind) => self.generate_record(end, message),
+            Err(_) => None,
+        };
+        drop(guard);
+        match done {
+            Some(()) => {
+                self.bytes_arrived();
+                self.after_direct_write();
+            }
+            None => {
+                self.stats.dropped.fetch_add(1, Relaxed);
+            }
         }
-        // The part that does not fit before the end of the buffer goes to its start.
-        let [first, _] = ring::pieces(end.cursor.position, len, end.cursor.capacity);
-        let done = end.buffer.write(first.offset, message);
-        end.buffer.write(0, message.get(done..).unwrap_or(&[]));
+    }
+
+    /// Queues a message as bytes, unless it does not fit.
+    fn generate_bytes(&self, end: &mut End, message: &[u8]) -> Option<()> {
+        let len = message.len() as u64;
+        let free = self.free_now(end, &Ticket::NONE).ok()?;
+        if free < len {
+            return None;
+        }
+        end.store(end.cursor.position, message);
         trace::produce(self.index, end.cursor.position, len, By::Auto);
         self.ring.produce(&mut end.cursor, len);
-        drop(guard);
-        self.bytes_arrived();
-        self.after_direct_write();
+        Some(())
     }
 }

@@ -19,18 +19,22 @@ use super::{
     super::{
         attributes::{
             parse_capacity,
+            parse_framing,
             parse_mode,
             parse_period_ms,
             parse_switch,
             Capacity,
+            FramingFile,
             HangupFile,
             ModeFile,
+            OverwriteFile,
             PeriodMs, //
         },
         generator::{
             Mode,
             DEFAULT_PERIOD_MS, //
         },
+        ring::framing::Framing,
         Vfifo, //
     },
     name::Name, //
@@ -56,6 +60,10 @@ pub(crate) struct Settings {
     pub(crate) period_ms: u32,
     /// Whether closing an end hangs up.
     pub(crate) hangup: bool,
+    /// What the bytes are.
+    pub(crate) framing: Framing,
+    /// Whether the producer overwrites the oldest bytes.
+    pub(crate) overwrite: bool,
     /// The mode of the node, if it was chosen. If not, it is [`DEFAULT_PERM`], and udev's rules may
     /// choose another.
     pub(crate) perm: Option<u16>,
@@ -65,7 +73,7 @@ pub(crate) struct Settings {
 type Set = fn(&mut Settings, &BStr) -> Result;
 
 /// All options.
-const OPTIONS: [(&CStr, Set); 5] = [
+const OPTIONS: [(&CStr, Set); 7] = [
     (<Capacity as Attribute<Vfifo>>::NAME, |settings, value| {
         settings.capacity = parse_capacity(value)?;
         Ok(())
@@ -82,6 +90,20 @@ const OPTIONS: [(&CStr, Set); 5] = [
         settings.hangup = parse_switch(value)?;
         Ok(())
     }),
+    (
+        <FramingFile as Attribute<Vfifo>>::NAME,
+        |settings, value| {
+            settings.framing = parse_framing(value)?;
+            Ok(())
+        },
+    ),
+    (
+        <OverwriteFile as Attribute<Vfifo>>::NAME,
+        |settings, value| {
+            settings.overwrite = parse_switch(value)?;
+            Ok(())
+        },
+    ),
     (c"perm", |settings, value| {
         settings.perm = Some(parse_perm(value)?);
         Ok(())
@@ -101,6 +123,8 @@ impl Settings {
             mode: Mode::Manual,
             period_ms: DEFAULT_PERIOD_MS,
             hangup,
+            framing: Framing::Stream,
+            overwrite: false,
             perm: (perm != DEFAULT_PERM).then_some(perm),
         })
     }

@@ -6,12 +6,14 @@
 use super::super::{
     attributes::{
         parse_capacity,
+        parse_framing,
         parse_mode,
         parse_period_ms,
         parse_switch, //
     },
     fifo::MAX_CAPACITY,
-    generator::Mode, //
+    generator::Mode,
+    ring::framing::Framing, //
 };
 use kernel::{
     b_str,
@@ -44,6 +46,17 @@ mod parser_tests {
             "", "2", "-1", "+1", "00", "01", "1 ", " 1", "0x1", "y", "n", "on", "off", "1\n", "\0",
         ] {
             assert_eq!(parse_switch(text.as_bytes().as_ref()), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn framings() {
+        assert_eq!(parse_framing(b_str!("stream")), Ok(Framing::Stream));
+        assert_eq!(parse_framing(b_str!("record")), Ok(Framing::Record));
+        for text in [
+            "", "0", "1", "streams", "strea", "Record", "record ", " record", "record\n",
+        ] {
+            assert_eq!(parse_framing(text.as_bytes().as_ref()), Err(EINVAL));
         }
     }
 

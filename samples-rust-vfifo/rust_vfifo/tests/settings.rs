@@ -8,7 +8,8 @@ use super::super::{
     registry::{
         Name,
         Settings, //
-    }, //
+    },
+    ring::framing::Framing, //
 };
 use kernel::{
     page::PAGE_SIZE,
@@ -43,6 +44,8 @@ mod settings_tests {
         assert_eq!(defaults.mode, Mode::Manual);
         assert_eq!(defaults.period_ms, 1000);
         assert!(!defaults.hangup);
+        assert_eq!(defaults.framing, Framing::Stream);
+        assert!(!defaults.overwrite);
         assert_eq!(defaults.perm, None);
         for line in ["a", " a", "a ", "\ta\t", "  a  "] {
             assert_eq!(settings(line)?, defaults);
@@ -52,13 +55,21 @@ mod settings_tests {
 
     #[test]
     fn options() -> Result {
-        let all = settings("a capacity=1048577 mode=auto period_ms=7 hangup=1 perm=0660")?;
+        let all = settings(concat!(
+            "a capacity=1048577 mode=auto period_ms=7 ",
+            "hangup=1 overwrite=1 framing=record perm=0660"
+        ))?;
         assert_eq!(all.capacity, 2 << 20);
         assert_eq!(all.mode, Mode::Auto);
         assert_eq!(all.period_ms, 7);
         assert!(all.hangup);
+        assert_eq!(all.framing, Framing::Record);
+        assert!(all.overwrite);
         assert_eq!(all.perm, Some(0o660));
-        let other = settings("a\t perm=660  period_ms=0x7\thangup=1 mode=1 capacity=2097152 ")?;
+        let other = settings(concat!(
+            "a\t perm=660  period_ms=0x7\thangup=1 mode=1 ",
+            "framing=record overwrite=1 capacity=2097152 "
+        ))?;
         assert_eq!(other, all);
         assert_eq!(settings("a period_ms=7")?.capacity, CAPACITY);
         Ok(())
