@@ -10,23 +10,27 @@
 //! For loom, a full fence includes acquire and release. So a model without fences shows that these
 //! are needed, and sufficient. Also, loom does not try all orders of a fence and the loads and
 //! stores of different variables around it. Therefore each fence here comes with a store to a
-//! variable that all threads share and none loads.
+//! variable that all threads share and none loads. And a wait queue here is a mutex, which orders
+//! more than a look at the kernel's list.
+//!
+//! So for fences these models show what the code does with them. That they are sufficient on all
+//! processors, and which accesses each of them orders, is shown by the tests in `litmus/`, with the
+//! kernel's own memory model.
 
-use crate::ring::{pieces, Cursor, End, Fence, Memory, Queues, Ring};
+use crate::{
+    explore::{explore, needed, Bug},
+    ring::{pieces, Cursor, End, Fence, Memory, Queues, Ring},
+};
 use loom::{
     cell::UnsafeCell,
-    model::Builder,
     sync::{
         atomic::{fence, AtomicBool, AtomicU64, AtomicUsize, Ordering},
         Condvar, Mutex,
     },
     thread,
 };
-use std::{
-    panic::{catch_unwind, AssertUnwindSafe},
-    // An `Arc` of loom cannot be dropped while loom reports a deadlock.
-    sync::Arc,
-};
+// An `Arc` of loom cannot be dropped while loom reports a deadlock.
+use std::sync::Arc;
 
 // The part of the protocol that is left out.
 const NOTHING: usize = 0;
@@ -99,7 +103,7 @@ loom::lazy_static! {
     static ref FENCES: AtomicUsize = AtomicUsize::new(0);
 }
 
-fn full_fence() {
+pub(crate) fn full_fence() {
     FENCES.store(0, Ordering::Relaxed);
     fence(Ordering::SeqCst);
 }
@@ -125,13 +129,13 @@ impl<const L: usize> Memory for Shared<L> {
 
 /// A wait queue of an end. A thread that holds the lock counts as being on the queue, as with a
 /// wait queue of the kernel: a waker that comes now wakes it.
-struct Queue {
+pub(crate) struct Queue {
     waiting: Mutex<usize>,
     woken: Condvar,
 }
 
 impl Queue {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             waiting: Mutex::new(0),
             woken: Condvar::new(),
@@ -139,7 +143,7 @@ impl Queue {
     }
 
     /// Sleeps unless `ready`, which is called on the queue, returns true. Wake-ups may be spurious.
-    fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
+    pub(crate) fn sleep_unless(&self, ready: impl FnOnce() -> bool) {
         let mut waiting = self.waiting.lock().unwrap();
         *waiting += 1;
         if !ready() {
@@ -158,7 +162,7 @@ impl Queue {
         self.woken.notify_one();
     }
 
-    fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let _waiting = self.waiting.lock().unwrap();
         self.woken.notify_all();
     }
@@ -409,52 +413,6 @@ impl<const L: usize> Stream<L> {
     }
 }
 
-/// The bugs that loom can find.
-#[derive(Debug, PartialEq, Eq)]
-enum Bug {
-    /// A byte is accessed while another thread may write it.
-    Race,
-    /// All threads sleep.
-    LostWakeUp,
-}
-
-/// Explores all executions of `model`, or those with at most so many `preemptions`: points at which
-/// a thread that could go on is interrupted. Returns the first bug.
-fn explore(
-    name: &str,
-    preemptions: Option<usize>,
-    model: impl Fn() + Send + Sync + 'static,
-) -> Result<(), Bug> {
-    let mut builder = Builder::new();
-    builder.max_branches = 10_000;
-    builder.preemption_bound = preemptions;
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = {
-        let executions = executions.clone();
-        move || {
-            executions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            model();
-        }
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| builder.check(counted))).map_err(|panic| {
-        let message = match panic.downcast::<String>() {
-            Ok(message) => *message,
-            Err(panic) => panic.downcast_ref().copied().unwrap_or("?").to_string(),
-        };
-        match message {
-            message if message.starts_with("Causality violation: ") => Bug::Race,
-            message if message.starts_with("deadlock; ") => Bug::LostWakeUp,
-            message => panic!("{name}: {message}"),
-        }
-    });
-    let bound = match preemptions {
-        Some(bound) => format!("at most {bound} preemptions"),
-        None => "all".to_string(),
-    };
-    println!("{name}: {executions:?} executions, {bound}: {result:?}");
-    result
-}
-
 /// Three operations of one or two bytes at each end, without sleeping, that wrap around the end of
 /// the buffer and pass 2^64.
 fn transfer<const L: usize>() {
@@ -648,17 +606,6 @@ fn no_exclusive_poller_is_forgotten_by_two() {
 fn poller_misses_no_room() {
     let model = poller_and_writer::<NOTHING>;
     assert_eq!(explore("poller and writer", Some(3), model), Ok(()));
-}
-
-/// Each of these is needed: without it, loom finds a bug.
-macro_rules! needed {
-    ($($name:ident: $left_out:ident, $model:ident, $bound:expr => $bug:ident;)+) => {$(
-        #[test]
-        fn $name() {
-            let result = explore(stringify!($name), $bound, $model::<$left_out>);
-            assert_eq!(result, Err(Bug::$bug));
-        }
-    )+};
 }
 
 needed! {

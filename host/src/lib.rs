@@ -7,6 +7,12 @@
 mod ring;
 
 #[cfg(test)]
+mod explore;
+#[cfg(test)]
 mod interleavings;
+#[cfg(test)]
+mod overwrite;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::ring::{pieces, queued, Broken, Cursor, End, Fence, Memory, Ring};
+use super::ring::{framing::Framing, pieces, queued, Broken, Cursor, End, Fence, Memory, Ring};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::VecDeque;
@@ -79,7 +79,10 @@ impl Stream {
     /// Produces as many of `bytes` as fit, and returns their number. Loads the position of the
     /// other end only if less room than `enough` is known of.
     fn produce(&self, own: &mut Cursor, bytes: &[u8], enough: u64) -> usize {
-        let free = self.ring.free(own, enough).expect("the producer's positions");
+        let free = self
+            .ring
+            .free(own, enough)
+            .expect("the producer's positions");
         let len = free.min(bytes.len() as u64);
         let mut from = bytes.iter();
         for piece in pieces(own.position, len, own.capacity) {
@@ -93,7 +96,10 @@ impl Stream {
 
     /// Consumes up to `max` bytes.
     fn consume(&self, own: &mut Cursor, max: usize, enough: u64) -> Vec<u8> {
-        let used = self.ring.used(own, enough).expect("the consumer's positions");
+        let used = self
+            .ring
+            .used(own, enough)
+            .expect("the consumer's positions");
         let len = used.min(max as u64);
         let mut bytes = Vec::new();
         for piece in pieces(own.position, len, own.capacity) {
@@ -108,13 +114,21 @@ impl Stream {
 /// The seed of the random tests. It is the same each time, so that failures can be reproduced.
 const SEED: u64 = 0x7666_6966_6f21;
 
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     println!("seed {SEED:#x}");
     ProptestConfig {
         cases: 512,
         rng_seed: RngSeed::Fixed(SEED),
         failure_persistence: None,
         ..ProptestConfig::default()
+    }
+}
+
+/// For small tests of what anybody may have stored: more cases.
+pub(crate) fn hostile() -> ProptestConfig {
+    ProptestConfig {
+        cases: 20_000,
+        ..config()
     }
 }
 
@@ -134,7 +148,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Near zero, near 2^64, or anywhere.
-fn start() -> impl Strategy<Value = u64> {
+pub(crate) fn start() -> impl Strategy<Value = u64> {
     prop_oneof![0u64..100, (u64::MAX - 100)..=u64::MAX, any::<u64>()]
 }
 
@@ -251,9 +265,57 @@ proptest! {
             prop_assert_eq!(producer, Cursor { peer: kept, ..before });
             let left = ring.consumer_left(Some(&before), CAPACITY);
             prop_assert_eq!((left.position, left.peer), (kept, head));
+            // What a claimed producer has published is found out when it is looked at.
             let left = ring.consumer_left(None, CAPACITY);
             let kept = if distance <= CAPACITY { tail } else { head };
-            prop_assert_eq!((left.position, left.peer), (kept, head));
+            prop_assert_eq!((left.position, left.peer), (kept, kept));
+        }
+    }
+
+    /// If both ends are claimed, the positions may be anything. The owner who leaves first cannot
+    /// move them back behind the last ones that the kernel knows of; where a correct owner could
+    /// have moved them, they are kept.
+    #[test]
+    fn two_owners_cannot_go_back(
+        tail in start(),
+        size in 0u64..=64,
+        by_head in prop_oneof![-200i64..200, any::<i64>().prop_map(|far| far / 4)],
+        by_tail in prop_oneof![-200i64..200, any::<i64>().prop_map(|far| far / 4)],
+    ) {
+        const CAPACITY: u64 = 64;
+        for framing in [Framing::Stream, Framing::Record] {
+            let tail = framing.round_up(tail);
+            let head = tail.wrapping_add(framing.round_down(size));
+            let stored = (head.wrapping_add_signed(by_head), tail.wrapping_add_signed(by_tail));
+            let ring = ring(0);
+            ring.producer.store_release(stored.0);
+            ring.consumer.store_release(stored.1);
+            let correct = by_head >= 0
+                && by_tail >= 0
+                && queued(stored.0, stored.1, CAPACITY).is_ok()
+                && framing.is_aligned(stored.0 | stored.1);
+
+            let left = ring.producer_left_first(framing, head, tail, CAPACITY);
+            prop_assert!(left.position.wrapping_sub(head) as i64 >= 0);
+            prop_assert!(left.peer.wrapping_sub(tail) as i64 >= 0);
+            prop_assert!(queued(left.position, left.peer, CAPACITY).is_ok());
+            if correct {
+                prop_assert_eq!((left.position, left.peer), stored);
+            }
+
+            let left = ring.consumer_left_first(framing, head, tail, CAPACITY);
+            prop_assert!(left.position.wrapping_sub(tail) as i64 >= 0);
+            prop_assert!(left.peer.wrapping_sub(head) as i64 >= 0);
+            prop_assert!(queued(left.peer, left.position, CAPACITY).is_ok());
+            if correct {
+                prop_assert_eq!(left.position, stored.1);
+            }
+            // Nor can the other one, who leaves afterwards.
+            let last = ring.producer_left_in(framing, Some(&left), CAPACITY);
+            prop_assert!(last.position.wrapping_sub(head) as i64 >= 0);
+            if correct {
+                prop_assert_eq!(last.position, stored.0);
+            }
         }
     }
 
@@ -337,7 +399,9 @@ fn two_threads_wake_each_other() {
             let before = *woken;
             if !ready() {
                 let limit = Duration::from_secs(60);
-                let slept = self.1.wait_timeout_while(woken, limit, |woken| *woken == before);
+                let slept = self
+                    .1
+                    .wait_timeout_while(woken, limit, |woken| *woken == before);
                 assert!(!slept.unwrap().1.timed_out(), "nobody wakes a sleeper");
             }
         }
