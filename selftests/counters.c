@@ -27,7 +27,7 @@ static long sample(int fd)
 	if (len <= 0)
 		return -1;
 	text[len] = '\0';
-	value = strtol(text, &end, 10);
+	value = strtoull(text, &end, 10);
 	return end == text ? -1 : value;
 }
 
@@ -294,6 +294,71 @@ TEST_F_TIMEOUT(counters, bytes_read_is_exact, 200)
 	EXPECT_EQ(0, bytes_missing());
 	close(attr);
 	munmap(b, sizeof(*b));
+}
+
+/* By how much bad owners move their positions. All are multiples of 8. */
+static const long moved[] = { -(1L << 40), -BIG, -16, -8, 0, 8, 16, BIG, 1L << 40 };
+
+/* The number of bytes that are queued at first: a record of 8 bytes, or as many bytes. */
+#define QUEUED		16
+
+/*
+ * Both ends are claimed, and the owners add @head and @tail to their positions. @order:
+ * whether the consumer's end is claimed first, and whether it is left first.
+ */
+static void expect_no_way_back(struct __test_metadata *_metadata, struct vfifo *dev,
+			       bool records, long head, long tail, int order)
+{
+	long written, nread, len = records ? QUEUED / 2 : QUEUED;
+	struct vfifo_end *in, *out;
+
+	ASSERT_EQ(len, res(write(dev->fd, "0123456789abcdef", len)));
+	written = attr_get("stats/bytes_written");
+	nread = attr_get("stats/bytes_read");
+	out = order & 1 ? claim_end(dev, false) : NULL;
+	in = claim_end(dev, true);
+	if (!out)
+		out = claim_end(dev, false);
+	ASSERT_TRUE(in && out);
+	store(in, load(in) + head);
+	store(out, load(out) + tail);
+	munmap(order & 2 ? out : in, dev->page);
+	munmap(order & 2 ? in : out, dev->page);
+	/* A record of which the consumer has skipped a part is given up. */
+	if (records)
+		written -= QUEUED;
+	/* Modulo 2^64. */
+	EXPECT_LE(0, attr_get("stats/bytes_written") - written);
+	EXPECT_LE(0, attr_get("stats/bytes_read") - nread);
+	EXPECT_EQ(0, bytes_missing());
+	ASSERT_EQ(0, ioctl(dev->fd, VFIFO_CLEAR));
+	EXPECT_EQ(0, bytes_missing());
+}
+
+/*
+ * Owners of both ends cannot move the counters back, wherever they say that the ends are,
+ * and whichever of them leaves first.
+ */
+TEST_F_TIMEOUT(counters, two_owners_cannot_go_back, 300)
+{
+	size_t head, tail;
+	int kind, order;
+
+	for (kind = 0; kind < 4; kind++) {
+		ASSERT_EQ(0, attr_store("framing", kind & 1 ? "record" : "stream"));
+		ASSERT_EQ(0, attr_set("overwrite", kind / 2));
+		for (head = 0; head < ARRAY_SIZE(moved); head++)
+			for (tail = 0; tail < ARRAY_SIZE(moved); tail++)
+				for (order = 0; order < 4; order++) {
+					expect_no_way_back(_metadata, &self->dev, kind & 1,
+							   moved[head], moved[tail], order);
+					ASSERT_TRUE(__test_passed(_metadata)) {
+						TH_LOG("kind %d, head %+ld, tail %+ld, order %d",
+						       kind, moved[head], moved[tail],
+						       order);
+					}
+				}
+	}
 }
 
 int main(int argc, char **argv)

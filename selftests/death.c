@@ -139,15 +139,15 @@ static int live_as_producer(struct diary *diary, __u64 random, __u64 at,
 	for (;;) {
 		len = some(&random, longest);
 		more = len + rnd(&random) % 50;
-		err = vfifo_wait_room(&p, more, WAIT_MS);
+		err = vfifo_producer_wait(&p, more, WAIT_MS);
 		if (err)
 			return 2;
-		to = vfifo_reserve(&p, more);
+		to = vfifo_producer_reserve(&p, more);
 		scribble(to, more);
 		stream_fill(to, len, at);
 		at += len;
 		note(&diary->begun, at);
-		err = vfifo_commit(&p, len);
+		err = vfifo_producer_commit(&p, len);
 		note(&diary->done, at);
 		if (err)
 			return 3;
@@ -169,10 +169,10 @@ static int live_as_consumer(struct diary *diary, __u64 random, __u64 at,
 		return 1;
 	note(&diary->opened, at);
 	for (;;) {
-		err = vfifo_wait_bytes(&c, 1, WAIT_MS);
+		err = vfifo_consumer_wait(&c, 1, WAIT_MS);
 		if (err)
 			return 2;
-		from = vfifo_peek(&c, &len);
+		from = vfifo_consumer_peek(&c, &len);
 		most = some(&random, longest);
 		if (len > most)
 			len = most;
@@ -180,7 +180,7 @@ static int live_as_consumer(struct diary *diary, __u64 random, __u64 at,
 			return 4;
 		at += len;
 		note(&diary->begun, at);
-		err = vfifo_release(&c, len);
+		err = vfifo_consumer_release(&c, len);
 		note(&diary->done, at);
 		if (err)
 			return 3;
@@ -199,7 +199,7 @@ static ssize_t survivor_takes(struct vfifo *dev, struct vfifo_consumer *c,
 	int err;
 
 	if (mapped) {
-		from = vfifo_peek(c, &len);
+		from = vfifo_consumer_peek(c, &len);
 		n = len < most ? len : most;
 	} else {
 		n = res(read(dev->fd, buf, most));
@@ -208,7 +208,7 @@ static ssize_t survivor_takes(struct vfifo *dev, struct vfifo_consumer *c,
 	}
 	if (n > 0 && !stream_equal(from, n, at))
 		return -EBADMSG;
-	err = mapped ? vfifo_release(c, n) : 0;
+	err = mapped ? vfifo_consumer_release(c, n) : 0;
 	return err ? err : n;
 }
 
@@ -224,11 +224,11 @@ static ssize_t survivor_gives(struct vfifo *dev, struct vfifo_producer *p,
 		n = res(write(dev->fd, buf, most));
 		return n == -EAGAIN ? 0 : n;
 	}
-	n = vfifo_room(p);
+	n = vfifo_producer_room(p);
 	if (n < (ssize_t)most)
 		return n < 0 ? n : 0;
-	stream_fill(vfifo_reserve(p, most), most, at);
-	err = vfifo_commit(p, most);
+	stream_fill(vfifo_producer_reserve(p, most), most, at);
+	err = vfifo_producer_commit(p, most);
 	return err ? err : (ssize_t)most;
 }
 

@@ -425,16 +425,16 @@ TEST_F(end, mapped_consumer)
 	shut(&self->w);
 	self->own = OPEN(O_RDWR);
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&self->c, self->own));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 11, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 11, 0));
 	EXPECT_EQ(POLLIN, poll_now(self->own, POLLIN));
 	REMOVE();
 	/* What is queued comes first. */
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->own, POLLIN));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 10, WAIT_MS));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 11, WAIT_MS));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 10, WAIT_MS));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 11, WAIT_MS));
 	EXPECT_TRUE(consume(&self->c, 10, 0));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, 0));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, WAIT_MS));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, WAIT_MS));
 	EXPECT_EQ(POLLHUP, poll_now(self->own, POLLIN));
 	/* Without the claim, the file is a writer again, and its own peer. */
 	vfifo_consumer_close(&self->c);
@@ -457,11 +457,11 @@ TEST_F(end, mapped_producer)
 	REMOVE();
 	/* As long as there is room, the readers are not asked for. */
 	EXPECT_EQ(POLLOUT | POLLERR, poll_now(self->own, POLLOUT));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, 2, WAIT_MS));
-	EXPECT_EQ(0, vfifo_wait_room(&self->p, 1, WAIT_MS));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, 2, WAIT_MS));
+	EXPECT_EQ(0, vfifo_producer_wait(&self->p, 1, WAIT_MS));
 	EXPECT_TRUE(produce(&self->p, 1, self->e.cap - 1));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, 1, 0));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, 1, WAIT_MS));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, 1, 0));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, 1, WAIT_MS));
 	EXPECT_EQ(POLLERR, poll_now(self->own, POLLOUT));
 	EXPECT_FALSE(took(SIGPIPE));
 	vfifo_producer_close(&self->p);

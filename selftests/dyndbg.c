@@ -35,7 +35,7 @@ static int messages(int log, const char *what, struct message *found, int max)
 FIXTURE(dyndbg)
 {
 	struct vfifo dev;
-	struct message m[16];
+	struct message m[24];
 	int log;
 };
 
@@ -82,6 +82,10 @@ static void change(struct vfifo *dev)
 	attr_set("period_ms", VFIFO_PERIOD);
 	attr_set("hangup", 1);
 	attr_set("hangup", 0);
+	attr_set("overwrite", 1);
+	attr_set("overwrite", 0);
+	attr_store("framing", "record");
+	attr_store("framing", "stream");
 	munmap(claim_end(dev, true), dev->page);
 	munmap(claim_end(dev, false), dev->page);
 }
@@ -93,7 +97,7 @@ TEST_F(dyndbg, silent_unless_enabled)
 
 	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " +p"));
 	change(&self->dev);
-	EXPECT_EQ(13, MESSAGES("vfifo"));
+	EXPECT_EQ(17, MESSAGES("vfifo"));
 
 	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " -p"));
 	change(&self->dev);
@@ -108,7 +112,7 @@ TEST_F(dyndbg, messages)
 
 	ASSERT_EQ(0, file_store(CONTROL, "module " MODULE " +p"));
 	change(&self->dev);
-	ASSERT_EQ(13, MESSAGES("vfifo"));
+	ASSERT_EQ(17, MESSAGES("vfifo"));
 	EXPECT_MESSAGE(0, MODULE ": %s: cleared 7 bytes", name);
 	EXPECT_MESSAGE(1, MODULE ": %s: capacity %ld -> %ld", name, size, 2 * size);
 	EXPECT_MESSAGE(2, MODULE ": %s: capacity %ld -> %ld", name, 2 * size, size);
@@ -120,12 +124,16 @@ TEST_F(dyndbg, messages)
 		       VFIFO_PERIOD);
 	EXPECT_MESSAGE(7, MODULE ": %s: hangup 0 -> 1", name);
 	EXPECT_MESSAGE(8, MODULE ": %s: hangup 1 -> 0", name);
+	EXPECT_MESSAGE(9, MODULE ": %s: overwrite 0 -> 1", name);
+	EXPECT_MESSAGE(10, MODULE ": %s: overwrite 1 -> 0", name);
+	EXPECT_MESSAGE(11, MODULE ": %s: framing stream -> record", name);
+	EXPECT_MESSAGE(12, MODULE ": %s: framing record -> stream", name);
 	/* Nothing is queued, so both ends are at the same position. */
 	position = attr_get("stats/bytes_written");
-	EXPECT_MESSAGE(9, MODULE ": %s: producer claimed at %llu", name, position);
-	EXPECT_MESSAGE(10, MODULE ": %s: producer released at %llu", name, position);
-	EXPECT_MESSAGE(11, MODULE ": %s: consumer claimed at %llu", name, position);
-	EXPECT_MESSAGE(12, MODULE ": %s: consumer released at %llu", name, position);
+	EXPECT_MESSAGE(13, MODULE ": %s: producer claimed at %llu", name, position);
+	EXPECT_MESSAGE(14, MODULE ": %s: producer released at %llu", name, position);
+	EXPECT_MESSAGE(15, MODULE ": %s: consumer claimed at %llu", name, position);
+	EXPECT_MESSAGE(16, MODULE ": %s: consumer released at %llu", name, position);
 }
 
 /* The line number of a message in the control file's list; 0 if it is not there. */

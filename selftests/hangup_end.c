@@ -210,12 +210,12 @@ TEST_F(end, consumer_takes_over_before_anybody_has_produced)
 	ASSERT_TRUE(eventually(vfifo_consumer_open_fd(&self->c, self->own) !=
 			       -EBUSY));
 	EXPECT_EQ(0, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
 	/* One that comes is met. */
 	self->w = OPEN(O_WRONLY);
 	shut(&self->w);
 	EXPECT_EQ(POLLHUP, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, 0));
 }
 
 /* The other writer goes on without a reader, as it has begun. */
@@ -345,14 +345,14 @@ TEST_F(end, mappings_are_not_inherited)
 		pid = fork();
 		if (!pid) {
 			alarm(6 * DEADLINE);
-			close(self->p.map.fd);
+			close(vfifo_producer_fd(&self->p));
 			close(self->p.map.epoll);
 			for (;;)
 				pause();
 		}
 		*grandchild = pid;
-		if (pid < 0 || !vfifo_reserve(&self->p, 10) ||
-		    vfifo_commit(&self->p, 10))
+		if (pid < 0 || !vfifo_producer_reserve(&self->p, 10) ||
+		    vfifo_producer_commit(&self->p, 10))
 			_exit(2);
 		pause();
 	}
@@ -388,10 +388,10 @@ TEST_F(end, look_is_not_interrupted)
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
 	until = now_ms() + SECONDS * 1000;
 	do {
-		ret = vfifo_wait_bytes(&self->c, 1, 0);
-	} while (ret == -ETIMEDOUT && now_ms() < until);
+		ret = vfifo_consumer_wait(&self->c, 1, 0);
+	} while (ret == -EAGAIN && now_ms() < until);
 	setitimer(ITIMER_REAL, &never, NULL);
-	EXPECT_EQ(-ETIMEDOUT, ret);
+	EXPECT_EQ(-EAGAIN, ret);
 }
 
 int main(int argc, char **argv)

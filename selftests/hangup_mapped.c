@@ -124,28 +124,28 @@ TEST_F(mapped, consumer_and_a_last_writer)
 {
 	CONSUME();
 	self->w = OPEN(O_WRONLY | O_NONBLOCK);
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
 	EXPECT_EQ(0, poll_now(self->own, POLLIN));
 	ASSERT_TRUE(fd_put(self->w, 100, 0));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 100, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 101, 0));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 100, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 101, 0));
 	shut(&self->w);
 	/* What is queued comes first. */
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 100, WAIT_MS));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 101, 0));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 101, WAIT_MS));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 100, WAIT_MS));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 101, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 101, WAIT_MS));
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->own, POLLIN));
 	EXPECT_TRUE(consume(&self->c, 100, 0));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, 0));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, -1));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, -1));
 	EXPECT_EQ(POLLHUP, poll_now(self->own, POLLIN));
 
 	/* A new writer continues the stream. */
 	self->w = OPEN(O_WRONLY | O_NONBLOCK);
 	EXPECT_EQ(0, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
 	ASSERT_TRUE(fd_put(self->w, 10, 100));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 10, WAIT_MS));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 10, WAIT_MS));
 	EXPECT_TRUE(consume(&self->c, 10, 100));
 }
 
@@ -154,11 +154,11 @@ TEST_F(mapped, consumer_that_has_met_nobody)
 {
 	CONSUME();
 	EXPECT_EQ(0, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
 	self->w = OPEN(O_WRONLY);
 	shut(&self->w);
 	EXPECT_EQ(POLLHUP, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, 0));
 }
 
 TEST_F(mapped, consumer_whose_tail_has_moved)
@@ -172,7 +172,7 @@ TEST_F(mapped, consumer_whose_tail_has_moved)
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->own, POLLIN));
 	EXPECT_TRUE(consume(&self->c, 7, 3));
 	EXPECT_EQ(POLLHUP, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, 0));
 	/* The file is a writer when the claim has ended, but keeps what it has met. */
 	vfifo_consumer_close(&self->c);
 	EXPECT_EQ(0, poll_now(self->own, POLLIN));
@@ -190,7 +190,7 @@ TEST_F(mapped, consumer_that_has_read_before)
 	EXPECT_TRUE(fd_get(self->own, 1, 0));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&self->c, self->own));
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->own, POLLIN));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 10, 0));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 10, 0));
 }
 
 /* In a child: has the claim, and takes nothing. */
@@ -275,22 +275,22 @@ TEST_F(mapped, producer_and_a_last_reader)
 	self->r = OPEN(O_RDONLY | O_NONBLOCK);
 	EXPECT_EQ(POLLOUT, poll_now(self->own, POLLOUT));
 	ASSERT_TRUE(produce(&self->p, self->cap, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&self->p, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&self->p, 1, 0));
 	EXPECT_EQ(0, poll_now(self->own, POLLOUT));
 	shut(&self->r);
 	EXPECT_EQ(POLLERR, poll_now(self->own, POLLOUT));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, 1, 0));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, 1, -1));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, 1, 0));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, 1, -1));
 	EXPECT_FALSE(took(SIGPIPE));
 
 	self->r = OPEN(O_RDONLY | O_NONBLOCK);
 	EXPECT_EQ(0, poll_now(self->own, POLLOUT));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&self->p, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&self->p, 1, 0));
 	EXPECT_TRUE(fd_get(self->r, 10, 0));
-	EXPECT_EQ(0, vfifo_wait_room(&self->p, 10, WAIT_MS));
+	EXPECT_EQ(0, vfifo_producer_wait(&self->p, 10, WAIT_MS));
 	shut(&self->r);
 	EXPECT_EQ(POLLOUT | POLLERR, poll_now(self->own, POLLOUT));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, 11, WAIT_MS));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, 11, WAIT_MS));
 }
 
 TEST_F(mapped, producer_that_has_met_nobody)
@@ -366,7 +366,7 @@ TEST_F(mapped, reader_and_a_producer_that_is_killed)
 
 		if (vfifo_producer_open(&p, self->e.path))
 			_exit(1);
-		stream_fill(vfifo_reserve(&p, 100), 100, 0);
+		stream_fill(vfifo_producer_reserve(&p, 100), 100, 0);
 		store(p.map.own, load(p.map.own) + 100);
 		__atomic_store_n(ready, 1, __ATOMIC_SEQ_CST);
 		for (;;)
@@ -393,19 +393,19 @@ TEST_F(mapped, consumer_and_a_producer)
 	CONSUME();
 	ASSERT_EQ(0, vfifo_producer_open_fd(&self->p, other));
 	ASSERT_TRUE(produce(&self->p, 10, 0));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 10, WAIT_MS));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 10, WAIT_MS));
 	EXPECT_TRUE(consume(&self->c, 10, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
 	/* The file stays a writer without the claim. */
 	vfifo_producer_close(&self->p);
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
 	ASSERT_EQ(0, vfifo_producer_open_fd(&self->p, other));
 	ASSERT_TRUE(produce(&self->p, 10, 10));
 	vfifo_producer_close(&self->p);
 	close(other);
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 10, WAIT_MS));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 10, WAIT_MS));
 	EXPECT_TRUE(consume(&self->c, 10, 10));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, WAIT_MS));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, WAIT_MS));
 }
 
 TEST_F(mapped, producer_killed_beside_a_consumer)
@@ -416,7 +416,7 @@ TEST_F(mapped, producer_killed_beside_a_consumer)
 	EXPECT_RETURNS(&self->e, 0, 0, 0);
 	/* That process has ended, and was the last reader. */
 	EXPECT_EQ(POLLOUT | POLLERR, poll_now(self->own, POLLOUT));
-	EXPECT_EQ(-EPIPE, vfifo_wait_room(&self->p, self->cap, WAIT_MS));
+	EXPECT_EQ(-EPIPE, vfifo_producer_wait(&self->p, self->cap, WAIT_MS));
 	vfifo_producer_close(&self->p);
 	shut(&self->own);
 
@@ -430,11 +430,11 @@ TEST_F(mapped, producer_killed_beside_a_consumer)
 	ASSERT_EQ(0, attr_set("hangup", 1));
 	CONSUME();
 	SLEEP_IN(&self->e, 0, self->own, sleep_as_producer(&self->e));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, self->cap, WAIT_MS));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, self->cap, WAIT_MS));
 	EXPECT_EQ(-SIGKILL, child_kill(&self->e.pid[0]));
 	EXPECT_EQ(POLLIN | POLLHUP, poll_now(self->own, POLLIN));
 	EXPECT_TRUE(consume(&self->c, self->cap, 0));
-	EXPECT_EQ(-ENODATA, vfifo_wait_bytes(&self->c, 1, WAIT_MS));
+	EXPECT_EQ(-ENODATA, vfifo_consumer_wait(&self->c, 1, WAIT_MS));
 }
 
 /* ---- claims come and go ---- */

@@ -184,14 +184,14 @@ TEST_F(off, mapped_ends)
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, rw));
 	EXPECT_EQ(1, write_one(self->w));
 	shut(&self->w);
-	EXPECT_EQ(0, vfifo_wait_bytes(&c, 1, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 2, 0));
+	EXPECT_EQ(0, vfifo_consumer_wait(&c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&c, 2, 0));
 	EXPECT_EQ(POLLIN, poll_now(rw, POLLIN));
 	vfifo_consumer_close(&c);
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, rw));
 	shut(&self->r);
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&p, self->cap, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&p, self->cap, 0));
 	EXPECT_EQ(POLLOUT, poll_now(rw, POLLOUT));
 	vfifo_producer_close(&p);
 	close(rw);

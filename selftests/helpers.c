@@ -18,12 +18,12 @@ static int open_fds(void)
 	return count;
 }
 
-/* The number of bytes that vfifo_peek() returns. */
+/* The number of bytes that vfifo_consumer_peek() returns. */
 static size_t peeked(struct vfifo_consumer *c)
 {
 	size_t len;
 
-	vfifo_peek(c, &len);
+	vfifo_consumer_peek(c, &len);
 	return len;
 }
 
@@ -66,49 +66,49 @@ FIXTURE_TEARDOWN(helpers)
 
 TEST_F(helpers, commit_of_more_than_reserved)
 {
-	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 4000));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 11));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, self->cap));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, self->cap + 1));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, SIZE_MAX));
+	ASSERT_NE(NULL, vfifo_producer_reserve(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 4000));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 11));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, self->cap));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, self->cap + 1));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, SIZE_MAX));
 	EXPECT_MOVED(0, 0);
 	/* The reservation is unchanged. */
-	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 10));
 	EXPECT_MOVED(10, 0);
 }
 
 TEST_F(helpers, commit_without_reserve)
 {
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
-	EXPECT_EQ(0, vfifo_wait_room(&self->p, 100, 0));
-	EXPECT_EQ(self->cap, vfifo_room(&self->p));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_producer_wait(&self->p, 100, 0));
+	EXPECT_EQ(self->cap, vfifo_producer_room(&self->p));
 	/* Neither waiting for room nor asking for it reserves it. */
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 0));
 	EXPECT_MOVED(0, 0);
 }
 
 TEST_F(helpers, commit_twice)
 {
-	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 10));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
+	ASSERT_NE(NULL, vfifo_producer_reserve(&self->p, 10));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 0));
 	EXPECT_MOVED(10, 0);
 }
 
 TEST_F(helpers, commit_in_parts)
 {
-	char *to = vfifo_reserve(&self->p, 10);
+	char *to = vfifo_producer_reserve(&self->p, 10);
 
 	ASSERT_NE(NULL, to);
 	stream_fill(to, 10, 0);
-	EXPECT_EQ(0, vfifo_commit(&self->p, 4));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 7));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 6));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 4));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 7));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 6));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
 	EXPECT_MOVED(10, 0);
 	vfifo_consumer_close(&self->c);
 	EXPECT_TRUE(get(&self->dev, 10, 0));
@@ -116,71 +116,120 @@ TEST_F(helpers, commit_in_parts)
 
 TEST_F(helpers, last_reservation_counts)
 {
-	char *to = vfifo_reserve(&self->p, 10);
+	char *to = vfifo_producer_reserve(&self->p, 10);
 
 	ASSERT_NE(NULL, to);
 	/* A failed reservation changes nothing. */
-	EXPECT_EQ(NULL, vfifo_reserve(&self->p, self->cap + 1));
-	EXPECT_EQ(NULL, vfifo_reserve(&self->p, SIZE_MAX));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 10));
-	EXPECT_EQ(to + 10, vfifo_reserve(&self->p, 5));
-	EXPECT_EQ(to + 10, vfifo_reserve(&self->p, 20));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 20));
-	EXPECT_NE(NULL, vfifo_reserve(&self->p, 20));
-	EXPECT_NE(NULL, vfifo_reserve(&self->p, 5));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 6));
-	EXPECT_NE(NULL, vfifo_reserve(&self->p, 0));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(&self->p, self->cap + 1));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(&self->p, SIZE_MAX));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 10));
+	EXPECT_EQ(to + 10, vfifo_producer_reserve(&self->p, 5));
+	EXPECT_EQ(to + 10, vfifo_producer_reserve(&self->p, 20));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 20));
+	EXPECT_NE(NULL, vfifo_producer_reserve(&self->p, 20));
+	EXPECT_NE(NULL, vfifo_producer_reserve(&self->p, 5));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 6));
+	EXPECT_NE(NULL, vfifo_producer_reserve(&self->p, 0));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
 	EXPECT_MOVED(30, 0);
 }
 
 TEST_F(helpers, reserve_what_does_not_fit)
 {
-	EXPECT_EQ(NULL, vfifo_reserve(&self->p, self->cap + 1));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
-	ASSERT_NE(NULL, vfifo_reserve(&self->p, self->cap));
-	EXPECT_EQ(0, vfifo_commit(&self->p, self->cap));
-	EXPECT_EQ(0, vfifo_room(&self->p));
-	EXPECT_EQ(NULL, vfifo_reserve(&self->p, 1));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 1));
-	EXPECT_NE(NULL, vfifo_reserve(&self->p, 0));
-	EXPECT_EQ(0, vfifo_commit(&self->p, 0));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(&self->p, self->cap + 1));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
+	ASSERT_NE(NULL, vfifo_producer_reserve(&self->p, self->cap));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, self->cap));
+	EXPECT_EQ(0, vfifo_producer_room(&self->p));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(&self->p, 1));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 1));
+	EXPECT_NE(NULL, vfifo_producer_reserve(&self->p, 0));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 0));
 	EXPECT_MOVED(self->cap, 0);
+}
+
+TEST_F(helpers, null_has_a_reason)
+{
+	size_t len;
+
+	EXPECT_EQ(EAGAIN, NULL_ERRNO(vfifo_consumer_peek(&self->c, &len)));
+	EXPECT_EQ(EINVAL, NULL_ERRNO(vfifo_producer_reserve(&self->p, self->cap + 1)));
+	EXPECT_EQ(0, NULL_ERRNO(vfifo_producer_reserve(&self->p, self->cap)));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, 1));
+	EXPECT_EQ(EAGAIN, NULL_ERRNO(vfifo_producer_reserve(&self->p, self->cap)));
+	EXPECT_EQ(0, NULL_ERRNO(vfifo_consumer_peek(&self->c, &len)));
+	/* An impossible position. */
+	store(self->c.map.own, self->tail - 1);
+	EXPECT_EQ(EIO, NULL_ERRNO(vfifo_producer_reserve(&self->p, self->cap)));
+	EXPECT_EQ(-EIO, vfifo_producer_queued(&self->p));
+	store(self->c.map.own, self->tail);
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 1));
+	store(self->p.map.own, self->head + self->cap + 2);
+	EXPECT_EQ(EIO, NULL_ERRNO(vfifo_consumer_peek(&self->c, &len)));
+	store(self->p.map.own, self->head);
+	EXPECT_EQ(-EIO, vfifo_consumer_queued(&self->c));
+	store(self->p.map.own, self->head + 1);
+	EXPECT_EQ(0, vfifo_consumer_queued(&self->c));
+}
+
+TEST_F(helpers, accessors)
+{
+	struct vfifo_info info = { .size = sizeof(info) };
+
+	EXPECT_EQ(self->cap, vfifo_producer_capacity(&self->p));
+	EXPECT_EQ(self->cap, vfifo_consumer_capacity(&self->c));
+	EXPECT_EQ(0, vfifo_producer_kind(&self->p));
+	EXPECT_EQ(0, vfifo_consumer_kind(&self->c));
+	EXPECT_EQ(0, ioctl(vfifo_producer_fd(&self->p), VFIFO_GET_INFO, &info));
+	EXPECT_EQ(0, ioctl(vfifo_consumer_fd(&self->c), VFIFO_GET_INFO, &info));
+	EXPECT_EQ(0, vfifo_producer_queued(&self->p));
+	EXPECT_EQ(0, vfifo_consumer_queued(&self->c));
+	/* What is reserved is not queued, and what was peeked at is. */
+	EXPECT_NE(NULL, vfifo_producer_reserve(&self->p, self->cap));
+	EXPECT_EQ(0, vfifo_producer_queued(&self->p));
+	EXPECT_EQ(0, vfifo_producer_commit(&self->p, self->cap));
+	EXPECT_EQ(self->cap, vfifo_producer_queued(&self->p));
+	EXPECT_EQ(self->cap, vfifo_consumer_queued(&self->c));
+	EXPECT_EQ(self->cap, peeked(&self->c));
+	EXPECT_EQ(self->cap, vfifo_consumer_queued(&self->c));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 10));
+	EXPECT_EQ(self->cap - 10, vfifo_producer_queued(&self->p));
+	EXPECT_EQ(self->cap - 10, vfifo_consumer_queued(&self->c));
 }
 
 /* Queues @n bytes. */
 static int fill(struct vfifo_producer *p, size_t n)
 {
-	return vfifo_reserve(p, n) ? vfifo_commit(p, n) : -ENOSPC;
+	return vfifo_producer_reserve(p, n) ? vfifo_producer_commit(p, n) : -ENOSPC;
 }
 
 TEST_F(helpers, release_of_more_than_peeked)
 {
 	ASSERT_EQ(0, fill(&self->p, 10));
 	ASSERT_EQ(10, peeked(&self->c));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, self->cap + 1));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, SIZE_MAX));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 11));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, self->cap + 1));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, SIZE_MAX));
 	/* Waiting has seen more bytes, but they were not peeked at. */
 	ASSERT_EQ(0, fill(&self->p, 90));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 100, 0));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 100));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 100, 0));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 100));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 11));
 	EXPECT_MOVED(100, 0);
-	EXPECT_EQ(0, vfifo_release(&self->c, 10));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 10));
 	EXPECT_MOVED(100, 10);
 	EXPECT_EQ(90, peeked(&self->c));
-	EXPECT_EQ(0, vfifo_release(&self->c, 90));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 90));
 	EXPECT_MOVED(100, 100);
 }
 
 TEST_F(helpers, release_without_peek)
 {
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 1));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 1));
 	ASSERT_EQ(0, fill(&self->p, 10));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 10, 0));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 10));
-	EXPECT_EQ(0, vfifo_release(&self->c, 0));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 10, 0));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 10));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 0));
 	EXPECT_MOVED(10, 0);
 }
 
@@ -188,13 +237,13 @@ TEST_F(helpers, release_twice_and_in_parts)
 {
 	ASSERT_EQ(0, fill(&self->p, 20));
 	ASSERT_EQ(20, peeked(&self->c));
-	EXPECT_EQ(0, vfifo_release(&self->c, 5));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 16));
-	EXPECT_EQ(0, vfifo_release(&self->c, 15));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 5));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 16));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 15));
 	ASSERT_EQ(0, fill(&self->p, 20));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 20, 0));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 15));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 1));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 20, 0));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 15));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 1));
 	EXPECT_MOVED(40, 20);
 }
 
@@ -202,27 +251,27 @@ TEST_F(helpers, peek)
 {
 	size_t len = 1;
 
-	EXPECT_EQ(NULL, vfifo_peek(&self->c, &len));
+	EXPECT_EQ(NULL, vfifo_consumer_peek(&self->c, &len));
 	EXPECT_EQ(0, len);
-	EXPECT_EQ(NULL, vfifo_peek(&self->c, NULL));
+	EXPECT_EQ(NULL, vfifo_consumer_peek(&self->c, NULL));
 	ASSERT_EQ(0, fill(&self->p, 10));
-	EXPECT_NE(NULL, vfifo_peek(&self->c, NULL));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 11));
-	EXPECT_EQ(0, vfifo_release(&self->c, 10));
+	EXPECT_NE(NULL, vfifo_consumer_peek(&self->c, NULL));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 11));
+	EXPECT_EQ(0, vfifo_consumer_release(&self->c, 10));
 }
 
 /* A new owner has nothing reserved or peeked at. */
 TEST_F(helpers, new_owner_begins_with_nothing)
 {
-	ASSERT_NE(NULL, vfifo_reserve(&self->p, 10));
+	ASSERT_NE(NULL, vfifo_producer_reserve(&self->p, 10));
 	vfifo_producer_close(&self->p);
 	ASSERT_EQ(0, vfifo_producer_open(&self->p, vfifo_path()));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&self->p, 10));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&self->p, 10));
 	ASSERT_EQ(0, fill(&self->p, 10));
 	ASSERT_EQ(10, peeked(&self->c));
 	vfifo_consumer_close(&self->c);
 	ASSERT_EQ(0, vfifo_consumer_open(&self->c, vfifo_path()));
-	EXPECT_EQ(-EINVAL, vfifo_release(&self->c, 10));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&self->c, 10));
 	EXPECT_MOVED(10, 0);
 }
 
@@ -237,8 +286,8 @@ TEST_F(helpers, commit_that_cannot_notify)
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, fd));
 	close(fd);
 	self->c.map.own->waiting = 1;
-	ASSERT_NE(NULL, vfifo_reserve(&p, 10));
-	EXPECT_EQ(-EBADF, vfifo_commit(&p, 10));
+	ASSERT_NE(NULL, vfifo_producer_reserve(&p, 10));
+	EXPECT_EQ(-EBADF, vfifo_producer_commit(&p, 10));
 	EXPECT_EQ(10, peeked(&self->c));
 	vfifo_producer_close(&p);
 }
@@ -247,10 +296,10 @@ TEST_F(helpers, commit_that_cannot_notify)
 
 TEST_F(helpers, wait_for_nothing)
 {
-	EXPECT_EQ(0, vfifo_wait_room(&self->p, 0, 0));
-	EXPECT_EQ(0, vfifo_wait_room(&self->p, 0, -1));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 0, 0));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, 0, -1));
+	EXPECT_EQ(0, vfifo_producer_wait(&self->p, 0, 0));
+	EXPECT_EQ(0, vfifo_producer_wait(&self->p, 0, -1));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 0, 0));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, 0, -1));
 }
 
 TEST_F(helpers, wait_for_more_than_the_capacity)
@@ -262,28 +311,28 @@ TEST_F(helpers, wait_for_more_than_the_capacity)
 	/* Immediately, even with an infinite timeout. */
 	for (i = 0; i < ARRAY_SIZE(too_many); i++) {
 		for (j = 0; j < ARRAY_SIZE(timeouts); j++) {
-			EXPECT_EQ(-EINVAL, vfifo_wait_room(&self->p, too_many[i],
-							   timeouts[j]));
-			EXPECT_EQ(-EINVAL, vfifo_wait_bytes(&self->c, too_many[i],
-							    timeouts[j]));
+			EXPECT_EQ(-EINVAL, vfifo_producer_wait(&self->p, too_many[i],
+							       timeouts[j]));
+			EXPECT_EQ(-EINVAL, vfifo_consumer_wait(&self->c, too_many[i],
+							       timeouts[j]));
 		}
 	}
-	EXPECT_EQ(0, vfifo_wait_room(&self->p, self->cap, 0));
+	EXPECT_EQ(0, vfifo_producer_wait(&self->p, self->cap, 0));
 	ASSERT_EQ(0, fill(&self->p, self->cap));
-	EXPECT_EQ(0, vfifo_wait_bytes(&self->c, self->cap, 0));
+	EXPECT_EQ(0, vfifo_consumer_wait(&self->c, self->cap, 0));
 }
 
 TEST_F(helpers, wait_for_some_time)
 {
 	__s64 from = now_ms();
 
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&self->c, 1, 50));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&self->c, 1, 50));
 	EXPECT_LE(50, now_ms() - from);
 	ASSERT_EQ(0, fill(&self->p, self->cap));
 	from = now_ms();
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&self->p, 1, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&self->p, 1, 50));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&self->p, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&self->p, 1, 50));
 	EXPECT_LE(50, now_ms() - from);
 }
 
@@ -332,7 +381,7 @@ TEST_F(timeout, bytes)
 	if (!pid) {
 		if (vfifo_consumer_open(&c, vfifo_path()))
 			_exit(1);
-		_exit(-vfifo_wait_bytes(&c, 1, variant->timeout));
+		_exit(-vfifo_consumer_wait(&c, 1, variant->timeout));
 	}
 	EXPECT_TRUE(child_sleeps(pid));
 	EXPECT_EQ(1, write(self->dev.fd, "x", 1));
@@ -349,7 +398,7 @@ TEST_F(timeout, room)
 	if (!pid) {
 		if (vfifo_producer_open(&p, vfifo_path()))
 			_exit(1);
-		_exit(-vfifo_wait_room(&p, 1, variant->timeout));
+		_exit(-vfifo_producer_wait(&p, 1, variant->timeout));
 	}
 	EXPECT_TRUE(child_sleeps(pid));
 	EXPECT_TRUE(get(&self->dev, 1, 0));
@@ -382,22 +431,31 @@ static void no_end(struct __test_metadata *_metadata, struct vfifo_producer *p,
 {
 	size_t len = 1;
 
-	EXPECT_EQ(NULL, vfifo_reserve(p, 1));
-	EXPECT_EQ(NULL, vfifo_reserve(p, 0));
-	EXPECT_EQ(-EBADF, vfifo_room(p));
-	EXPECT_EQ(-EBADF, vfifo_commit(p, 1));
-	EXPECT_EQ(-EBADF, vfifo_commit(p, 0));
-	EXPECT_EQ(-EBADF, vfifo_wait_room(p, 1, 0));
-	EXPECT_EQ(-EBADF, vfifo_wait_room(p, 0, 0));
-	EXPECT_EQ(-EBADF, vfifo_wait_room(p, 1, -1));
-	EXPECT_EQ(NULL, vfifo_peek(c, &len));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(p, 1));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(p, 0));
+	EXPECT_EQ(EBADF, NULL_ERRNO(vfifo_producer_reserve(p, 0)));
+	EXPECT_EQ(-EBADF, vfifo_producer_fd(p));
+	EXPECT_EQ(0, vfifo_producer_capacity(p));
+	EXPECT_EQ(-EBADF, vfifo_producer_kind(p));
+	EXPECT_EQ(-EBADF, vfifo_producer_queued(p));
+	EXPECT_EQ(-EBADF, vfifo_producer_room(p));
+	EXPECT_EQ(-EBADF, vfifo_producer_commit(p, 1));
+	EXPECT_EQ(-EBADF, vfifo_producer_commit(p, 0));
+	EXPECT_EQ(-EBADF, vfifo_producer_wait(p, 1, 0));
+	EXPECT_EQ(-EBADF, vfifo_producer_wait(p, 0, 0));
+	EXPECT_EQ(-EBADF, vfifo_producer_wait(p, 1, -1));
+	EXPECT_EQ(NULL, vfifo_consumer_peek(c, &len));
 	EXPECT_EQ(0, len);
-	EXPECT_EQ(NULL, vfifo_peek(c, NULL));
-	EXPECT_EQ(-EBADF, vfifo_release(c, 1));
-	EXPECT_EQ(-EBADF, vfifo_release(c, 0));
-	EXPECT_EQ(-EBADF, vfifo_wait_bytes(c, 1, 0));
-	EXPECT_EQ(-EBADF, vfifo_wait_bytes(c, 0, 0));
-	EXPECT_EQ(-EBADF, vfifo_wait_bytes(c, 1, -1));
+	EXPECT_EQ(EBADF, NULL_ERRNO(vfifo_consumer_peek(c, NULL)));
+	EXPECT_EQ(-EBADF, vfifo_consumer_fd(c));
+	EXPECT_EQ(0, vfifo_consumer_capacity(c));
+	EXPECT_EQ(-EBADF, vfifo_consumer_kind(c));
+	EXPECT_EQ(-EBADF, vfifo_consumer_queued(c));
+	EXPECT_EQ(-EBADF, vfifo_consumer_release(c, 1));
+	EXPECT_EQ(-EBADF, vfifo_consumer_release(c, 0));
+	EXPECT_EQ(-EBADF, vfifo_consumer_wait(c, 1, 0));
+	EXPECT_EQ(-EBADF, vfifo_consumer_wait(c, 0, 0));
+	EXPECT_EQ(-EBADF, vfifo_consumer_wait(c, 1, -1));
 	vfifo_producer_close(p);
 	vfifo_consumer_close(c);
 }
@@ -409,7 +467,7 @@ TEST_F(opening, closed)
 
 	ASSERT_EQ(0, vfifo_producer_open(&p, vfifo_path()));
 	ASSERT_EQ(0, vfifo_consumer_open(&c, vfifo_path()));
-	ASSERT_NE(NULL, vfifo_reserve(&p, 10));
+	ASSERT_NE(NULL, vfifo_producer_reserve(&p, 10));
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);
 	no_end(_metadata, &p, &c);
@@ -511,8 +569,8 @@ TEST_F(opening, second_owner)
 	ASSERT_EQ(0, vfifo_consumer_open(&c, vfifo_path()));
 	EXPECT_EQ(-EBUSY, vfifo_producer_open(&p2, vfifo_path()));
 	EXPECT_EQ(-EBUSY, vfifo_consumer_open(&c2, vfifo_path()));
-	EXPECT_EQ(-EBUSY, vfifo_producer_open_fd(&p2, p.map.fd));
-	EXPECT_EQ(-EBUSY, vfifo_consumer_open_fd(&c2, c.map.fd));
+	EXPECT_EQ(-EBUSY, vfifo_producer_open_fd(&p2, vfifo_producer_fd(&p)));
+	EXPECT_EQ(-EBUSY, vfifo_consumer_open_fd(&c2, vfifo_consumer_fd(&c)));
 	no_end(_metadata, &p2, &c2);
 	/* The first owners are not affected. */
 	EXPECT_EQ(0, fill(&p, 10));
@@ -540,22 +598,22 @@ TEST_F(opening, what_is_not_there)
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, fd));
 	EXPECT_EQ(-EBUSY, vfifo_producer_open_fd(&second, fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, fd));
-	EXPECT_EQ(NULL, vfifo_peek(&c, &len));
+	EXPECT_EQ(NULL, vfifo_consumer_peek(&c, &len));
 	EXPECT_EQ(0, (long)len);
-	EXPECT_EQ(-EINVAL, vfifo_release(&c, 1));
-	EXPECT_EQ(0, vfifo_release(&c, 0));
-	EXPECT_EQ(NULL, vfifo_reserve(&p, cap + 1));
-	EXPECT_NE(NULL, vfifo_reserve(&p, cap));
-	EXPECT_EQ(-EINVAL, vfifo_commit(&p, cap + 1));
-	EXPECT_EQ(0, vfifo_commit(&p, 0));
-	EXPECT_EQ(cap, vfifo_room(&p));
-	to = vfifo_reserve(&p, 10);
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&c, 1));
+	EXPECT_EQ(0, vfifo_consumer_release(&c, 0));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(&p, cap + 1));
+	EXPECT_NE(NULL, vfifo_producer_reserve(&p, cap));
+	EXPECT_EQ(-EINVAL, vfifo_producer_commit(&p, cap + 1));
+	EXPECT_EQ(0, vfifo_producer_commit(&p, 0));
+	EXPECT_EQ(cap, vfifo_producer_room(&p));
+	to = vfifo_producer_reserve(&p, 10);
 	ASSERT_NE(NULL, to);
 	stream_fill(to, 10, 0);
-	EXPECT_EQ(0, vfifo_commit(&p, 10));
-	EXPECT_EQ(cap - 10, vfifo_room(&p));
-	EXPECT_EQ(-EINVAL, vfifo_release(&c, 11));
-	EXPECT_NE(NULL, vfifo_peek(&c, &len));
+	EXPECT_EQ(0, vfifo_producer_commit(&p, 10));
+	EXPECT_EQ(cap - 10, vfifo_producer_room(&p));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_release(&c, 11));
+	EXPECT_NE(NULL, vfifo_consumer_peek(&c, &len));
 	EXPECT_EQ(10, (long)len);
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);

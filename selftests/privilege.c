@@ -123,7 +123,8 @@ TEST_F(privilege, without_permission)
 TEST_F(privilege, attributes_are_for_root)
 {
 	static const char *const attrs[] = {
-		"capacity", "mode", "period_ms", "hangup", "uevent",
+		"capacity", "mode", "period_ms", "hangup", "framing", "overwrite",
+		"uevent",
 	};
 	char path[PATH_MAX];
 	int wrong = 0;

@@ -154,6 +154,7 @@ static int stores(int self, __u64 *random)
 		{ "mode", "auto" }, { "period_ms", "1" }, { "period_ms", "7" },
 		{ "period_ms", "3600000" }, { "capacity", "0" },
 		{ "mode", "?" }, { "period_ms", "x" }, { "hangup", "2" },
+		{ "framing", "bytes" }, { "overwrite", "2" },
 	};
 	static int held = -1;
 	int i = rnd(random) % ARRAY_SIZE(text), ret;

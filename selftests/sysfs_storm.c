@@ -32,6 +32,12 @@ FIXTURE_VARIANT_ADD(storm, hangup)
 	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
 };
 
+FIXTURE_VARIANT_ADD(storm, overwrite)
+{
+	.attr = "overwrite",
+	.value = { { 0, 1 }, { 1, 0 }, { 1, 1 } },
+};
+
 /* All digits differ, so that a mixture matches no value. */
 FIXTURE_VARIANT_ADD(storm, period)
 {
@@ -126,7 +132,10 @@ TEST_F_TIMEOUT(storm, each_store_is_whole, 60)
 	EXPECT_TRUE(get(&self->dev, 5000, 0));
 }
 
-/* Several processes change all settings while bytes pass through. */
+/*
+ * Several processes change all settings while bytes pass through, except those with which
+ * they would not be the same bytes.
+ */
 TEST_F_TIMEOUT(stream, storm_of_settings, 60)
 {
 	long page = self->dev.page, total = 16 * self->cap;

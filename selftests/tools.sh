@@ -296,19 +296,136 @@ test_mmap_says_that_an_end_is_claimed()
 	return "$rc"
 }
 
+# set_up FRAMING OVERWRITE CAPACITY HANGUP: for an empty device that nobody has mapped.
+set_up()
+{
+	echo "$1" > "$sys/framing" && echo "$2" > "$sys/overwrite" &&
+		echo "$3" > "$sys/capacity" && echo "$4" > "$sys/hangup"
+}
+
+restore()
+{
+	fresh
+	# shellcheck disable=SC2086
+	set_up $settings
+}
+
+record_sender_to_itself()
+{
+	local pid rc=0
+
+	set_up record 0 2097152 0 || return 1
+	limit "$bin/record-sender" -r "$dev" > "$tmp/out" &
+	pid=$!
+	limit "$bin/record-sender" "$dev" 5 || rc=1
+	wait "$pid" || rc=1
+	grep -qx "5 pictures, 0 wrong pixels" "$tmp/out" || rc=1
+	return "$rc"
+}
+
+record_sender_says_what_is_wrong()
+{
+	local text rc=0
+
+	set_up stream 0 65536 0 || return 1
+	text=$(limit "$bin/record-sender" "$dev" 2>&1) && rc=1
+	[[ $text == *"needs framing=record and overwrite=0"* ]] || rc=1
+	set_up record 0 65536 0 || rc=1
+	text=$(limit "$bin/record-sender" "$dev" 2>&1) && rc=1
+	[[ $text == *"has room for records of 65528 bytes"* ]] || rc=1
+	return "$rc"
+}
+
+# The oldest lines have made way, the newest are there in their order.
+recorder_keeps_the_newest()
+{
+	local rc=0
+
+	set_up record 1 4096 0 || return 1
+	lines 1000 | limit "$bin/recorder" "$dev" || rc=1
+	limit "$bin/recorder" --dump "$dev" > "$tmp/out" 2> "$tmp/err" || rc=1
+	grep -q "bytes were overwritten" "$tmp/err" || rc=1
+	sed 's/.* ago: //' "$tmp/out" > "$tmp/got"
+	[ "$(wc -l < "$tmp/got")" -gt 50 ] || rc=1
+	lines 1000 | tail -n "$(wc -l < "$tmp/got")" | cmp - "$tmp/got" || rc=1
+	# They have been removed.
+	[ -z "$(limit "$bin/recorder" --dump=100 "$dev")" ] || rc=1
+	return "$rc"
+}
+
+recorder_says_what_is_wrong()
+{
+	local text rc=0
+
+	set_up stream 0 65536 0 || return 1
+	text=$(echo | limit "$bin/recorder" "$dev" 2>&1) && rc=1
+	[[ $text == *"needs framing=record and overwrite=1"* ]] || rc=1
+	return "$rc"
+}
+
+is_listening()
+{
+	[ -S "$tmp/socket" ]
+}
+
+has_counted()
+{
+	[ "$(limit python3 -E -S -c '
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+print(client.makefile().read(), end="")' "$tmp/socket")" = "$dev: $1" ]
+}
+
+# It counts what arrives, tells clients, and ends with the last writer.
+event_loop_counts()
+{
+	local pid rc=0
+
+	set_up stream 0 65536 1 || return 1
+	limit "$bin/event-loop" "$tmp/socket" "$dev" > "$tmp/out" &
+	pid=$!
+	eventually is_listening || rc=1
+	exec 4> "$dev"
+	head -c 100000 /dev/zero >&4
+	if command -v python3 > /dev/null; then
+		eventually has_counted 100000 || rc=1
+	fi
+	exec 4>&-
+	wait "$pid" || rc=1
+	echo "$dev: ended after 100000 bytes" | cmp - "$tmp/out" || rc=1
+	[ ! -e "$tmp/socket" ] || rc=1
+	return "$rc"
+}
+
+event_loop_says_what_is_wrong()
+{
+	local text rc=0
+
+	text=$(limit "$bin/event-loop" "$tmp/socket" /nonexistent 2>&1) && rc=1
+	[ "$text" = "event-loop: /nonexistent: No such file or directory" ] || rc=1
+	text=$(limit "$bin/event-loop" /nonexistent/socket "$dev" 2>&1) && rc=1
+	[[ $text == "event-loop: /nonexistent/socket: "* ]] || rc=1
+	return "$rc"
+}
+
 tests="producer_to_consumer producer_to_head echo_to_consumer cat_to_cat
        cat_goes_on_after_a_stop consumer_refuses_too_long_a_line
        consumer_keeps_what_does_not_go_out
        cat_takes_no_more_than_told cat_shows_the_rate cat_ends_by_signal
        cat_says_what_is_wrong test_mmap_queues test_mmap_needs_an_empty_fifo
-       test_mmap_says_that_an_end_is_claimed nobody_may"
+       test_mmap_says_that_an_end_is_claimed nobody_may
+       record_sender_to_itself record_sender_says_what_is_wrong
+       recorder_keeps_the_newest recorder_says_what_is_wrong
+       event_loop_counts event_loop_says_what_is_wrong"
 
 # shellcheck disable=SC2086
 set -- $tests
 plan "$@"
 
 export LC_ALL=C
-trap 'rm -rf "$tmp"' EXIT
+settings=$(cat "$sys/framing" "$sys/overwrite" "$sys/capacity" "$sys/hangup")
+trap 'restore; rm -rf "$tmp"' EXIT
 head -c 1000000 /dev/urandom > "$tmp/data"
 mkfifo "$tmp/fifo"
 
@@ -320,5 +437,6 @@ for t in "$@"; do
 		continue
 	fi
 	ktap_test_result "$t" "$t"
+	restore
 done
 ktap_finished

@@ -47,7 +47,8 @@ FIXTURE_SETUP(trace)
 	ASSERT_LE(0, self->fd);
 	self->head = attr_get("stats/bytes_written");
 	self->tail = (__u64)attr_get("stats/bytes_read") +
-		     attr_get("stats/bytes_cleared");
+		     attr_get("stats/bytes_cleared") +
+		     attr_get("stats/bytes_overwritten");
 	ASSERT_EQ(self->head, self->tail);
 }
 
@@ -240,6 +241,27 @@ TEST_F(trace, clearing)
 		     self->tail);
 }
 
+/* What was overwritten before has no event, and lies before what is cleared. */
+TEST_F(trace, clearing_while_overwriting)
+{
+	long cap = self->dev.capacity;
+	__u64 pos = self->head;
+
+	ASSERT_EQ(0, attr_set("overwrite", 1));
+	for (; pos < self->head + 3 * cap; pos += cap / 2)
+		ASSERT_TRUE(put(&self->dev, cap / 2, pos));
+	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	ASSERT_EQ(1, read_events(&self->tracer));
+	EXPECT_EVENT(0, getpid(), "consume", "position=%llu bytes=%ld by=clear",
+		     pos - cap, cap);
+	/* Everything is gone: nothing is cleared. */
+	ASSERT_EQ(0, FORGET());
+	ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	EXPECT_EQ(0, read_events(&self->tracer));
+	ASSERT_EQ(0, attr_set("overwrite", 0));
+}
+
 TEST_F(trace, generation)
 {
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
@@ -333,6 +355,37 @@ TEST_F(trace, sleeping_writers)
 	ASSERT_LE(2, read_events(&self->tracer));
 	EXPECT_EVENT(0, pid, "sleep", "%s needed=%d", "producer", PIPE_BUF);
 	EXPECT_LE(1, count_events(&self->tracer, "wake", "producer one"));
+}
+
+/* Only the writer that has the turn is woken if its record is all that fits. */
+TEST_F(trace, no_room_for_two_records)
+{
+	long page = self->dev.page, i, n = 0;
+	char buf[4096] = "";
+	pid_t two[2];
+
+	ASSERT_EQ(0, attr_set("capacity", page));
+	ASSERT_EQ(0, attr_store("framing", "record"));
+	ASSERT_EQ(1000, write(self->dev.fd, buf, 1000));
+	ASSERT_EQ(page - 1016, write(self->dev.fd, buf, page - 1016));
+	for (i = 0; i < 2; i++) {
+		two[i] = child_start(DEADLINE);
+		if (!two[i])
+			_exit(write(self->fd, buf, 1000 * (i + 1)) != 1000 * (i + 1));
+		ASSERT_TRUE(child_sleeps(two[i]));
+	}
+	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
+	ASSERT_EQ(1000, read(self->dev.fd, buf, 1000));
+	EXPECT_EQ(0, child_end(two[0]));
+	EXPECT_TRUE(child_sleeps(two[1]));
+	ASSERT_LT(0, read_events(&self->tracer));
+	for (i = 0; i < self->tracer.count; i++)
+		n += self->tracer.events[i].pid == getpid() &&
+		     !strcmp(self->tracer.events[i].name, "wake");
+	EXPECT_EQ(1, n);
+	EXPECT_EQ(-SIGKILL, child_kill(&two[1]));
+	EXPECT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
+	EXPECT_EQ(0, attr_store("framing", "stream"));
 }
 
 TEST_F(trace, polling_reader)

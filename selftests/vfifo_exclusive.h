@@ -98,8 +98,8 @@ static inline bool publish(struct channel *ch, int n)
 		return len == (ch->kind & OUT ? read(ch->r, ch->buf, len) :
 					       write(ch->w, ch->buf, len));
 	if (ch->kind & OUT)
-		return vfifo_peek(&ch->c, NULL) && !vfifo_release(&ch->c, len);
-	return vfifo_reserve(&ch->p, len) && !vfifo_commit(&ch->p, len);
+		return vfifo_consumer_peek(&ch->c, NULL) && !vfifo_consumer_release(&ch->c, len);
+	return vfifo_producer_reserve(&ch->p, len) && !vfifo_producer_commit(&ch->p, len);
 }
 
 /* Takes one piece away again. */

@@ -274,21 +274,21 @@ static inline bool wait_for_nothing(struct waiters *w, int fd, short odd)
 
 static inline bool produce(struct vfifo_producer *p, long len, __u64 pos)
 {
-	void *to = vfifo_reserve(p, len);
+	void *to = vfifo_producer_reserve(p, len);
 
 	if (!to)
 		return false;
 	stream_fill(to, len, pos);
-	return !vfifo_commit(p, len);
+	return !vfifo_producer_commit(p, len);
 }
 
 static inline bool consume(struct vfifo_consumer *c, size_t len, __u64 pos)
 {
 	size_t n;
-	const void *from = vfifo_peek(c, &n);
+	const void *from = vfifo_consumer_peek(c, &n);
 
 	return n >= len && stream_equal(from, len, pos) &&
-	       !vfifo_release(c, len);
+	       !vfifo_consumer_release(c, len);
 }
 
 /* The flags of VFIFO_GET_INFO. */
@@ -306,7 +306,7 @@ static inline long sleep_as_consumer(struct ends *e)
 	long ret = vfifo_consumer_open(&c, e->path);
 
 	if (!ret)
-		ret = vfifo_wait_bytes(&c, 100, -1);
+		ret = vfifo_consumer_wait(&c, 100, -1);
 	errno = -ret;
 	return ret ? -1 : 0;
 }
@@ -318,7 +318,7 @@ static inline long sleep_as_producer(struct ends *e)
 	long ret = vfifo_producer_open(&p, e->path);
 
 	if (!ret)
-		ret = vfifo_wait_room(&p, 100, -1);
+		ret = vfifo_producer_wait(&p, 100, -1);
 	errno = -ret;
 	return ret ? -1 : 0;
 }

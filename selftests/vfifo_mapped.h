@@ -48,24 +48,24 @@ static inline int wait_room(struct vfifo_producer *p, size_t need)
 {
 	__s64 from = now_ms();
 
-	return in_time(from, vfifo_wait_room(p, need, WAIT_MS));
+	return in_time(from, vfifo_producer_wait(p, need, WAIT_MS));
 }
 
 static inline int wait_bytes(struct vfifo_consumer *c, size_t need)
 {
 	__s64 from = now_ms();
 
-	return in_time(from, vfifo_wait_bytes(c, need, WAIT_MS));
+	return in_time(from, vfifo_consumer_wait(c, need, WAIT_MS));
 }
 
 static inline int commit(struct vfifo_producer *p, size_t len, __u64 pos)
 {
-	void *to = vfifo_reserve(p, len);
+	void *to = vfifo_producer_reserve(p, len);
 
 	if (!to)
 		return -EAGAIN;
 	stream_fill(to, len, pos);
-	return vfifo_commit(p, len);
+	return vfifo_producer_commit(p, len);
 }
 
 static inline int release(struct vfifo_consumer *c, size_t len, __u64 pos)
@@ -73,10 +73,10 @@ static inline int release(struct vfifo_consumer *c, size_t len, __u64 pos)
 	const void *from;
 	size_t n;
 
-	from = vfifo_peek(c, &n);
+	from = vfifo_consumer_peek(c, &n);
 	if (n < len)
 		return -EAGAIN;
-	return stream_equal(from, len, pos) ? vfifo_release(c, len) : -EBADMSG;
+	return stream_equal(from, len, pos) ? vfifo_consumer_release(c, len) : -EBADMSG;
 }
 
 #endif /* VFIFO_MAPPED_H */

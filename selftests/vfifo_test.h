@@ -107,7 +107,7 @@ static inline const char *take_option(int *argc, char **argv, const char *name)
 static inline int vfifo_main(int argc, char **argv)
 {
 	static const char *const attrs[] = {
-		"mode", "period_ms", "capacity", "hangup",
+		"mode", "period_ms", "capacity", "hangup", "framing", "overwrite",
 	};
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;

@@ -41,6 +41,9 @@ static inline long res(long ret)
 	return ret < 0 ? -errno : ret;
 }
 
+/* The error number of a function that returns a pointer; 0 if it does not return NULL. */
+#define NULL_ERRNO(call) (errno = 0, (call) ? 0 : errno)
+
 static inline __s64 now_ms(void)
 {
 	struct timespec ts;

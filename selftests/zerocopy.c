@@ -48,7 +48,7 @@ static void end_close(struct end *end, bool producer)
  */
 static int give(struct end *end, size_t len, __u64 pos)
 {
-	size_t most = end->mapped ? end->p.map.capacity : len, n;
+	size_t most = end->mapped ? vfifo_producer_capacity(&end->p) : len, n;
 	char *buf;
 	int err = 0;
 
@@ -64,8 +64,8 @@ static int give(struct end *end, size_t len, __u64 pos)
 		err = wait_room(&end->p, n);
 		if (err)
 			break;
-		stream_fill(vfifo_reserve(&end->p, n), n, pos);
-		err = vfifo_commit(&end->p, n);
+		stream_fill(vfifo_producer_reserve(&end->p, n), n, pos);
+		err = vfifo_producer_commit(&end->p, n);
 	}
 	return err;
 }
@@ -94,12 +94,12 @@ static ssize_t take(struct end *end, size_t most, __u64 pos)
 	err = wait_bytes(&end->c, 1);
 	if (err)
 		return err;
-	from = vfifo_peek(&end->c, &len);
+	from = vfifo_consumer_peek(&end->c, &len);
 	if (len > most)
 		len = most;
 	if (!stream_equal(from, len, pos))
 		return -EBADMSG;
-	err = vfifo_release(&end->c, len);
+	err = vfifo_consumer_release(&end->c, len);
 	return err ? err : (ssize_t)len;
 }
 
@@ -273,10 +273,10 @@ static int run_in(struct end *in, int records)
 			err = write(in->fd, buf, RECORD) != RECORD;
 			continue;
 		}
-		while (!(to = vfifo_reserve(&in->p, RECORD)))
+		while (!(to = vfifo_producer_reserve(&in->p, RECORD)))
 			vfifo_map_relax();
 		stream_fill(to, RECORD, i * RECORD);
-		err = vfifo_commit(&in->p, RECORD);
+		err = vfifo_producer_commit(&in->p, RECORD);
 	}
 	return err;
 }
@@ -293,12 +293,12 @@ static int run_out(struct end *out, int records)
 		if (!out->mapped)
 			err = read(out->fd, buf, RECORD) != RECORD;
 		else
-			while (!(from = vfifo_peek(&out->c, &len)))
+			while (!(from = vfifo_consumer_peek(&out->c, &len)))
 				vfifo_map_relax();
 		if (!stream_equal(from, RECORD, i * RECORD))
 			return -EBADMSG;
 		if (out->mapped)
-			err = vfifo_release(&out->c, RECORD);
+			err = vfifo_consumer_release(&out->c, RECORD);
 	}
 	return err;
 }
@@ -422,12 +422,12 @@ TEST_F(mapped, resize_and_clear_before_and_after)
 
 	for (round = 0; round < 3; round++) {
 		ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
-		EXPECT_EQ(self->cap << round, (long)p.map.capacity);
+		EXPECT_EQ(self->cap << round, (long)vfifo_producer_capacity(&p));
 		ASSERT_EQ(0, commit(&p, 3000, 0));
 		EXPECT_EQ(-EBUSY, attr_set("capacity", self->page));
 		/* Only the consumer's end keeps others from clearing. */
 		EXPECT_EQ(0, ioctl(self->fd, VFIFO_CLEAR));
-		EXPECT_EQ(self->cap << round, vfifo_room(&p));
+		EXPECT_EQ(self->cap << round, vfifo_producer_room(&p));
 		ASSERT_EQ(0, commit(&p, 3000, 3000));
 		vfifo_producer_close(&p);
 
@@ -440,7 +440,7 @@ TEST_F(mapped, resize_and_clear_before_and_after)
 		/* Queued bytes are moved to their place in the new buffer. */
 		ASSERT_EQ(0, attr_set("capacity", self->cap << (round + 1)));
 		ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
-		EXPECT_EQ(self->cap << (round + 1), (long)c.map.capacity);
+		EXPECT_EQ(self->cap << (round + 1), (long)vfifo_consumer_capacity(&c));
 		EXPECT_EQ(0, release(&c, 1000, 4000));
 		vfifo_consumer_close(&c);
 		EXPECT_EQ(1000, queued(self->fd));
@@ -489,7 +489,7 @@ TEST_F_TIMEOUT(mapped, resized_buffer_holds_no_old_byte, 60)
 		ASSERT_EQ(0, attr_set("capacity", len));
 		ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
 		ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
-		ASSERT_EQ(len, p.map.capacity);
+		ASSERT_EQ(len, vfifo_producer_capacity(&p));
 		/* Everything but the queued bytes, which may wrap. */
 		at = c.map.position & (len - 1);
 		EXPECT_TRUE(stream_equal(c.map.data + at, kept, 0));

@@ -16,11 +16,11 @@ TEST_F(mapped, generated_bytes_for_a_mapped_consumer)
 	ASSERT_EQ(0, attr_store("mode", "1"));
 	while (done < 500) {
 		ASSERT_EQ(0, wait_bytes(&c, 5));
-		from = vfifo_peek(&c, &len);
+		from = vfifo_consumer_peek(&c, &len);
 		len -= len % 5;
 		for (i = 0; i < len; i++)
 			ASSERT_EQ(word[i % 5], from[i]);
-		ASSERT_EQ(0, vfifo_release(&c, len));
+		ASSERT_EQ(0, vfifo_consumer_release(&c, len));
 		done += len;
 	}
 	EXPECT_EQ(0, attr_store("mode", "0"));
@@ -101,21 +101,21 @@ TEST_F(mapped, several_readers_of_a_mapped_producer)
 	while (message.number < MESSAGES) {
 		n = 1 + rnd(&random) % 20;
 		ASSERT_EQ(0, wait_room(&p, n * sizeof(message)));
-		to = vfifo_reserve(&p, n * sizeof(message));
+		to = vfifo_producer_reserve(&p, n * sizeof(message));
 		for (i = 0; i < n && message.number < MESSAGES; i++) {
 			message.check = mix64(message.number);
 			to[i] = message;
 			message.number++;
 		}
-		ASSERT_EQ(0, vfifo_commit(&p, i * sizeof(message)));
+		ASSERT_EQ(0, vfifo_producer_commit(&p, i * sizeof(message)));
 	}
 	ASSERT_TRUE(eventually(!queued(self->dev.fd)));
 	/* One at a time, so that each reader gets one. */
 	for (i = 0; i < CROWD; i++) {
 		ASSERT_EQ(0, wait_room(&p, sizeof(message)));
-		to = vfifo_reserve(&p, sizeof(message));
+		to = vfifo_producer_reserve(&p, sizeof(message));
 		to->more[1] = 1;
-		ASSERT_EQ(0, vfifo_commit(&p, sizeof(message)));
+		ASSERT_EQ(0, vfifo_producer_commit(&p, sizeof(message)));
 		ASSERT_TRUE(eventually(!queued(self->dev.fd)));
 	}
 	for (i = 0; i < CROWD; i++)
@@ -159,15 +159,15 @@ TEST_F(mapped, several_writers_to_a_mapped_consumer)
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->dev.fd));
 	while (done < MESSAGES) {
 		ASSERT_EQ(0, wait_bytes(&c, 1));
-		from = vfifo_peek(&c, &len);
+		from = vfifo_consumer_peek(&c, &len);
 		ASSERT_EQ(0, tally(from, len, seen));
-		ASSERT_EQ(0, vfifo_release(&c, len));
+		ASSERT_EQ(0, vfifo_consumer_release(&c, len));
 		done += len / sizeof(*buf);
 	}
 	for (i = 0; i < CROWD; i++)
 		EXPECT_EQ(0, child_end(pids[i]));
 	EXPECT_TRUE(each_once(seen));
-	EXPECT_EQ(NULL, vfifo_peek(&c, &len));
+	EXPECT_EQ(NULL, vfifo_consumer_peek(&c, &len));
 	vfifo_consumer_close(&c);
 }
 

@@ -16,11 +16,11 @@ static int move_to(struct vfifo_producer *p, struct vfifo_consumer *c, __u64 at)
 	size_t n = (at - p->map.position) & mask, len;
 	int err;
 
-	if (vfifo_room(p) < 0 || !n || !vfifo_reserve(p, n))
+	if (vfifo_producer_room(p) < 0 || !n || !vfifo_producer_reserve(p, n))
 		return 0;
-	err = vfifo_commit(p, n);
-	if (!err && vfifo_peek(c, &len))
-		err = vfifo_release(c, n);
+	err = vfifo_producer_commit(p, n);
+	if (!err && vfifo_consumer_peek(c, &len))
+		err = vfifo_consumer_release(c, n);
 	return err;
 }
 
@@ -45,8 +45,8 @@ FIXTURE_SETUP(memory)
 	ASSERT_EQ(0, vfifo_producer_open_fd(&self->p, self->dev.fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&self->c, self->dev.fd));
 	ASSERT_EQ(0, move_to(&self->p, &self->c, -self->page));
-	ASSERT_EQ(self->cap, vfifo_room(&self->p));
-	self->to = vfifo_reserve(&self->p, self->len);
+	ASSERT_EQ(self->cap, vfifo_producer_room(&self->p));
+	self->to = vfifo_producer_reserve(&self->p, self->len);
 	ASSERT_NE(NULL, self->to);
 }
 
@@ -60,8 +60,8 @@ FIXTURE_TEARDOWN(memory)
 /* Queues the reserved bytes and sets self->from to them. */
 #define QUEUE() do {							\
 	size_t __len;							\
-	ASSERT_EQ(0, vfifo_commit(&self->p, self->len));		\
-	self->from = vfifo_peek(&self->c, &__len);			\
+	ASSERT_EQ(0, vfifo_producer_commit(&self->p, self->len));		\
+	self->from = vfifo_consumer_peek(&self->c, &__len);			\
 	ASSERT_EQ(self->len, (long)__len);				\
 } while (0)
 

@@ -105,8 +105,8 @@ TEST_F(mapped, owners_may_poll)
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->dev.fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
-	in = epoll_for(p.map.fd, EPOLLOUT);
-	out = epoll_for(c.map.fd, EPOLLIN | EPOLLET);
+	in = epoll_for(vfifo_producer_fd(&p), EPOLLOUT);
+	out = epoll_for(vfifo_consumer_fd(&c), EPOLLIN | EPOLLET);
 	ASSERT_TRUE(in >= 0 && out >= 0);
 	EXPECT_EQ(EPOLLOUT, says(in));
 	EXPECT_EQ(0, says(out));
@@ -144,12 +144,12 @@ TEST_F(mapped, owners_may_wait_and_poll)
 	EXPECT_EQ(EPOLLOUT, hears(in));
 
 	EXPECT_EQ(0, says(out));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 1, 50));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&c, 1, 50));
 	EXPECT_EQ(0, commit(&p, self->page, 0));
 	EXPECT_EQ(EPOLLIN, hears(out));
 
 	EXPECT_EQ(0, says(in));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&p, 1, 50));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&p, 1, 50));
 	EXPECT_EQ(0, release(&c, self->page, 0));
 	EXPECT_EQ(EPOLLOUT, hears(in));
 	vfifo_producer_close(&p);

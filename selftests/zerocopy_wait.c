@@ -83,18 +83,18 @@ TEST_F(mapped, waits_no_longer_than_told)
 
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
-	EXPECT_EQ(0, vfifo_wait_room(&p, self->cap, 0));
-	EXPECT_EQ(-EINVAL, vfifo_wait_room(&p, self->cap + 1, 0));
-	EXPECT_EQ(-EINVAL, vfifo_wait_bytes(&c, self->cap + 1, -1));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 1, 0));
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 1, 50));
+	EXPECT_EQ(0, vfifo_producer_wait(&p, self->cap, 0));
+	EXPECT_EQ(-EINVAL, vfifo_producer_wait(&p, self->cap + 1, 0));
+	EXPECT_EQ(-EINVAL, vfifo_consumer_wait(&c, self->cap + 1, -1));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&c, 1, 50));
 	EXPECT_LE(50, now_ms() - from);
 	EXPECT_EQ(0, commit(&p, 1, 0));
-	EXPECT_EQ(0, vfifo_wait_bytes(&c, 1, 0));
+	EXPECT_EQ(0, vfifo_consumer_wait(&c, 1, 0));
 	from = now_ms();
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 2, 50));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&c, 2, 50));
 	EXPECT_LE(50, now_ms() - from);
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_room(&p, self->cap, 50));
+	EXPECT_EQ(-EAGAIN, vfifo_producer_wait(&p, self->cap, 50));
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);
 }
@@ -110,28 +110,28 @@ TEST_F(mapped, helpers_believe_no_wrong_position)
 	ASSERT_EQ(0, vfifo_producer_open_fd(&p, self->fd));
 	ASSERT_EQ(0, vfifo_consumer_open_fd(&c, self->fd));
 	ASSERT_EQ(0, commit(&p, 100, 0));
-	EXPECT_NE(NULL, vfifo_peek(&c, &len));
+	EXPECT_NE(NULL, vfifo_consumer_peek(&c, &len));
 	at = p.map.position;
 
 	p.map.own->position = at - 1;
 	EXPECT_EQ(-EIO, wait_bytes(&c, 101));
 	p.map.own->position = at - 100 + self->cap + 1;
-	EXPECT_EQ(-EIO, vfifo_wait_bytes(&c, 101, 0));
+	EXPECT_EQ(-EIO, vfifo_consumer_wait(&c, 101, 0));
 	p.map.own->position = at + (1ULL << 63);
 	EXPECT_EQ(-EIO, wait_bytes(&c, 101));
 	EXPECT_EQ(0, release(&c, 100, 0));
-	EXPECT_EQ(NULL, vfifo_peek(&c, &len));
+	EXPECT_EQ(NULL, vfifo_consumer_peek(&c, &len));
 	p.map.own->position = at;
-	EXPECT_EQ(-ETIMEDOUT, vfifo_wait_bytes(&c, 1, 0));
+	EXPECT_EQ(-EAGAIN, vfifo_consumer_wait(&c, 1, 0));
 
 	c.map.own->position = at + 1;
 	EXPECT_EQ(-EIO, wait_room(&p, self->cap));
-	EXPECT_EQ(-EIO, vfifo_room(&p));
+	EXPECT_EQ(-EIO, vfifo_producer_room(&p));
 	c.map.own->position = at - 101;
-	EXPECT_EQ(-EIO, vfifo_wait_room(&p, self->cap, 0));
-	EXPECT_EQ(NULL, vfifo_reserve(&p, self->cap));
+	EXPECT_EQ(-EIO, vfifo_producer_wait(&p, self->cap, 0));
+	EXPECT_EQ(NULL, vfifo_producer_reserve(&p, self->cap));
 	c.map.own->position = at;
-	EXPECT_EQ(self->cap, vfifo_room(&p));
+	EXPECT_EQ(self->cap, vfifo_producer_room(&p));
 	vfifo_producer_close(&p);
 	vfifo_consumer_close(&c);
 }
