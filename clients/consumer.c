@@ -34,15 +34,15 @@ int main(int argc, char **argv)
 		 * All that is queued, in one piece, even if it wraps around the
 		 * end of the buffer.
 		 */
-		text = vfifo_peek(&c, &len);
+		text = vfifo_consumer_peek(&c, &len);
 		end = text ? memchr(text, '\n', len) : NULL;
 		if (!end) {
 			/* Not a whole line yet: sleep until there is more. */
 			need = text ? len + 1 : 1;
-			if (need + PIPE_BUF > c.map.capacity + 1)
+			if (need + PIPE_BUF > vfifo_consumer_capacity(&c) + 1)
 				err = -EMSGSIZE;
 			else
-				err = vfifo_wait_bytes(&c, need, -1);
+				err = vfifo_consumer_wait(&c, need, -1);
 			continue;
 		}
 
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
 		lines--;
 
 		/* Printed: give the room back to the producer. */
-		err = vfifo_release(&c, len + 1);
+		err = vfifo_consumer_release(&c, len + 1);
 	}
 
 	/* All writers have gone, if the device's attribute "hangup" is 1. */

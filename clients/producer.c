@@ -25,16 +25,16 @@ int main(int argc, char **argv)
 
 	for (i = 1; i <= lines && !err; i++) {
 		/* Sleep until there is room for the longest line. */
-		err = vfifo_wait_room(&p, MOST, -1);
+		err = vfifo_producer_wait(&p, MOST, -1);
 		if (err)
 			break;
 
 		/* Write the text to where the consumer will find it. */
-		len = snprintf(vfifo_reserve(&p, MOST), MOST,
+		len = snprintf(vfifo_producer_reserve(&p, MOST), MOST,
 			       "line %ld of %ld\n", i, lines);
 
 		/* Queue it. The consumer sees all of it at once. */
-		err = vfifo_commit(&p, len);
+		err = vfifo_producer_commit(&p, len);
 	}
 
 	/* Bytes that the consumer has not taken yet stay queued. */

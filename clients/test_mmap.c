@@ -63,12 +63,12 @@ static int store_and_queue(int fd)
 		return failed("claiming the producer's end", -err);
 
 	/* Reserve the place of the next bytes. There is room: the FIFO is empty. */
-	to = vfifo_reserve(&p, len);
+	to = vfifo_producer_reserve(&p, len);
 	if (to) {
 		memcpy(to, text, len);
 		printf("reserved and stored; queued: %d bytes\n", queued(fd));
 		/* Move the position past them, and wake a reader that sleeps. */
-		err = vfifo_commit(&p, len);
+		err = vfifo_producer_commit(&p, len);
 		printf("committed; queued: %d bytes\n", queued(fd));
 	}
 
