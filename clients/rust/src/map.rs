@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
 //! Mapped memory that others can change at any time.
 
@@ -23,6 +24,10 @@ pub(crate) struct Region {
 
 // SAFETY: Memory is mapped for all threads, and any thread can unmap it.
 unsafe impl Send for Region {}
+
+// SAFETY: Whatever can be done with a shared reference is done by atomics, which several threads
+// can use at the same time, or returns a raw pointer, whose users take responsibility.
+unsafe impl Sync for Region {}
 
 pub(crate) fn page_size() -> usize {
     // SAFETY: This has no preconditions.
@@ -133,6 +138,24 @@ impl Region {
         assert!(offset <= self.len && bytes.len() <= self.len - offset);
         // SAFETY: By the type invariants and the assertion.
         unsafe { load(self.at(offset), bytes) }
+    }
+
+    /// Loads the word at byte number `offset`, a multiple of the word size, as a whole.
+    #[inline]
+    pub(crate) fn load_word(&self, offset: usize) -> u64 {
+        assert!(offset % WORD == 0 && offset < self.len && WORD <= self.len - offset);
+        // SAFETY: The word is in the region, which starts with a page, so it is aligned.
+        unsafe { AtomicU64::from_ptr(self.at(offset).cast()) }.load(Relaxed)
+    }
+
+    /// Stores the word at byte number `offset`, a multiple of the word size, as a whole.
+    #[inline]
+    pub(crate) fn store_word(&self, offset: usize, word: u64) {
+        assert!(self.writable && offset % WORD == 0);
+        assert!(offset < self.len && WORD <= self.len - offset);
+        // SAFETY: The word is in the region, which is writable and starts with a page, so it is
+        // aligned.
+        unsafe { AtomicU64::from_ptr(self.at(offset).cast()) }.store(word, Relaxed);
     }
 
     /// Loads byte number `offset`.

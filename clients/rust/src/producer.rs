@@ -1,11 +1,17 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-use crate::end::{within, Bell, Device, End, Head};
+use crate::device::{Bell, Device};
+use crate::end::End;
+use crate::error::{Error, Result};
+use crate::kind::Stream;
+use crate::reservation::{Place, Reservation};
+use crate::side::Head;
+use crate::traits::end_traits;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::ptr;
 use std::time::Duration;
 
 /// The producer's end of a FIFO. While this exists, nobody else puts bytes in.
@@ -23,11 +29,15 @@ use std::time::Duration;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Producer(Port<Device>);
+pub struct Producer(pub(crate) Port<Device>);
+
+end_traits!(Producer);
 
 /// The same, with any way to wake the consumer.
 pub(crate) struct Port<B: Bell> {
-    pub(crate) end: End<Head, B>,
+    pub(crate) end: End<Head<Stream>, B>,
+    /// For `Write`.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Producer {
@@ -35,11 +45,11 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if the end has an owner already,
-    /// [`io::ErrorKind::PermissionDenied`] without permission to open the device for reading and
-    /// writing, `ENOTTY` if it is not a vfifo, `EIO` if the consumer's position is impossible; and
-    /// the errors of `open` and `mmap`.
-    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+    /// [`Error::Claimed`] if the end has an owner already, [`Error::Kind`] if the FIFO is of
+    /// another [kind](crate#kinds), [`Error::NotVfifo`] if it is none, [`Error::Broken`] if the
+    /// consumer's position is impossible, [`Error::Io`] with the errors of `open` and `mmap`: `EACCES`
+    /// without permission to open the device for reading and writing.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Self::from_fd(file)
     }
@@ -49,9 +59,9 @@ impl Producer {
     /// # Errors
     ///
     /// As for [`Producer::open`].
-    pub fn from_fd(file: impl Into<OwnedFd>) -> io::Result<Self> {
+    pub fn from_fd(file: impl Into<OwnedFd>) -> Result<Self> {
         let end = End::open(file.into())?;
-        Ok(Self(Port { end }))
+        Ok(Self(Port::new(end)))
     }
 
     /// The capacity: the largest number of bytes that can be queued.
@@ -63,19 +73,25 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// `EIO` if the consumer's position is impossible.
-    pub fn room(&mut self) -> io::Result<usize> {
+    /// [`Error::Broken`] if the consumer's position is impossible.
+    pub fn room(&mut self) -> Result<usize> {
         self.0.end.look(usize::MAX)
     }
 
-    /// Reserves room for the next `len` bytes. Returns [`None`] if they do not fit now.
+    /// Reserves room for the next `len` bytes. Does not wait.
     ///
     /// # Errors
     ///
-    /// `EIO` if the consumer's position is impossible.
+    /// [`Error::NotYet`] if they do not fit now, [`Error::Range`] if they never will,
+    /// [`Error::Broken`] if the consumer's position is impossible.
     #[inline]
-    pub fn reserve(&mut self, len: usize) -> io::Result<Option<Reservation<'_>>> {
-        Ok(self.0.reserve(len)?.map(Reservation))
+    pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>> {
+        let most = self.capacity();
+        match self.0.reserve(len)? {
+            Some(place) => Ok(Reservation(place)),
+            None if len > most => Err(Error::Range),
+            None => Err(Error::NotYet),
+        }
     }
 
     /// As [`Producer::reserve`], but sleeps until they fit.
@@ -83,24 +99,53 @@ impl Producer {
     /// # Errors
     ///
     /// As for [`Producer::wait`].
-    pub fn reserve_wait(&mut self, len: usize) -> io::Result<Reservation<'_>> {
+    pub fn reserve_wait(&mut self, len: usize) -> Result<Reservation<'_>> {
         Ok(Reservation(self.0.reserve_wait(len)?))
     }
 
-    /// Waits until `need` bytes can be reserved, forever if there is no `timeout`. Returns whether
-    /// they can be. For limits of `need` see [`Consumer::wait`](crate::Consumer::wait).
+    /// As [`Producer::reserve_wait`], but no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::BrokenPipe`] if there is less room and all readers have gone, provided that
-    /// the device's attribute `hangup` is 1 and there was one, or that the device has been removed.
-    /// As long as there is room, the readers
-    /// are not asked for; poll the device to learn at once that they have gone. A new reader
-    /// continues the stream. [`io::ErrorKind::InvalidInput`] if `need` is more than the capacity,
-    /// [`io::ErrorKind::Interrupted`] if a signal handler ran, `EIO` if the consumer's position is
-    /// impossible.
-    pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> io::Result<bool> {
-        Ok(self.0.end.wait(need, timeout)?.is_some())
+    /// As for [`Producer::wait`].
+    pub fn reserve_timeout(&mut self, len: usize, timeout: Duration) -> Result<Reservation<'_>> {
+        Ok(Reservation(self.0.reserve_timeout(len, Some(timeout))?))
+    }
+
+    /// Waits until `need` bytes can be reserved, forever if there is no `timeout`. For limits of
+    /// `need` see [`Consumer::wait`](crate::Consumer::wait).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotYet`] if there is less room when the timeout expires. [`Error::Ended`] if there
+    /// is less room and all readers have gone. As long as there is room, the readers are not asked
+    /// for: call [`Producer::check`], or poll the device, to learn at once that they have gone.
+    /// [`Error::Range`] if `need` is more than the capacity, [`Error::Broken`] if the consumer's
+    /// position is impossible, and [`Error::Io`] with `EINTR` if a signal handler ran.
+    pub fn wait(&mut self, need: usize, timeout: Option<Duration>) -> Result<()> {
+        self.0.end.wait(need, timeout)?.ok_or(Error::NotYet)?;
+        Ok(())
+    }
+
+    /// Whether it makes sense to go on. This takes system calls.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] if all readers have gone, [`Error::Broken`] in the error state.
+    pub fn check(&self) -> Result<()> {
+        self.0.end.check()
+    }
+
+    /// Sets how long [`Write`] waits, as
+    /// [`UnixStream::set_write_timeout`](std::os::unix::net::UnixStream::set_write_timeout) does:
+    /// it fails with [`WouldBlock`](io::ErrorKind::WouldBlock) then. At first it waits forever.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.0.timeout = timeout;
+    }
+
+    /// How long [`Write`] waits.
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.0.timeout
     }
 }
 
@@ -115,140 +160,52 @@ impl AsFd for Producer {
 /// Copies bytes in. Sleeps until there is room for a byte, and takes as many bytes as then fit.
 impl Write for Producer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        Ok(self.0.write(bytes)?)
     }
 
+    /// Does nothing: what is written is queued at once.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 impl<B: Bell> Port<B> {
+    pub(crate) fn new(end: End<Head<Stream>, B>) -> Self {
+        Self { end, timeout: None }
+    }
+
     #[inline]
-    pub(crate) fn reserve(&mut self, len: usize) -> io::Result<Option<Place<'_, B>>> {
+    pub(crate) fn reserve(&mut self, len: usize) -> Result<Option<Place<'_, B>>> {
         Ok((self.end.look(len)? >= len).then_some(Place { port: self, len }))
     }
 
-    pub(crate) fn reserve_wait(&mut self, len: usize) -> io::Result<Place<'_, B>> {
-        self.end.wait(len, None)?;
+    pub(crate) fn reserve_wait(&mut self, len: usize) -> Result<Place<'_, B>> {
+        self.reserve_timeout(len, None)
+    }
+
+    pub(crate) fn reserve_timeout(
+        &mut self,
+        len: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Place<'_, B>> {
+        self.end.wait(len, timeout)?.ok_or(Error::NotYet)?;
         Ok(Place { port: self, len })
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let room = self.end.wait(1, None)?.unwrap_or(0);
+        let room = self.end.wait(1, self.timeout)?.ok_or(Error::NotYet)?;
+        self.write_now(room, bytes)
+    }
+
+    /// Puts as many bytes in as fit, into `room` that is known to be there.
+    pub(crate) fn write_now(&mut self, room: usize, bytes: &[u8]) -> Result<usize> {
         let len = room.min(bytes.len());
-        let mut place = self.reserve_wait(len)?;
-        place.put(0, &bytes[..len])?;
+        let place = Place { port: self, len };
+        place.span().put(0, &bytes[..len])?;
         place.commit(len)?;
         Ok(len)
-    }
-}
-
-/// Reserved room. Nobody sees the bytes until they are [committed](Reservation::commit). Dropping
-/// this value instead queues nothing.
-pub struct Reservation<'a>(Place<'a, Device>);
-
-pub(crate) struct Place<'a, B: Bell> {
-    port: &'a mut Port<B>,
-    len: usize,
-}
-
-impl Reservation<'_> {
-    /// The number of bytes.
-    #[expect(clippy::len_without_is_empty, reason = "as long as was asked for")]
-    pub fn len(&self) -> usize {
-        self.0.len
-    }
-
-    /// Copies `bytes` to the reserved room, from its byte number `offset` on.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::InvalidInput`] if they do not fit there; nothing is copied then.
-    #[inline]
-    pub fn put(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        self.0.put(offset, bytes)
-    }
-
-    /// Lets the kernel read from `file` to the reserved room, and returns how many bytes it has
-    /// read: zero at the end of the file. This does not commit them.
-    ///
-    /// # Errors
-    ///
-    /// Those of `read`.
-    pub fn read_from(&mut self, file: impl AsFd) -> io::Result<usize> {
-        self.0.read_from(file.as_fd())
-    }
-
-    /// The place of the reserved room.
-    ///
-    /// Others can load and store its bytes at any time (see [the crate](crate)), so use the pointer
-    /// for volatile or atomic accesses, or pass it to a foreign function that expects that. It is
-    /// valid for reads and writes as long as this reservation exists.
-    #[inline]
-    pub fn as_raw(&mut self) -> *mut [u8] {
-        self.0.as_raw()
-    }
-
-    /// The reserved room, as ordinary memory. It contains whatever was there before.
-    ///
-    /// # Safety
-    ///
-    /// While the slice is in use, no other process or mapping may store to these bytes or load
-    /// them: every process that can open the device must follow the protocol.
-    #[inline]
-    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: The memory is mapped and initialized, and nobody else accesses it, by the safety
-        // requirements. The result borrows `self`.
-        unsafe { &mut *self.as_raw() }
-    }
-
-    /// Queues the first `len` bytes, and wakes the consumer if it sleeps.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::InvalidInput`] if fewer are reserved; nothing is queued then. Other errors
-    /// mean that waking has failed; the bytes are queued nevertheless.
-    #[inline]
-    pub fn commit(self, len: usize) -> io::Result<()> {
-        self.0.commit(len)
-    }
-}
-
-impl<B: Bell> Place<'_, B> {
-    #[inline]
-    pub(crate) fn put(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        within(self.len, offset, bytes.len())?;
-        let end = &self.port.end;
-        end.data().store(end.offset() + offset, bytes);
-        Ok(())
-    }
-
-    pub(crate) fn read_from(&mut self, file: BorrowedFd<'_>) -> io::Result<usize> {
-        // SAFETY: The kernel stores only to these bytes, which are mapped. Nothing in this process
-        // relies on their contents.
-        let count = unsafe {
-            libc::read(
-                file.as_raw_fd(),
-                self.as_raw().cast::<libc::c_void>(),
-                self.len,
-            )
-        };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
-    }
-
-    #[inline]
-    pub(crate) fn as_raw(&mut self) -> *mut [u8] {
-        let end = &self.port.end;
-        ptr::slice_from_raw_parts_mut(end.data().at(end.offset()), self.len)
-    }
-
-    #[inline]
-    pub(crate) fn commit(self, len: usize) -> io::Result<()> {
-        within(self.len, 0, len)?;
-        self.port.end.publish(len)
     }
 }

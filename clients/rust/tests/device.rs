@@ -1,73 +1,33 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
 
-//! Tests with the driver: `VFIFO_DEVICE=/dev/vfifo0 cargo test --test device`. Bytes that are queued
-//! there are lost.
+//! Tests with the driver: `VFIFO_DEVICE=/dev/vfifo0 cargo test --test device`. Bytes that are
+//! queued there are lost.
 
-use std::fs::{File, OpenOptions};
+#[path = "device/ends.rs"]
+mod ends;
+#[path = "device/fixture.rs"]
+mod fixture;
+#[path = "device/kinds.rs"]
+mod kinds;
+#[path = "device/overwriting.rs"]
+mod overwriting;
+#[path = "device/records.rs"]
+mod records;
+
+use fixture::{bytes, deadline, device, kind, kind_with_end, Kind};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
-use vfifo::{Consumer, Producer};
-
-/// The deadline for something that should happen at once. It is longer in a slow kernel.
-fn deadline() -> Duration {
-    let scale = std::env::var("VFIFO_SCALE")
-        .ok()
-        .and_then(|n| n.parse().ok());
-    Duration::from_secs(20) * scale.unwrap_or(1)
-}
-
-/// The device, empty, and used by one test at a time.
-struct Device {
-    path: String,
-    _turn: MutexGuard<'static, ()>,
-}
-
-fn device() -> Device {
-    static TURN: Mutex<()> = Mutex::new(());
-    let device = Device {
-        path: std::env::var("VFIFO_DEVICE").expect("VFIFO_DEVICE names a device"),
-        _turn: TURN.lock().unwrap_or_else(|failed| failed.into_inner()),
-    };
-    let mut consumer = device.consumer();
-    while let Some(bytes) = consumer.peek().unwrap() {
-        let len = bytes.len();
-        bytes.release(len).unwrap();
-    }
-    device
-}
-
-impl Device {
-    fn file(&self) -> File {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&self.path)
-            .unwrap()
-    }
-
-    fn producer(&self) -> Producer {
-        Producer::open(&self.path).unwrap()
-    }
-
-    fn consumer(&self) -> Consumer {
-        Consumer::open(&self.path).unwrap()
-    }
-}
-
-fn bytes(from: usize, len: usize) -> Vec<u8> {
-    (from..from + len)
-        .map(|i| (i.wrapping_mul(0x9e37_79b9) >> 24) as u8)
-        .collect()
-}
+use vfifo::{Consumer, Error, Producer};
 
 #[test]
 fn ends_have_one_owner() {
     let device = device();
     let producer = device.producer();
     let second = Producer::open(&device.path).err().unwrap();
-    assert_eq!(second.kind(), io::ErrorKind::ResourceBusy);
+    assert!(matches!(second, Error::Claimed), "{second}");
     let plain = device.file().write(b"x").unwrap_err();
     assert_eq!(plain.kind(), io::ErrorKind::ResourceBusy);
     drop(producer);
@@ -87,7 +47,7 @@ fn ends_have_one_owner() {
 fn other_files_are_refused() {
     let _device = device();
     let error = Producer::open("/dev/null").err().unwrap();
-    assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
+    assert_eq!(error.errno(), Some(libc::ENOTTY));
     assert!(Consumer::open("/nonexistent").is_err());
     assert!(Consumer::from_fd(File::open("/dev/zero").unwrap()).is_err());
 }
@@ -174,10 +134,11 @@ fn waits_for_more_than_some() {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        assert!(consumer.wait(500, Some(deadline())).unwrap());
-        assert_eq!(consumer.peek().unwrap().unwrap().len(), 500);
+        consumer.wait(500, Some(deadline())).unwrap();
+        assert_eq!(consumer.peek().unwrap().len(), 500);
     });
-    assert!(!consumer.wait(501, Some(Duration::from_millis(20))).unwrap());
+    let more = consumer.wait(501, Some(Duration::from_millis(20)));
+    assert!(matches!(more, Err(Error::NotYet)));
 }
 
 #[test]
@@ -195,14 +156,15 @@ fn sleeps_on_after_a_stop() {
         std::thread::sleep(Duration::from_millis(50));
     }
     device.file().write_all(b"x").unwrap();
-    assert!(sleeper.join().unwrap().unwrap());
+    sleeper.join().unwrap().unwrap();
 }
 
 /// `std::io::pipe()` needs Rust 1.87.
 fn pipe() -> (File, File) {
     let mut ends = [0; 2];
     // SAFETY: There is room for two descriptors.
-    assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(made, 0);
     // SAFETY: Nothing else owns these descriptors.
     ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
 }
@@ -267,7 +229,8 @@ fn event_loop_is_told_too() {
         unsafe { libc::epoll_wait(epoll.as_raw_fd(), &mut event, 1, timeout) }
     };
     assert_eq!(heard(0), 0);
-    assert!(!consumer.wait(1, Some(Duration::from_millis(20))).unwrap());
+    let more = consumer.wait(1, Some(Duration::from_millis(20)));
+    assert!(matches!(more, Err(Error::NotYet)));
     producer.write_all(b"x").unwrap();
     assert_eq!(heard(1000), 1);
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// Copyright (C) 2026 Seed 1f3ad1c2 maintainers.
+
+use super::producer::Port;
+use crate::device::{Bell, Device};
+use crate::error::Result;
+use crate::span::{within, Span};
+use crate::traits::debug_len;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Reserved room. Nobody sees the bytes until they are [committed](Reservation::commit). Dropping
+/// this value instead queues nothing.
+///
+/// A consumer that was overtaken may load the bytes while they are stored. It discards them
+/// afterwards, but this means that no reference to them can be exclusive, so there is none, not
+/// even an unsafe one.
+///
+/// ```no_run
+/// # fn main() -> vfifo::Result<()> {
+/// # let mut producer = vfifo::overwriting::Producer::open("/dev/vfifo0")?;
+/// let mut place = producer.reserve(1000)?;
+/// // The kernel stores directly to the buffer.
+/// let len = place.read_from(std::io::stdin())?;
+/// place.commit(len)?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Reservation<'a>(pub(super) Place<'a, Device>);
+
+debug_len!(Reservation);
+
+pub(crate) struct Place<'a, B: Bell> {
+    pub(super) port: &'a mut Port<B>,
+    pub(super) len: usize,
+}
+
+impl Reservation<'_> {
+    /// The number of bytes.
+    #[expect(clippy::len_without_is_empty, reason = "as long as was asked for")]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Copies `bytes` to the reserved room, from its byte number `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Range`](crate::Error::Range) if they do not fit there; nothing is copied then.
+    #[inline]
+    pub fn put(&mut self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.0.span().put(offset, bytes)
+    }
+
+    /// Lets the kernel read from `file` to the reserved room, and returns how many bytes it has
+    /// read: zero at the end of the file. This does not commit them.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn read_from(&mut self, file: impl AsFd) -> io::Result<usize> {
+        self.0.span().read_from(file.as_fd())
+    }
+
+    /// The place of the reserved room, for volatile or atomic stores, or for a foreign function
+    /// that expects memory which others load meanwhile. It is valid for reads and writes as long as
+    /// this reservation exists.
+    #[inline]
+    pub fn as_raw(&mut self) -> *mut [u8] {
+        self.0.span().as_raw()
+    }
+
+    /// Queues the first `len` bytes, and wakes the consumer if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Range`](crate::Error::Range) if fewer are reserved; nothing is queued then. Other errors
+    /// mean that waking has failed; the bytes are queued nevertheless.
+    #[inline]
+    pub fn commit(self, len: usize) -> Result<()> {
+        self.0.commit(len)
+    }
+}
+
+impl<B: Bell> Place<'_, B> {
+    #[inline]
+    pub(crate) fn span(&self) -> Span<'_> {
+        self.port.end.first(self.len)
+    }
+
+    #[inline]
+    pub(crate) fn commit(self, len: usize) -> Result<()> {
+        within(self.len, 0, len)?;
+        self.port.end.publish(len)
+    }
+}

@@ -1,0 +1,1 @@
+../../../samples-rust-vfifo/rust_vfifo/ring.rs
