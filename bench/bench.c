@@ -4,8 +4,9 @@
  * results to a file, one sample per line: measure, way, parameter, quantity,
  * value, separated by tabs.
  *
- *	bench full|quick ROUNDS MILLISECONDS FILE	samples, round by round
- *	bench instructions FILE		with a time stamp that counts instructions
+ *	bench full|quick|records ROUNDS MILLISECONDS FILE	samples, round by round
+ *	bench instructions|record-instructions FILE	with a time stamp that counts
+ *					instructions
  *	bench load MODULE ROUNDS FILE	how long a module takes to load
  *	bench profile WAY BYTES TIMES	writes and reads for profile.c to count; with
  *					0 bytes, round trips
@@ -13,102 +14,22 @@
  * Each sample is taken with new processes, each pinned to a processor, and a
  * parent that only reads their counters twice. Each way has one turn in each
  * round, and the first way changes from round to round.
+ *
+ * The measures of records are also part of "full" and "instructions".
  */
 #define _GNU_SOURCE
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <linux/bpf.h>
 
+#include "bpf.h"
+#include "measure.h"
+#include "overwrite.h"
+#include "path.h"
 #include "profile.h"
+#include "records.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define KIB		1024UL
-#define MIB		(KIB * KIB)
-
-/* The capacity in all measures except that of capacities. */
-#define CAPACITY	(64 * KIB)
-#define MOST_PATHS	64
-#define MOST_JOBS	(2 * MOST_PATHS)
-#define LARGEST		MIB
-/* Seconds without any byte moved, after which this gives up. */
-#define PATIENCE	20
-
-/* ---- shared by the processes ---- */
-
-/* The progress of one process. */
-struct count {
-	volatile __u64 done;	/* bytes, or operations */
-	volatile __u64 calls;	/* system calls */
-} __attribute__((aligned(128)));
-
-static struct count *counts;
-/* The one of this process. */
-static struct count *count;
-
-/* The system calls of mapped ends. */
-#define epoll_wait(...)	(count->calls++, epoll_wait(__VA_ARGS__))
-#define ioctl(...)	(count->calls++, ioctl(__VA_ARGS__))
-#include "vfifo_map.h"
-#undef epoll_wait
-#undef ioctl
-
-/* ---- a ring in shared memory and nothing else, as the limit ---- */
-
-struct ring {
-	__u64 *own, *peer;	/* head and tail, or the other way round */
-	char *data;		/* twice in a row */
-	__u64 position, seen;
-};
-
-/* ---- the BPF ring buffer ---- */
-
-struct bpf {
-	int prog;
-	const volatile __u64 *head;
-	volatile __u64 *tail;
-	const char *data;
-};
-
-/* ---- the path that bytes take ---- */
-
-struct way;
-
-struct path {
-	const struct way *way;
-	size_t capacity;
-	size_t piece;		/* the most that mapped ends copy at once */
-	int in, out;		/* descriptors to write to, and to read from */
-	struct vfifo_producer producer;
-	struct vfifo_consumer consumer;
-	struct ring ring;
-	__u64 *ring_head, *ring_tail;
-	struct bpf bpf;
-};
-
-static void fail(const struct path *path, const char *what);
-
-static size_t min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
+/* ---- moving bytes ---- */
 
 static inline size_t put_fd(struct path *p, const char *buf, size_t size)
 {
@@ -164,18 +85,18 @@ put_pieces(struct path *p, const char *buf, size_t size, bool made)
 
 	for (done = 0; done < size; done += n) {
 		n = min_size(size - done, p->piece);
-		to = vfifo_reserve(&p->producer, n);
+		to = vfifo_producer_reserve(&p->producer, n);
 		if (!to) {
-			if (vfifo_wait_room(&p->producer, n, -1))
-				fail(p, "vfifo_wait_room");
-			to = vfifo_reserve(&p->producer, n);
+			if (vfifo_producer_wait(&p->producer, n, -1))
+				fail(p, "vfifo_producer_wait");
+			to = vfifo_producer_reserve(&p->producer, n);
 		}
 		if (made)
 			make(to, n);
 		else
 			memcpy(to, buf + done, n);
-		if (vfifo_commit(&p->producer, n))
-			fail(p, "vfifo_commit");
+		if (vfifo_producer_commit(&p->producer, n))
+			fail(p, "vfifo_producer_commit");
 	}
 	return size;
 }
@@ -187,19 +108,19 @@ get_piece(struct path *p, char *buf, size_t size, bool made)
 	const void *from;
 	size_t n;
 
-	from = vfifo_peek(&p->consumer, &n);
+	from = vfifo_consumer_peek(&p->consumer, &n);
 	if (!from) {
-		if (vfifo_wait_bytes(&p->consumer, 1, -1))
-			fail(p, "vfifo_wait_bytes");
-		from = vfifo_peek(&p->consumer, &n);
+		if (vfifo_consumer_wait(&p->consumer, 1, -1))
+			fail(p, "vfifo_consumer_wait");
+		from = vfifo_consumer_peek(&p->consumer, &n);
 	}
 	n = min_size(n, min_size(size, p->piece));
 	if (made)
 		use(from, n);
 	else
 		memcpy(buf, from, n);
-	if (vfifo_release(&p->consumer, n))
-		fail(p, "vfifo_release");
+	if (vfifo_consumer_release(&p->consumer, n))
+		fail(p, "vfifo_consumer_release");
 	return n;
 }
 
@@ -235,14 +156,6 @@ static inline size_t get_made_fd(struct path *p, char *buf, size_t size)
 
 	use(buf, n);
 	return n;
-}
-
-static inline void spin(unsigned int *spins)
-{
-	if (++*spins % 1024)
-		vfifo_map_relax();
-	else
-		sched_yield();
 }
 
 static inline size_t put_ring(struct path *p, const char *buf, size_t size)
@@ -283,44 +196,6 @@ static inline size_t get_ring(struct path *p, char *buf, size_t size)
 	ring->position += n;
 	__atomic_store_n(ring->own, ring->position, __ATOMIC_RELEASE);
 	return n;
-}
-
-static long sys_bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
-/* Each run of the program puts a batch of records. */
-static inline size_t put_bpf(struct path *p, const char *buf, size_t size)
-{
-	union bpf_attr attr;
-
-	(void)buf;
-	memset(&attr, 0, sizeof(attr));
-	attr.test.prog_fd = p->bpf.prog;
-	count->calls++;
-	if (sys_bpf(BPF_PROG_TEST_RUN, &attr))
-		fail(p, "BPF_PROG_TEST_RUN");
-	if (!attr.test.retval)
-		sched_yield();
-	return attr.test.retval * size;
-}
-
-static inline size_t get_bpf(struct path *p, char *buf, size_t size)
-{
-	__u64 tail = *p->bpf.tail;
-	unsigned int spins = 0;
-	const __u32 *record;
-
-	while (__atomic_load_n(p->bpf.head, __ATOMIC_ACQUIRE) == tail)
-		spin(&spins);
-	record = (const __u32 *)(p->bpf.data + (tail & (p->capacity - 1)));
-	while (__atomic_load_n(record, __ATOMIC_ACQUIRE) & BPF_RINGBUF_BUSY_BIT)
-		spin(&spins);
-	memcpy(buf, (const char *)record + BPF_RINGBUF_HDR_SZ, size);
-	tail += (size + BPF_RINGBUF_HDR_SZ + 7) & ~7UL;
-	__atomic_store_n(p->bpf.tail, tail, __ATOMIC_RELEASE);
-	return size;
 }
 
 /* For comparison: one process copies to a buffer of the same size without waiting. */
@@ -373,20 +248,6 @@ CONSUMER(memcpy)
 
 /* ---- opening them ---- */
 
-static void claim_producer(struct path *p)
-{
-	errno = -vfifo_producer_open_fd(&p->producer, p->in);
-	if (errno)
-		fail(p, "vfifo_producer_open_fd");
-}
-
-static void claim_consumer(struct path *p)
-{
-	errno = -vfifo_consumer_open_fd(&p->consumer, p->out);
-	if (errno)
-		fail(p, "vfifo_consumer_open_fd");
-}
-
 static void ring_producer(struct path *p)
 {
 	p->ring.own = p->ring_head;
@@ -398,12 +259,6 @@ static void ring_consumer(struct path *p)
 	p->ring.own = p->ring_tail;
 	p->ring.peer = p->ring_head;
 }
-
-struct port {
-	void (*start)(struct path *p);
-	void (*loop)(struct path *p, char *buf, size_t size);
-	size_t (*once)(struct path *p, char *buf, size_t size);
-};
 
 static const struct port write_fd = { NULL, produce_fd, do_put_fd };
 static const struct port read_fd = { NULL, consume_fd, do_get_fd };
@@ -423,46 +278,10 @@ static const struct port bpf_in = { NULL, produce_bpf, do_put_bpf };
 static const struct port bpf_out = { NULL, consume_bpf, do_get_bpf };
 static const struct port copy_out = { NULL, consume_memcpy, do_get_memcpy };
 
-/* @number is the index of the path, @size the number of bytes moved at once. */
-struct way {
-	const char *name;
-	void (*open)(struct path *p, unsigned int number, size_t size);
-	const struct port *in, *out;
-	size_t most;		/* the largest block, or 0 */
-};
-
-static void fail(const struct path *path, const char *what)
-{
-	err(1, "%s: %s", path->way->name, what);
-}
-
-static void store(const char *attr, unsigned long value)
-{
-	int fd = open(attr, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || dprintf(fd, "%lu\n", value) < 0)
-		err(1, "%s", attr);
-	close(fd);
-}
-
 static void open_vfifo(struct path *p, unsigned int number, size_t size)
 {
-	struct vfifo_info info;
-	char name[64];
-
 	(void)size;
-	snprintf(name, sizeof(name), "/dev/vfifo%u", number);
-	p->in = open(name, O_RDWR | O_CLOEXEC);
-	p->out = open(name, O_RDWR | O_CLOEXEC);
-	if (p->in < 0 || p->out < 0)
-		fail(p, name);
-	if (ioctl(p->in, VFIFO_CLEAR) || vfifo_map_info(p->in, &info))
-		fail(p, "ioctl");
-	if (info.capacity == p->capacity)
-		return;
-	snprintf(name, sizeof(name), "/sys/class/vfifo/vfifo%u/capacity",
-		 number);
-	store(name, p->capacity);
+	open_kind(p, number, 0);
 }
 
 static void open_pipe(struct path *p, unsigned int number, size_t size)
@@ -534,138 +353,7 @@ static void open_ring(struct path *p, unsigned int number, size_t size)
 	p->in = fd;
 }
 
-/* The array has the contents of the records. */
-static int bpf_map(enum bpf_map_type type, unsigned int size)
-{
-	union bpf_attr attr = { .map_type = type, .max_entries = size };
-
-	if (type == BPF_MAP_TYPE_ARRAY) {
-		attr.key_size = 4;
-		attr.value_size = size;
-		attr.max_entries = 1;
-	}
-	return sys_bpf(BPF_MAP_CREATE, &attr);
-}
-
-#define INSN(c, d, s, o, i)						\
-	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), \
-			    .off = (o), .imm = (i) })
-#define MOVE(d, s)	INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
-#define SET(d, i)	INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
-#define ADD(d, i)	INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
-#define LOAD(d, s, i)	INSN(BPF_LD | BPF_DW | BPF_IMM, d, s, 0, i), \
-			INSN(0, 0, 0, 0, 0)
-
-/* Puts @batch records of @size bytes, and returns how many of them fitted. */
-static int bpf_program(int ring, int array, unsigned int size, int batch)
-{
-	const struct bpf_insn insns[] = {
-		SET(BPF_REG_6, 0),
-		LOAD(BPF_REG_1, BPF_PSEUDO_MAP_FD, ring),
-		LOAD(BPF_REG_2, BPF_PSEUDO_MAP_VALUE, array),
-		SET(BPF_REG_3, size),
-		/* The consumer spins, so it need not be woken. */
-		SET(BPF_REG_4, BPF_RB_NO_WAKEUP),
-		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ringbuf_output),
-		INSN(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0),
-		ADD(BPF_REG_6, 1),
-		INSN(BPF_JMP | BPF_JLT | BPF_K, BPF_REG_6, 0, -10, batch),
-		MOVE(BPF_REG_0, BPF_REG_6),
-		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
-	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SYSCALL,
-		.insns = (unsigned long)insns,
-		.insn_cnt = ARRAY_SIZE(insns),
-		.license = (unsigned long)"GPL",
-		.prog_flags = BPF_F_SLEEPABLE,
-	};
-
-	return sys_bpf(BPF_PROG_LOAD, &attr);
-}
-
-static void open_bpf(struct path *p, unsigned int number, size_t size)
-{
-	const size_t page = sysconf(_SC_PAGESIZE);
-	int array = bpf_map(BPF_MAP_TYPE_ARRAY, size);
-	char *pages;
-
-	(void)number;
-	p->in = bpf_map(BPF_MAP_TYPE_RINGBUF, p->capacity);
-	if (array < 0 || p->in < 0)
-		fail(p, "BPF_MAP_CREATE");
-	/* Many records per run, so that the call itself matters little. */
-	p->out = bpf_program(p->in, array, size,
-			     size < 16 * KIB / 64 ? 64 : 16 * KIB / size);
-	if (p->out < 0)
-		fail(p, "BPF_PROG_LOAD");
-	close(array);
-	p->bpf.prog = p->out;
-	p->bpf.tail = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   p->in, 0);
-	pages = mmap(NULL, page + 2 * p->capacity, PROT_READ, MAP_SHARED,
-		     p->in, page);
-	if (p->bpf.tail == MAP_FAILED || pages == MAP_FAILED)
-		fail(p, "mmap");
-	p->bpf.head = (__u64 *)pages;
-	p->bpf.data = pages + page;
-}
-
-static void path_open(struct path *p, const struct way *way,
-		      unsigned int number, size_t capacity, size_t size)
-{
-	memset(p, 0, sizeof(*p));
-	p->way = way;
-	p->capacity = capacity;
-	/* With a block that fills the buffer, the ends would take turns. */
-	p->piece = capacity / 4;
-	p->in = -1;
-	p->out = -1;
-	way->open(p, number, size);
-}
-
-static void path_close(struct path *p)
-{
-	const size_t page = sysconf(_SC_PAGESIZE);
-
-	close(p->in);
-	close(p->out);
-	if (p->ring_head)
-		munmap(p->ring_head, 2 * page + 2 * p->capacity);
-	if (p->bpf.head) {
-		munmap((void *)p->bpf.head, page + 2 * p->capacity);
-		munmap((void *)p->bpf.tail, page);
-	}
-}
-
 /* ---- jobs of the processes ---- */
-
-struct job {
-	void (*run)(struct job *job, char *buf);
-	struct path *path, *back;
-	size_t size;
-	int cpu;
-	bool counts;		/* its progress is measured */
-	pid_t pid;
-};
-
-static void start(const struct port *port, struct path *p)
-{
-	if (port->start)
-		port->start(p);
-}
-
-static void produce(struct job *job, char *buf)
-{
-	start(job->path->way->in, job->path);
-	job->path->way->in->loop(job->path, buf, job->size);
-}
-
-static void consume(struct job *job, char *buf)
-{
-	start(job->path->way->out, job->path);
-	job->path->way->out->loop(job->path, buf, job->size);
-}
 
 /* Bytes through one path and back through another, asleep in between. */
 static void ping(struct job *job, char *buf)
@@ -710,165 +398,7 @@ static void pair(struct job *job, char *buf)
 	}
 }
 
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "sched_setaffinity");
-}
-
-static void job_start(struct job *job, struct count *its)
-{
-	char *buf;
-
-	memset(its, 0, sizeof(*its));
-	job->pid = fork();
-	if (job->pid < 0)
-		err(1, "fork");
-	if (job->pid)
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (job->cpu >= 0)
-		pin(job->cpu);
-	buf = aligned_alloc(KIB, LARGEST);
-	if (!buf)
-		err(1, "malloc");
-	memset(buf, 'x', job->size);
-	count = its;
-	job->run(job, buf);
-	_exit(0);
-}
-
-static __u64 clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts))
-		err(1, "clock_gettime");
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-struct look {
-	__u64 ns, cpu, done, calls;
-};
-
-static struct look look(const struct job *jobs, unsigned int n)
-{
-	struct look look = { .ns = clock_ns(CLOCK_MONOTONIC) };
-	clockid_t clock;
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		if (jobs[i].counts)
-			look.done += counts[i].done;
-		look.calls += counts[i].calls;
-		if (!clock_getcpuclockid(jobs[i].pid, &clock))
-			look.cpu += clock_ns(clock);
-	}
-	return look;
-}
-
-static bool all_move(const struct job *jobs, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
-		if (jobs[i].counts && !counts[i].done)
-			return false;
-	return true;
-}
-
-static void patience(__u64 since, const struct job *job)
-{
-	if (waitpid(-1, NULL, WNOHANG) > 0)
-		errx(1, "%s: a process ended early", job->path->way->name);
-	if (clock_ns(CLOCK_MONOTONIC) - since > PATIENCE * 1000000000ULL)
-		errx(1, "%s, %zu bytes: it hangs", job->path->way->name,
-		     job->size);
-}
-
-/* Measures @n jobs for @ms milliseconds, and until @least is done. */
-static struct look measure(struct job *jobs, unsigned int n, unsigned int ms,
-			   __u64 least)
-{
-	__u64 from = clock_ns(CLOCK_MONOTONIC), limit;
-	struct look before, after;
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
-		job_start(&jobs[i], &counts[i]);
-	while (!all_move(jobs, n)) {
-		patience(from, jobs);
-		usleep(1000);
-	}
-	/* Let the first page faults pass. */
-	usleep(5000);
-	before = look(jobs, n);
-	limit = before.ns;
-	do {
-		patience(limit, jobs);
-		usleep(ms * 1000);
-		after = look(jobs, n);
-	} while (after.done - before.done < least || after.done == before.done);
-	for (i = 0; i < n; i++)
-		kill(jobs[i].pid, SIGKILL);
-	for (i = 0; i < n; i++)
-		if (waitpid(jobs[i].pid, NULL, 0) != jobs[i].pid)
-			err(1, "waitpid");
-	return (struct look){ after.ns - before.ns, after.cpu - before.cpu,
-			      after.done - before.done,
-			      after.calls - before.calls };
-}
-
-/* ---- samples ---- */
-
-static FILE *samples;
-static struct path paths[MOST_PATHS];
-static struct job jobs[MOST_JOBS];
-
-static void sample(const char *measure, const char *way, unsigned long param,
-		   const char *quantity, double value)
-{
-	fprintf(samples, "%s\t%s\t%lu\t%s\t%.9g\n", measure, way, param,
-		quantity, value);
-	fflush(samples);
-}
-
-struct plan;
-
-/* A measure, with its ways and parameters. */
-struct plan {
-	const char *name;
-	void (*run)(const struct plan *plan, const struct way *way,
-		    unsigned long param, unsigned int ms);
-	const char *ways[16];
-	unsigned long params[16];
-};
-
-/* Moves bytes through @n paths, each with one reader and @writers writers. */
-static struct look stream(const struct way *way, unsigned int n,
-			  unsigned int writers, size_t capacity, size_t size,
-			  unsigned int ms, __u64 least)
-{
-	unsigned int i, j = 0, w;
-	struct look took;
-
-	for (i = 0; i < n; i++) {
-		path_open(&paths[i], way, i, capacity, size);
-		jobs[j++] = (struct job){ consume, &paths[i], NULL, size,
-					  (i + 1) % 2, true, 0 };
-		for (w = 0; w < writers && way->in; w++)
-			jobs[j++] = (struct job){ produce, &paths[i], NULL,
-						  size, (i + w) % 2, false, 0 };
-	}
-	took = measure(jobs, j, ms, least);
-	for (i = 0; i < n; i++)
-		path_close(&paths[i]);
-	return took;
-}
+/* ---- time ---- */
 
 static double mb_per_s(const struct look *look)
 {
@@ -945,29 +475,6 @@ static void run_wake(const struct plan *plan, const struct way *way,
 
 /* ---- instructions ---- */
 
-static __u64 stamp(void)
-{
-	__u32 low, high;
-
-	asm volatile("lfence; rdtsc; lfence" : "=a" (low), "=d" (high));
-	return (__u64)high << 32 | low;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static __u64 median(__u64 *values, unsigned int n)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return values[n / 2];
-}
-
-#define REPEATS	201
-
 /* Uses the median, since there may be interrupts in between. */
 static void run_instructions(const struct plan *plan, const struct way *way,
 			     unsigned long size, unsigned int ms)
@@ -996,10 +503,7 @@ static void run_instructions(const struct plan *plan, const struct way *way,
 		out[i] = to - between;
 		both[i] = to - from;
 	}
-	if (p->producer.map.own)
-		vfifo_producer_close(&p->producer);
-	if (other.consumer.map.own)
-		vfifo_consumer_close(&other.consumer);
+	stop(p, &other);
 	path_close(p);
 	empty = median(none, REPEATS);
 	sample(plan->name, way->name, size, "in", median(in, REPEATS) - empty);
@@ -1071,6 +575,22 @@ static const struct way ways[] = {
 	/* A record and its header must fit. */
 	{ "bpf", open_bpf, &bpf_in, &bpf_out, 4 * KIB },
 	{ "memcpy", open_ring, NULL, &copy_out, 0 },
+	{ "records", open_records, &record_in, &record_out, 0 },
+	{ "records-write-mapped", open_records, &record_in, &record_map_out, 0 },
+	{ "records-mapped-read", open_records, &record_map_in, &record_out, 0 },
+	{ "records-mapped", open_records, &record_map_in, &record_map_out, 0 },
+	{ "bpf-to-user", open_bpf_records, &bpf_records_in, &bpf_records_out, 0 },
+	{ "bpf-spinning", open_bpf_spinning, &bpf_records_in, &bpf_spinning_out,
+	  0 },
+	{ "bpf-to-kernel", open_bpf_user, &bpf_user_in, &bpf_user_out, 0 },
+	{ "packets", open_packets, &record_in, &record_out, 0 },
+	{ "seqpacket", open_seqpacket, &record_in, &record_out, 0 },
+	{ "mq", open_mq, &mq_in, &mq_out, 0 },
+	{ "over", open_over, &record_in, NULL, 0 },
+	{ "over-mapped", open_over, &over_map_in, NULL, 0 },
+	{ "over-records", open_over_records, &record_in, NULL, 0 },
+	{ "over-records-mapped", open_over_records, &over_record_map_in, NULL,
+	  0 },
 };
 
 static const struct way *way_named(const char *name)
@@ -1084,6 +604,27 @@ static const struct way *way_named(const char *name)
 }
 
 #define SIZES	{ 1, 64, 512, 4 * KIB, 64 * KIB, MIB }
+
+#define RECORD_WAYS							\
+	"records", "records-write-mapped", "records-mapped-read",	\
+	"records-mapped", "bpf-to-user", "bpf-to-kernel", "packets",	\
+	"seqpacket", "mq"
+/* Each one that overwrites, and the same with a reader. */
+#define OVER_WAYS							\
+	{ "over", "vfifo", "over-mapped", "mapped",			\
+	  "over-records", "records", "over-records-mapped",		\
+	  "records-mapped" }
+#define RECORD_PLANS							\
+	{ "records", run_records, { RECORD_WAYS, "bpf-spinning" },	\
+	  RECORD_SIZES },						\
+	{ "overwriting", run_overwriting, OVER_WAYS, RECORD_SIZES }
+#define RECORD_INSTRUCTIONS						\
+	{ "record-instructions", run_record_instructions,		\
+	  { RECORD_WAYS }, RECORD_SIZES },				\
+	{ "queued-instructions", run_queued_instructions,		\
+	  { RECORD_WAYS }, RECORD_SIZES },				\
+	{ "overwriting-instructions", run_overwriting_instructions,	\
+	  OVER_WAYS, RECORD_SIZES }
 
 static const struct plan full[] = {
 	{ "throughput", run_throughput,
@@ -1101,6 +642,12 @@ static const struct plan full[] = {
 	    64 * MIB } },
 	{ "devices", run_devices, { "vfifo", "pipe" }, { 1, 4, 16, 64 } },
 	{ "writers", run_writers, { "vfifo", "pipe", "twin" }, { 1, 2, 4, 8 } },
+	RECORD_PLANS,
+	{ NULL, NULL, { NULL }, { 0 } },
+};
+
+static const struct plan records[] = {
+	RECORD_PLANS,
 	{ NULL, NULL, { NULL }, { 0 } },
 };
 
@@ -1117,8 +664,28 @@ static const struct plan instructions[] = {
 	    "write-mapped", "mapped-read", "mapped", "ring" }, { 1, 64, 512, 4 * KIB } },
 	{ "wake-instructions", run_wake_instructions,
 	  { "vfifo", "pipe", "eventfd", "twin" }, { 8 } },
+	RECORD_INSTRUCTIONS,
 	{ NULL, NULL, { NULL }, { 0 } },
 };
+
+static const struct plan record_instructions[] = {
+	RECORD_INSTRUCTIONS,
+	{ NULL, NULL, { NULL }, { 0 } },
+};
+
+/* Says so once if not. */
+static bool possible(const struct way *way)
+{
+	static bool said;
+
+	if (way->open != open_bpf_user || bpf_has_jit())
+		return true;
+	if (!said)
+		printf("  %s: not measured, this kernel has no BPF JIT\n",
+		       way->name);
+	said = true;
+	return false;
+}
 
 static void run_plan(const struct plan *plan, unsigned int round,
 		     unsigned int ms)
@@ -1132,8 +699,9 @@ static void run_plan(const struct plan *plan, unsigned int round,
 		for (param = 0; plan->params[param]; param++) {
 			for (i = 0; i < n; i++) {
 				way = way_named(plan->ways[(i + round) % n]);
-				if (!way->most ||
-				    plan->params[param] <= way->most)
+				if ((!way->most ||
+				     plan->params[param] <= way->most) &&
+				    possible(way))
 					plan->run(plan, way,
 						  plan->params[param], ms);
 			}
@@ -1216,6 +784,30 @@ static void profile(const struct way *way, size_t size, unsigned int times)
 		echo_end(&job);
 }
 
+struct plans {
+	const char *name;
+	const struct plan *plan;
+};
+
+static const struct plans times[] = {
+	{ "full", full }, { "quick", quick }, { "records", records },
+	{ NULL, NULL },
+};
+
+static const struct plans counted[] = {
+	{ "instructions", instructions },
+	{ "record-instructions", record_instructions },
+	{ NULL, NULL },
+};
+
+static const struct plan *plan_named(const struct plans *plans,
+				     const char *name)
+{
+	while (plans->name && strcmp(plans->name, name))
+		plans++;
+	return plans->plan;
+}
+
 static void open_samples(const char *path)
 {
 	samples = fopen(path, "ae");
@@ -1226,6 +818,7 @@ static void open_samples(const char *path)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
+	const struct plan *plan;
 
 	counts = mmap(NULL, (MOST_JOBS + 1) * sizeof(*counts),
 		      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
@@ -1233,14 +826,14 @@ int main(int argc, char **argv)
 	if (counts == MAP_FAILED)
 		err(1, "mmap");
 	count = &counts[MOST_JOBS];
-	if (argc == 5 && (!strcmp(what, "full") || !strcmp(what, "quick"))) {
+	plan = plan_named(argc == 5 ? times : counted, what);
+	if (plan && argc == 5) {
 		open_samples(argv[4]);
-		rounds(strcmp(what, "full") ? quick : full, atoi(argv[2]),
-		       atoi(argv[3]));
-	} else if (argc == 3 && !strcmp(what, "instructions")) {
+		rounds(plan, atoi(argv[2]), atoi(argv[3]));
+	} else if (plan && argc == 3) {
 		open_samples(argv[2]);
 		pin(0);
-		run_plan(instructions, 0, 0);
+		run_plan(plan, 0, 0);
 	} else if (argc == 5 && !strcmp(what, "profile")) {
 		pin(0);
 		profile(way_named(argv[2]), strtoul(argv[3], NULL, 0),

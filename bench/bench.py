@@ -4,6 +4,7 @@
 
 bench.py report FOLDER ACCELERATOR RESULTS   reads the samples in FOLDER, prints tables, writes RESULTS (JSON)
 bench.py quick FOLDER ACCELERATOR            the same for a short run: prints one table
+bench.py records FOLDER                      prints the tables and bars of records alone
 bench.py check FOLDER BASELINE               fails if an instruction ratio is worse than in the baseline
 bench.py baseline FOLDER BASELINE            writes the baseline
 bench.py profile FOLDER CXXFILT              instructions of a write and a read by function; CXXFILT demangles
@@ -22,6 +23,7 @@ PAGE = 4096
 # The plots that plot.py draws, each as SVG and PNG.
 PLOTS = ("throughput", "native", "scaling", "cost")
 SIZES = [1, 64, 512, 4096, 65536, 1048576]
+RECORD_SIZES = [64, 512, 4096]
 # How much worse than in the baseline a ratio may be. Instructions are counted, not timed, so this
 # only allows for other compilers.
 TOLERANCE = 0.05
@@ -158,6 +160,47 @@ def capacity_parts(results):
     return parts
 
 
+# The others that have records, as the bars call them.
+RECORD_WAYS = {
+    "bpf-to-user": "kernel→user", "bpf-to-kernel": "user→kernel", "seqpacket": "SOCK_SEQPACKET", "mq": "POSIX mq",
+}
+# How records are counted.
+RECORD_COUNTS = {"record-instructions": "one at a time", "queued-instructions": "several queued"}
+
+
+def record_parts(results, way, others):
+    """How many times the instructions of the others a record takes."""
+    parts = []
+    for other in others:
+        for measure, how in RECORD_COUNTS.items():
+            for size in RECORD_SIZES:
+                ours, theirs = (results.median(measure, one, size, "both") for one in (way, other))
+                parts.append(part(f"{RECORD_WAYS[other]}, {size_name(size)}, {how}", ratio(ours, theirs), ours, theirs,
+                                  "instructions"))
+    return parts
+
+
+def same_calls(results, way, others):
+    """Fails if a record takes another number of system calls with one of the others."""
+    for other in others:
+        for size in RECORD_SIZES:
+            ours, theirs = (results.median("record-instructions", one, size, "calls") for one in (way, other))
+            if None not in (ours, theirs) and ours != theirs:
+                raise SystemExit(f"a record of {size_name(size)} takes {number(ours)} system calls with {way}, but "
+                                 f"{number(theirs)} with {other}: they cannot be compared")
+
+
+def record_bars(results):
+    by_calls = ["seqpacket", "mq"]
+    same_calls(results, "records", by_calls)
+    return [
+        bar("records, mapped→mapped against the BPF ring buffer, instructions", ("<=", 1.0),
+            record_parts(results, "records-mapped", ["bpf-to-user", "bpf-to-kernel"])),
+        bar("records, write→read against SOCK_SEQPACKET and POSIX mq, instructions", ("<=", 1.0),
+            record_parts(results, "records", by_calls)),
+    ]
+
+
 def bars(results, per_device):
     busy = SIZES[1:]
     near = [64, 512, 4096, 65536]
@@ -182,6 +225,7 @@ def bars(results, per_device):
         bar("64 devices against one, in all", (">=", 0.9), [part("64 devices", ratio(many, one), many, one, "MB/s")]),
         bar("memory beyond the capacity, per device", ("<=", 3 * PAGE + 2048),
             [part("64 devices", per_device, per_device, None, "bytes")]),
+        *record_bars(results),
     ]
 
 
@@ -269,12 +313,24 @@ GRIDS = {
     ("capacity", "MB/s"): ("Throughput by capacity, MB/s, 4 KiB blocks", size_name),
     ("devices", "MB/s"): ("Throughput of many at once, MB/s in all, 4 KiB blocks", lambda n: f"{n} devices"),
     ("writers", "MB/s"): ("Throughput of many writers, MB/s in all, 512 B blocks", lambda n: f"{n} writers"),
+    ("records", "ns"): ("Time of a record, ns, both ends busy", size_name),
+    ("records", "cpu-ns"): ("CPU time of that, ns, both ends", size_name),
+    ("records", "calls"): ("System calls of that, both ends", size_name),
+    ("overwriting", "ns"): ("Time of a write, ns: overwriting without a reader, and waiting for one", size_name),
     ("load", "us"): ("Loading the module, µs", lambda n: f"{n} device"),
     ("module", "bytes"): ("The module in memory, bytes", lambda n: f"{n} device"),
     ("instructions", "both"): ("Instructions of a write and a read, -icount", size_name),
     ("instructions", "in"): ("Instructions of a write", size_name),
     ("instructions", "out"): ("Instructions of a read", size_name),
     ("wake-instructions", "trip"): ("Instructions of a round trip, one CPU", size_name),
+    ("record-instructions", "both"): ("Instructions of a record, one at a time", size_name),
+    ("record-instructions", "in"): ("Instructions of putting it in", size_name),
+    ("record-instructions", "out"): ("Instructions of getting it out", size_name),
+    ("record-instructions", "calls"): ("System calls of that", size_name),
+    ("queued-instructions", "both"): ("Instructions of a record, several queued", size_name),
+    ("queued-instructions", "in"): ("Instructions of putting each of them in", size_name),
+    ("queued-instructions", "out"): ("Instructions of getting each of them out", size_name),
+    ("overwriting-instructions", "in"): ("Instructions of a write, overwriting and not", size_name),
     ("native", "MB/s"): ("On the host, with no guest: MB/s by block", size_name),
 }
 
@@ -372,6 +428,16 @@ def fallen(ratios, baseline):
             if ratios.get(name) is None or ratios[name] < was * (1 - TOLERANCE)]
 
 
+def records(folder):
+    results = load(folder)
+    rows = [row for row in record_bars(results) if row["parts"]]
+    for (measure, quantity), (title, names) in GRIDS.items():
+        if measure in RECORD_COUNTS or measure.startswith(("records", "overwriting")):
+            grid(results, measure, quantity, title, names)
+    if rows:
+        print_bars(rows)
+
+
 def check(folder, path):
     ratios = held_ratios(load(folder))
     with open(path, encoding="utf-8") as file:
@@ -442,6 +508,8 @@ def main(arguments):
     elif command == "quick" and len(rest) == 2:
         results = load(rest[0])
         grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, 64 KiB of buffer, by {rest[1]}", size_name)
+    elif command == "records" and len(rest) == 1:
+        records(*rest)
     elif command == "profile" and len(rest) == 2:
         profile(*rest)
     elif command == "check" and len(rest) == 2:

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Runs in the guest: guest.sh full|quick|instructions|profile VFIFO.KO BENCH-FOLDER. Leaves its samples in this folder.
+# What is part of full and instructions for records alone is records and record-instructions.
 set -euo pipefail
 what=$1 vfifo=$2 bench=$3/bench twin=$3/twin/twin.ko
 
@@ -29,6 +30,14 @@ full)
 	insmod "$vfifo" devices=64
 	insmod "$twin"
 	"$bench" full "${ROUNDS:-9}" "${MILLISECONDS:-100}" samples
+	;;
+records)
+	insmod "$vfifo" devices=2
+	"$bench" records "${ROUNDS:-9}" "${MILLISECONDS:-100}" samples
+	;;
+record-instructions)
+	insmod "$vfifo" devices=2
+	"$bench" record-instructions samples
 	;;
 quick)
 	insmod "$vfifo"

@@ -38,6 +38,19 @@ LOOKS = {
     "twin": ("the same in C", "tab:cyan", "s", "--"),
     "iter": ("the same in C, by iterators", "tab:purple", "s", "--"),
     "bytewise": ("a byte at a time, in C", "0.75", ".", "--"),
+    "records-mapped": ("vfifo records, mapped→mapped", "tab:red", "o", "-"),
+    "records-write-mapped": ("vfifo records, write→mapped", "tab:orange", "^", "-"),
+    "records-mapped-read": ("vfifo records, mapped→read", "tab:olive", "v", "-"),
+    "records": ("vfifo records, write→read", "tab:blue", "s", "-"),
+    "bpf-to-user": ("BPF, kernel→user", "0.3", "d", "--"),
+    "bpf-to-kernel": ("BPF, user→kernel", "0.3", "d", ":"),
+    "packets": ("pipe, O_DIRECT", "0.4", "s", "--"),
+    "seqpacket": ("SOCK_SEQPACKET", "0.55", "x", "--"),
+    "mq": ("POSIX mq", "0.7", "+", "--"),
+    "over-records-mapped": ("overwriting records, mapped", "tab:pink", "o", "-"),
+    "over-records": ("overwriting records, write", "tab:cyan", "s", "-"),
+    "over-mapped": ("overwriting, mapped", "tab:pink", "o", "-"),
+    "over": ("overwriting, write", "tab:cyan", "s", "-"),
 }
 
 
@@ -123,11 +136,14 @@ def main(path, folder):
         one.set_ylim(bottom=one.get_ylim()[0] / 2)
     save(figure, folder, "scaling", results)
 
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
-    stacked(axes[0], results, "instructions", 1, "both", "A write and a read of 1 B", "instructions")
-    stacked(axes[1], results, "instructions", 4096, "both", "A write and a read of 4 KiB", "instructions")
-    axes[1].set_xscale("log")
-    stacked(axes[2], results, "wake", 2, "ns", "Round trip, both asleep", "ns")
+    figure, (calls, records) = plt.subplots(2, 3, figsize=(13, 6.4))
+    stacked(calls[0], results, "instructions", 1, "both", "A write and a read of 1 B", "instructions")
+    stacked(calls[1], results, "instructions", 4096, "both", "A write and a read of 4 KiB", "instructions")
+    calls[1].set_xscale("log")
+    stacked(calls[2], results, "wake", 2, "ns", "Round trip, both asleep", "ns")
+    stacked(records[0], results, "record-instructions", 64, "both", "A record of 64 B", "instructions")
+    stacked(records[1], results, "record-instructions", 4096, "both", "A record of 4 KiB", "instructions")
+    stacked(records[2], results, "overwriting-instructions", 64, "in", "A write of 64 B", "instructions")
     save(figure, folder, "cost", results)
 
     missing = [name for name in PLOTS if not os.path.exists(os.path.join(folder, f"{name}.svg"))]

@@ -43,6 +43,20 @@ NAMES = {
     "bpf": "BPF ring buffer",
     "ring": "ring in shared memory",
     "memcpy": "memcpy, one process",
+    "records": "**vfifo, records, write→read**",
+    "records-write-mapped": "**vfifo, records, write→mapped**",
+    "records-mapped-read": "**vfifo, records, mapped→read**",
+    "records-mapped": "**vfifo, records, mapped→mapped**",
+    "bpf-to-user": "BPF ring buffer, kernel→user",
+    "bpf-spinning": "the same, its consumer spins",
+    "bpf-to-kernel": "BPF ring buffer, user→kernel",
+    "packets": "pipe with `O_DIRECT`",
+    "seqpacket": "AF_UNIX, `SOCK_SEQPACKET`",
+    "mq": "POSIX message queue",
+    "over": "**vfifo, write, overwriting**",
+    "over-mapped": "**vfifo, mapped, overwriting**",
+    "over-records": "**vfifo, records, write, overwriting**",
+    "over-records-mapped": "**vfifo, records, mapped, overwriting**",
 }
 
 

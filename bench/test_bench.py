@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,47 @@ class Verdicts(unittest.TestCase):
         self.assertEqual([name for name, _, _ in bench.fallen({"a": 1.0}, was)], ["b"])
 
 
+class Records(unittest.TestCase):
+    @staticmethod
+    def rows(**calls):
+        return [("record-instructions", way, 64, quantity, value) for way, both in
+                (("records-mapped", 200), ("bpf-to-user", 250), ("records", 1000), ("seqpacket", 2000), ("mq", 900))
+                for quantity, value in (("both", both), ("calls", calls.get(way, 2)))]
+
+    def test_less_is_better(self):
+        mapped, by_calls = bench.record_bars(results(self.rows()))
+        self.assertEqual((mapped["verdict"], mapped["worst"]["value"]), ("met", 0.8))
+        self.assertEqual((by_calls["verdict"], by_calls["worst"]["of"]), ("missed", "POSIX mq, 64 B, one at a time"))
+        self.assertEqual([one["value"] for one in by_calls["parts"]], [0.5, 1000 / 900])
+
+    def test_both_ways_to_count_are_bars(self):
+        rows = self.rows() + [("queued-instructions", way, 4096, "both", value)
+                              for way, value in (("records-mapped", 150), ("bpf-to-user", 100), ("bpf-to-kernel", 300))]
+        mapped, _ = bench.record_bars(results(rows))
+        self.assertEqual([(one["of"], one["met"]) for one in mapped["parts"]],
+                         [("kernel→user, 64 B, one at a time", True), ("kernel→user, 4 KiB, several queued", False),
+                          ("user→kernel, 4 KiB, several queued", True)])
+
+    def test_a_direction_that_was_not_measured_meets_nothing(self):
+        for row in bench.record_bars(results([])):
+            self.assertEqual(row["verdict"], "not measured")
+
+    def test_other_numbers_of_system_calls_are_refused(self):
+        with self.assertRaisesRegex(SystemExit, "64 B takes 2.00 system calls with records, but 3.00 with mq"):
+            bench.record_bars(results(self.rows(mq=3)))
+
+    def test_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "samples"), "w", encoding="utf-8") as file:
+                file.writelines("\t".join(map(str, row)) + "\n" for row in self.rows())
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                self.assertEqual(bench.main(["records", folder]), 0)
+        self.assertIn("Instructions of a record, one at a time", said.getvalue())
+        self.assertNotIn("several queued\n", said.getvalue())
+        self.assertIn("POSIX mq, 64 B, one at a time: 1.11 (1000 against 900 instructions)", said.getvalue())
+
+
 class Memory(unittest.TestCase):
     def test_slabs(self):
         text = "slabinfo - version: 2.1\n# name ...\nkmalloc-64  10 20 64 64 1 : x\ndentry 3 21 192 21 1 : x\n"
@@ -109,6 +151,12 @@ class Profiles(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     """Published tables are made from results.json."""
+
+    def test_every_measure_has_a_table(self):
+        with open(os.path.join(tables.ROOT, "bench", "bench.c"), encoding="utf-8") as file:
+            measures = set(re.findall(r'\{ "([\w-]+)", run_', file.read()))
+        self.assertGreater(len(measures), 10)
+        self.assertEqual(measures - {measure for measure, _ in bench.GRIDS}, set())
 
     @classmethod
     def setUpClass(cls):
