@@ -68,7 +68,8 @@ door_usage() {
 	  build       build the kernel, the module and the kselftests into build/
 	  deb         build the kernel and its headers as Debian packages into build/deb/
 	              --config small|running|distro: which configuration (default: small, the one of build);
-	              --test: also install and boot it in a Debian in an emulator
+	              --clients: instead, build the headers, vfifoctl and vfifo-cat as packages, for any kernel;
+	              --test: also install and boot it in a Debian in an emulator; with --clients, install, use and remove those
 	  kunit       run the KUnit tests under UML; "kunit 1.85|1.96 llvm|gcc": built with that rustc and C compiler
 	  matrix      run the KUnit tests with each of these compilers, on Linux 7.3 and 7.2, and print a table
 	  compilers   compile abstractions, driver, doctests and external module with rustc 1.85 and 1.96, for kernels with
@@ -83,6 +84,8 @@ door_usage() {
 	              --save: replace those in bench/ with the last run's; --quick: a few figures; --check: instruction
 	              counts are no higher than in bench/baseline.json; --baseline: write that file; --profile:
 	              instructions of a write and a read by function
+	  litmus [TEST]...
+	              check the tests in litmus/, or the named ones, against the kernel's memory model
 	  host        shellcheck, the tests of this program, and everything else of "test" that boots nothing
 	  results     print tables of the runs in build/results/, where each whole run of a command of the tests leaves a record
 	              --save [NAME]...: copy the records of passing runs to tests/results/, and write the tables in TESTING.md
@@ -151,7 +154,7 @@ deps | fetch | patch | build | compilers | matrix | shutdown | demo | test | hos
 	[ ${#args[@]} -eq 0 ] || die "$COMMAND takes no argument (${args[0]}); see --help" ;;
 kunit)
 	[ ${#args[@]} -eq 0 ] || [ ${#args[@]} -eq 2 ] || die "kunit takes no argument, or two: 1.85 or 1.96, and llvm or gcc; see --help" ;;
-selftest | shell | series | clean | devbox | deb | soak | mutants | bench | results) ;;
+selftest | shell | series | clean | devbox | deb | soak | mutants | bench | results | litmus) ;;
 *) die "unknown command $COMMAND; see --help" ;;
 esac
 door_check_name "$ROOT" "move this repository"

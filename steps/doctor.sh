@@ -62,7 +62,7 @@ doctor_dkms() {
 doctor_packages() {
 	doctor_emulator >/dev/null
 	# On Debian 12, they are installed if this is run as root.
-	{ system_is_debian_12 && [ "$(id -u)" -eq 0 ]; } || deb_tools
+	{ system_is_debian_12 && [ "$(id -u)" -eq 0 ]; } || deb_tools "${DEB_TOOLS[@]}"
 	echo yes
 }
 

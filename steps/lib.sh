@@ -16,6 +16,8 @@ LIB_CHILD=''
 LIB_CHILD_FINISHES=''
 # Whether the child is another run of this program.
 LIB_CHILD_IS_RUN=''
+# Another run of this program that goes on while this one does something else.
+LIB_BESIDE=''
 LIB_USERS_CACHE=''
 LIB_SCRATCH=()
 
@@ -56,6 +58,7 @@ lib_end_child() {
 lib_on_exit() {
 	local status=$? said=$LIB_SAID line
 	lib_end_child
+	LIB_CHILD=$LIB_BESIDE LIB_CHILD_IS_RUN=1 lib_end_child
 	# A command that was not expected to fail ends the run by "set -e", without a message.
 	if [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && [ -n "$said" ] && [ ! -e "$said" ]; then
 		line="$COMMAND ended at $LIB_FAILED_AT, which is a fault of build-kernel.sh; please report this line"
@@ -168,7 +171,7 @@ lib_check_owner() {
 	[ -z "$path" ] || [ -z "$(find "$path" -maxdepth 0 "${others[@]}")" ] ||
 		die "$path belongs to user $(stat -c %U "$path"), and root would run programs from it; set VFIFO_CACHE to a folder of root's"
 	[ -z "$path" ] || die "others may write to $path, and root would run programs from it; set VFIFO_CACHE to another folder"
-	for path in "$CACHE"/tools{,/bin,/rust-*} "$CACHE"/venv{,/bin} ${VFIFO_TEST_BIN:+"$VFIFO_TEST_BIN"}; do
+	for path in "$CACHE"/tools{,/bin,/rust-*,/herd} "$CACHE"/venv{,/bin} ${VFIFO_TEST_BIN:+"$VFIFO_TEST_BIN"}; do
 		[ -e "$path" ] || continue
 		path=$(find "$path" -maxdepth 1 \( \( "${others[@]}" \) -o \( ! -type l -perm /022 \) \) -print -quit)
 		[ -z "$path" ] ||
@@ -230,7 +233,7 @@ lib_mark() { # FOLDER
 # The first thing in the cache that these scripts did not put there, or nothing.
 lib_stranger() {
 	find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-[0-9]*' ! -name 'tree-*' ! -name 'tmp.*' ! -name tools ! -name cargo \
-		! -name 'venv*' ! -name host ! -name home ! -name 'clients-rust*' ! -name 'clients-vfifoctl*' ! -name bench-native ! -name lock ! -name 'kvm-*' \
+		! -name 'venv*' ! -name host ! -name home ! -name 'clients-rust*' ! -name 'clients-vfifoctl*' ! -name 'clients-python*' ! -name bench-native ! -name lock ! -name 'kvm-*' \
 		! -name devbox ! -name devbox-base ! -name 'devbox-b*.new' ! -name devbox-box ! -name 'devbox-box.*' ! -name "$LIB_MARK*" \
 		-print -quit
 }

@@ -23,6 +23,12 @@ VERSION_LLVM_OTHER=19
 # The kernel's minimum (scripts/min-tool-version.sh), and the newest in any suite of Debian 12.
 VERSION_RUSTC='1.85 1.96'
 VERSION_BINDGEN=0.72.1
+# herd7 and the libraries that it needs: packages of this suite, with the SHA-256 of their files. If the archive has other
+# versions, those are used.
+VERSION_HERD_SUITE=sid
+VERSION_HERD='herdtools7 7.58-2 97a6e2bfbc2c516cd9816e8c87c3acc412953479a3351b308d139e0af9550672
+libc6 2.43-7 5c71715c51103beb4fbba9fe9f8dff604af6610dfa71c70bff342f54a7860803
+libgmp10 2:6.3.0+dfsg-5+b2 032743c787f0e1e644e4dcfbdb38f01be8cb150cb9633f8be5e79aba6938f349'
 # The versions and hashes of Python packages are in requirements.txt files, those of crates in Cargo.lock files.
 
 version_series() { sed -n 's/^\([0-9]*\.[0-9]*\).*/\1/p' <<<"$1"; } # 7.3.4-anything: 7.3

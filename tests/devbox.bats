@@ -660,6 +660,30 @@ with_dkms() {
 	[ -e "$S/usr/share/doc/vfifo/theirs" ]
 }
 
+@test "devbox --dkms and --remove: the udev rule of the package vfifo-tools" {
+	local rule=$S/usr/lib/udev/rules.d/70-vfifo.rules list=$S/var/lib/dpkg/info/vfifo-tools.list
+	metadata
+	with_dkms
+	mkdir -p "${rule%/*}" "${list%/*}"
+	{ cat "$REAL/etc/70-vfifo.rules"; echo '# packaged'; } >"$rule"
+	printf '%s\n' /usr/lib/udev/rules.d /usr/lib/udev/rules.d/70-vfifo.rules >"$list"
+	devbox --dkms
+	ok
+	grep -qx '# packaged' "$rule"
+	[ -e "$S/usr/share/doc/vfifo/examples/vfifo.modprobe.conf" ]
+	devbox --remove
+	ok
+	grep -qx '# packaged' "$rule"
+	# Without that package it is replaced and removed.
+	rm "$list"
+	devbox --dkms
+	ok
+	cmp "$REAL/etc/70-vfifo.rules" "$rule"
+	devbox --remove
+	ok
+	[ ! -e "$rule" ]
+}
+
 @test "devbox --dkms: what root installs belongs to root, and was made by root" {
 	[ "$(/usr/bin/id -u)" -eq 0 ] || skip "needs root to change the owner"
 	debian

@@ -21,7 +21,7 @@ teardown() { umount "$VFIFO_CACHE" 2>/dev/null || true; }
 	door --help
 	[ "$status" -eq 0 ]
 	for word in demo test soak doctor devbox deps fetch patch build deb kunit compilers matrix selftest shutdown mutants bench \
-		results shell series clean --check --tree --jobs --accel --debug --kcsan; do
+		results shell series clean litmus --check --clients --tree --jobs --accel --debug --kcsan; do
 		[[ $output == *"$word"* ]]
 	done
 	# This word is in other lines as well.
@@ -327,7 +327,7 @@ splat() {
 
 # parts_of ARGUMENT...: the parts that build-kernel.sh would run.
 parts_of() {
-	printf 'test_part() { echo "part $DEBUG: ${*:2}"; count_result 1 0 0 "$1" 0; }\ndeps_want_packages() { :; }\n' >>"$DOOR/steps/kernel/soak.sh"
+	printf 'test_part() { echo "part $DEBUG: ${*:2}"; count_result 1 0 0 "$1" 0; }\ndeps_want_packages() { :; }\ntest_start_host() { :; }\n' >>"$DOOR/steps/kernel/soak.sh"
 	door --tree "$LINUX" fetch
 	door --tree "$LINUX" "$@"
 	echo "$output"
@@ -342,12 +342,60 @@ parts_of() {
 	[[ $output == *$'\n5 passed, 0 failed' ]]
 }
 
+# parts_are HOST: the parts of "test" only say that they ran; HOST is what host does.
+parts_are() {
+	local step
+	for step in deps patch build series selftest kunit compilers bench litmus; do
+		printf 'do_%s() { say "ran %s"; count_result 1 0 0 x 0; }\n' "$step" "$step" >>"$DOOR/steps/kernel/soak.sh"
+	done
+	printf 'do_host() { %s; }\ndeps_want_packages() { :; }\n' "$1" >>"$DOOR/steps/kernel/soak.sh"
+	door --tree "$LINUX" fetch
+}
+
+# parts_that_run HOST: "test" with them.
+parts_that_run() {
+	parts_are "$1"
+	door --tree "$LINUX" test
+	echo "$output"
+}
+
+@test "test shows and counts what host did beside other parts when it is its turn" {
+	parts_that_run 'say "ran host at $(nice)"; count_result 20 0 0 x 0'
+	[ "$status" -eq 0 ]
+	[[ $output == *$'== instructions\nran bench\n== host\nran host at 19\n== litmus\n'* ]]
+	[[ $output == *$'\n31 passed, 0 failed' ]]
+}
+
+@test "host fails beside other parts" {
+	parts_that_run 'count_result 3 2 0 x 0; die "host: two tests failed"'
+	[ "$status" -eq 1 ]
+	[[ $output == *$'== host\nbuild-kernel.sh: host: two tests failed\n== litmus\n'* ]]
+	[[ $output == *$'\n14 passed, 2 failed' ]]
+}
+
+@test "host dies beside other parts" {
+	parts_that_run 'kill -9 $$'
+	[ "$status" -eq 1 ]
+	[[ $output == *$'\n11 passed, 1 failed' ]]
+}
+
+@test "Ctrl-C also ends host beside other parts" {
+	parts_are 'echo $$ >"$CACHE/pid.new"; mv "$CACHE/pid.new" "$CACHE/pid"; sleep 600'
+	echo 'do_selftest() { sleep 600; }' >>"$DOOR/steps/kernel/soak.sh"
+	"$DOOR/build-kernel.sh" --tree "$LINUX" test >"$HERE/out" 2>&1 3>&- &
+	local pid=$!
+	begins "$VFIFO_CACHE/pid" 600
+	terminated "$pid"
+	gone "$(cat "$VFIFO_CACHE/pid")"
+	[ -z "$(ls -d "$VFIFO_CACHE"/tmp.* 2>/dev/null)" ]
+}
+
 @test "test runs everything in the ordinary kernel, and prints what is left" {
 	local TEST_DEBUG
 	# shellcheck source=/dev/null
 	. "$REAL/steps/kernel/test.sh"
 	parts_of test
-	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: compilers,: bench --check,: host,debug: build,debug: selftest ${TEST_DEBUG[*]}" ]
+	[ "$parts" = ": deps,: fetch,: patch,: build,: series --check,: selftest,: kunit,: compilers,: bench --check,: host,: litmus,debug: build,debug: selftest ${TEST_DEBUG[*]}" ]
 	[[ $output == *"left to ./build-kernel.sh test --debug: kmemleak, and the other kselftests"* ]]
 	[[ $output == *"left to ./build-kernel.sh soak: that, stress-ng, trinity"* ]]
 }

@@ -26,6 +26,16 @@ flags() { # PREFIX
 	PKG_CONFIG_LIBDIR=$ROOT$1/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$ROOT pkg-config --cflags vfifo
 }
 
+# The whole program in the manual page vfifo_map.3.
+manual_example() {
+	awk '/^[.]Ed/ { inside = 0 } inside { gsub(/\\e/, "\\"); print } /^[.]Bd -literal/ { inside = 1 }' "$REAL/man/vfifo_map.3"
+}
+
+# The functions that the headers have for programs.
+functions() {
+	sed -nE 's/^static inline .*[ *](vfifo_(producer|consumer)_[a-z_]+)\(.*/\1/p' "$CLIENTS"/*.h | sort
+}
+
 # The first example in C of README.md that uses the helpers.
 example() {
 	awk '/^```/ { if (inside && found) { printf "%s", text; exit } inside = $0 ~ /^```c$/; text = ""; found = 0; next }
@@ -36,13 +46,27 @@ example() {
 	in_clients install prefix=/usr
 	[ "$(installed)" = "755 usr/bin/vfifo-cat
 644 usr/include/vfifo/linux/vfifo.h
+644 usr/include/vfifo/vfifo.hpp
+644 usr/include/vfifo/vfifo_copy.h
+644 usr/include/vfifo/vfifo_end.h
 644 usr/include/vfifo/vfifo_map.h
+644 usr/include/vfifo/vfifo_overwrite.h
+644 usr/include/vfifo/vfifo_records.h
 644 usr/lib/udev/rules.d/70-vfifo.rules
 644 usr/share/doc/vfifo/examples/consumer.c
+644 usr/share/doc/vfifo/examples/event-loop.c
+644 usr/share/doc/vfifo/examples/lines.cc
 644 usr/share/doc/vfifo/examples/producer.c
+644 usr/share/doc/vfifo/examples/record-sender.c
+644 usr/share/doc/vfifo/examples/recorder.c
 644 usr/share/doc/vfifo/examples/test_mmap.c
 644 usr/share/doc/vfifo/examples/vfifo.modprobe.conf
 644 usr/share/doc/vfifo/examples/vfifo.modules-load.conf
+644 usr/share/man/man1/vfifo-cat.1
+644 usr/share/man/man3/vfifo_copy.3
+644 usr/share/man/man3/vfifo_map.3
+644 usr/share/man/man3/vfifo_overwrite.3
+644 usr/share/man/man3/vfifo_records.3
 644 usr/share/man/man4/vfifo.4
 644 usr/share/pkgconfig/vfifo.pc" ]
 	cmp "$REAL/uapi/vfifo.h" "$ROOT/usr/include/vfifo/linux/vfifo.h"
@@ -58,6 +82,77 @@ example() {
 	[ -e "$ROOT/inc/vfifo/vfifo_map.h" ]
 	[ -e "$ROOT/opt/v/man/man4/vfifo.4" ]
 	[[ $(flags /opt/v) == *"-I$ROOT/inc/vfifo "* ]]
+}
+
+@test "install: each function has a manual page, and each page only functions that exist" {
+	in_clients install prefix=/usr
+	local page name
+	cd "$ROOT/usr/share/man/man3"
+	[ "$(find . -type l -printf '%f\n' | sed 's/[.]3$//' | sort)" = "$(functions)" ]
+	[ "$(functions | wc -l)" -ge 40 ]
+	for page in vfifo_*.3; do
+		# The link leads to the page of the header that has the function.
+		name=$(readlink -e "$page")
+		[[ $name == "$PWD"/vfifo_* ]]
+		[ -L "$page" ] || continue
+		name=$(basename "$name" .3)
+		grep -qE "^static inline .*[ *]${page%.3}\(" "$CLIENTS/$name.h"
+		grep -qxF ".Fo ${page%.3}" "$name.3"
+	done
+}
+
+@test "the manual pages and the headers have the same table of errors" {
+	local numbers
+	numbers=$(sed -nE 's/^ \*  (E[A-Z]+)\t.*/\1/p' "$CLIENTS/vfifo_map.h")
+	[ "$(wc -l <<<"$numbers")" -ge 12 ]
+	for number in $numbers; do
+		grep -qxF ".It Er $number" "$REAL/man/vfifo_map.3"
+	done
+	# They are those of the crate.
+	sed -nE 's/^            Error::.* => libc::(E[A-Z]+),$/\1/p' "$REAL/clients/rust/src/error.rs" >"$HERE/crate"
+	[ "$(wc -l <"$HERE/crate")" -ge 10 ]
+	while read -r number; do
+		grep -qx "$number" <<<"$numbers"
+	done <"$HERE/crate"
+}
+
+@test "every struct has the same accessors, and every function says its side" {
+	local side name
+	for side in producer consumer; do
+		for name in open open_fd close fd capacity kind queued; do
+			functions | grep -qx "vfifo_${side}_$name"
+		done
+	done
+	# What has no side is private.
+	run ! grep -E '^static inline .*[ *]vfifo_[a-z_]+\(' <(grep -hvE '[ *]vfifo_(producer|consumer|map|record|overwrite|copy)_[a-z_]+\(' "$CLIENTS"/*.h)
+}
+
+@test "install: each header compiles alone, and twice, as C11, C++11 and C++17" {
+	command -v g++ || skip "g++ is not installed"
+	in_clients install prefix=/usr
+	local include=$ROOT/usr/include/vfifo header base
+	for header in "$include"/*.h; do
+		base=$HERE/$(basename "$header" .h)
+		printf '#include "%s"\n' "$header" "$header" >"$base.c"
+		gcc -std=c11 -D_POSIX_C_SOURCE=200809L -pedantic -Wall -Wextra -Werror -I"$include" -c -o "$base.o" "$base.c"
+		cp "$base.c" "$base.cc"
+		g++ -std=c++11 -pedantic -Wall -Wextra -Werror -I"$include" -c -o "$base.o" "$base.cc"
+		g++ -std=c++17 -pedantic -Wall -Wextra -Werror -I"$include" -c -o "$base.o" "$base.cc"
+	done
+	printf '#include "%s"\n' "$include/vfifo.hpp" "$include/vfifo.hpp" >"$HERE/hpp.cc"
+	g++ -std=c++17 -pedantic -Wall -Wextra -Werror -I"$include" -c -o "$HERE/hpp.o" "$HERE/hpp.cc"
+	[ "$(wc -l <"$include/vfifo.hpp")" -lt 150 ]
+}
+
+@test "install: the program in vfifo_map(3) compiles and prints what is wrong" {
+	command -v pkg-config || skip "pkg-config is not installed"
+	in_clients install prefix=/usr
+	manual_example | sed "s,/dev/vfifo0,$HERE/none," >"$HERE/manual.c"
+	local flags
+	read -ra flags <<<"$(flags /usr)"
+	gcc -Wall -Wextra -Werror "${flags[@]}" -o "$HERE/manual" "$HERE/manual.c"
+	run -1 "$HERE/manual"
+	[[ $output == *": No such file or directory" ]]
 }
 
 @test "install: the example of README.md compiles with pkg-config" {
@@ -76,14 +171,16 @@ example() {
 	# There is no device here.
 	[ -e /dev/vfifo0 ] || run -1 "$HERE/hello"
 	# The installed examples compile in the same way, and print which device is missing.
-	for name in producer consumer test_mmap; do
+	for name in producer consumer test_mmap record-sender recorder event-loop; do
 		gcc -Wall -Wextra -Werror "${flags[@]}" -D_GNU_SOURCE -o "$HERE/$name" "$ROOT/usr/share/doc/vfifo/examples/$name.c"
-		run -1 "$HERE/$name" "$HERE/none"
+		local arguments=()
+		[ "$name" != event-loop ] || arguments=("$HERE/socket")
+		run -1 "$HERE/$name" "${arguments[@]}" "$HERE/none"
 		[[ $output == *"$HERE/none: No such file or directory"* ]]
 	done
 }
 
-@test "install: the header works in C++" {
+@test "install: the headers work in C++, and the installed example compiles" {
 	command -v g++ && command -v pkg-config || skip "g++ or pkg-config is not installed"
 	in_clients install prefix=/usr
 	printf '#include "vfifo_map.h"\nint main() { vfifo_producer p; return vfifo_producer_open(&p, "/none") != -ENOENT; }\n' >"$HERE/a.cc"
@@ -91,6 +188,15 @@ example() {
 	read -ra flags <<<"$(flags /usr)"
 	g++ -Wall -Wextra -Werror "${flags[@]}" -o "$HERE/a" "$HERE/a.cc"
 	"$HERE/a"
+	g++ -std=c++17 -pedantic -Wall -Wextra -Werror "${flags[@]}" -o "$HERE/lines" "$ROOT/usr/share/doc/vfifo/examples/lines.cc"
+	run -1 "$HERE/lines" "$HERE/none"
+	[[ $output == *": $HERE/none: No such file or directory" ]]
+}
+
+@test "vfifo.hpp: the test for a device compiles" {
+	command -v g++ || skip "g++ is not installed"
+	in_clients install prefix=/usr
+	g++ -std=c++17 -pedantic -Wall -Wextra -Werror -I"$ROOT/usr/include/vfifo" -o "$HERE/cxx" "$CLIENTS/tests/cxx.cc" -pthread
 }
 
 @test "uninstall: nothing of ours is left, and nothing else is removed" {
@@ -98,7 +204,7 @@ example() {
 	mkdir -p "$ROOT/usr/share/doc/vfifo/examples"
 	: >"$ROOT/usr/include/other.h"
 	in_clients uninstall prefix=/usr
-	[ "$(find "$ROOT" -type f)" = "$ROOT/usr/include/other.h" ]
+	[ "$(find "$ROOT" ! -type d)" = "$ROOT/usr/include/other.h" ]
 	[ ! -e "$ROOT/usr/include/vfifo" ]
 	[ ! -e "$ROOT/usr/share/doc/vfifo" ]
 	# Uninstalling twice is not an error.

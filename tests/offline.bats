@@ -16,7 +16,7 @@ setup() {
 	export VFIFO_SYSTEM=$HERE/system
 	local file
 	export CARGO_HOME=$CACHE/cargo
-	for file in versions lib system kernel/tree kernel/fetch kernel/deps kernel/build kernel/compilers; do
+	for file in versions lib system kernel/tree kernel/fetch kernel/deps kernel/build kernel/compilers kernel/litmus kernel/python; do
 		# shellcheck source=/dev/null
 		. "$REAL/steps/$file.sh"
 	done
@@ -58,7 +58,7 @@ Rust crates
 the source of Linux ${VERSION_LINUX%.*}" ]
 }
 
-@test "a run of test also names its compilers" {
+@test "a run of test also names its compilers and herd7" {
 	export VFIFO_RESULTS=$HERE/results
 	VERSION_RUSTC='1.1 1.2'
 	stand_in "$CACHE/tools/rust-1.2/rustc" ""
@@ -66,6 +66,18 @@ the source of Linux ${VERSION_LINUX%.*}" ]
 	echo "$output"
 	[[ $output == *"rustc 1.1"* ]]
 	[[ $output != *"rustc 1.2"* ]]
+	[[ $output == *herd7* ]]
+	[[ $output == *maturin* ]]
+	stand_in "$CACHE/tools/herd/herd7" ""
+	echo "$VERSION_HERD" >"$CACHE/tools/herd/wanted"
+	mkdir -p "$ROOT/clients/python" "$CACHE/venv-python"
+	echo "maturin==1.16.0" | tee "$ROOT/clients/python/requirements.txt" >"$CACHE/venv-python/requirements.txt"
+	run deps_downloads
+	[[ $output != *herd7* ]]
+	[[ $output != *maturin* ]]
+	echo "maturin==1.17.0" >"$ROOT/clients/python/requirements.txt"
+	run deps_downloads
+	[[ $output == *maturin* ]]
 }
 
 @test "a complete cache: nothing is named" {

@@ -311,6 +311,30 @@ ok() { echo "$output"; [ "$status" -eq 0 ]; }
 	[ "$(selftest_seconds poll)" = 0 ]
 }
 
+@test "the results of pytest" {
+	export ROOT=$DOOR CACHE=$VFIFO_CACHE LOGS=$HERE DEBUG='' VFIFO_RESULTS=$HERE/results
+	local step
+	# shellcheck source=/dev/null
+	for step in versions lib system kernel/count; do . "$REAL/steps/$step.sh"; done
+	printf '..s.\nSKIPPED [1] tests/test_types.py:10: could not import mypy: No module\n== 1 failed in the middle ==\n3 passed, 1 skipped in 0.19s\n' >"$HERE/log"
+	count_pytest "pytest, x" 0 "$HERE/log" 2
+	printf 'FAILED tests/test_a.py::test_b - AssertionError\n===== 1 failed, 2 passed, 1 warning, 2 errors in 62.73s (0:01:02) =====\n' >"$HERE/log"
+	run count_pytest "pytest, y" 1 "$HERE/log" 63
+	[ "$status" -eq 1 ]
+	[[ $output == *"FAILED tests/test_a.py::test_b"* ]]
+	# It died, or collected nothing.
+	: >"$HERE/log"
+	run count_pytest "pytest, z" 139 "$HERE/log" 1
+	[ "$status" -eq 1 ]
+	echo "no tests ran in 0.01s" >"$HERE/log"
+	run count_pytest "pytest, none" 0 "$HERE/log" 1
+	[ "$status" -eq 1 ]
+	[ "$(cat "$VFIFO_RESULTS")" = $'3\t0\t1\tpytest, x\t2\tskip=tests/test_types.py:10\treason=could not import mypy: No module
+2\t3\t0\tpytest, y\t63
+0\t1\t0\tpytest, z\t1
+0\t1\t0\tpytest, none\t1' ]
+}
+
 @test "ignored tests of cargo, and skipped tests of kselftests in a Debian" {
 	export ROOT=$DOOR CACHE=$VFIFO_CACHE LOGS=$HERE DEBUG='' VFIFO_RESULTS=$HERE/results
 	local step

@@ -308,7 +308,7 @@ interrupt_apt() { # COMMAND
 	export OUT=$DOOR/build CACHE=$VFIFO_CACHE
 	# shellcheck source=/dev/null
 	. "$DOOR/steps/kernel/deb.sh"
-	deb_forget
+	deb_forget made
 	[ "$(ls "$DOOR/build/deb")" = mine.deb ]
 }
 

@@ -10,15 +10,18 @@ INSTALL_EXAMPLES=$SYSTEM/usr/share/doc/vfifo/examples
 
 install_rule_is_ours() { grep -qs '^# Installed by vfifo[.]' "$INSTALL_RULE"; }
 
+# The package vfifo-tools has the same rule. While it is installed, the file belongs to it.
+install_rule_is_packaged() { grep -qsxF "${INSTALL_RULE#"$SYSTEM"}" "$SYSTEM/var/lib/dpkg/info/vfifo-tools.list"; }
+
 install_files() {
-	install -D -m 644 "$ROOT/etc/70-vfifo.rules" "$INSTALL_RULE" && install -d -m 755 "$INSTALL_EXAMPLES" &&
+	{ install_rule_is_packaged || install -D -m 644 "$ROOT/etc/70-vfifo.rules" "$INSTALL_RULE"; } && install -d -m 755 "$INSTALL_EXAMPLES" &&
 		install -m 644 "$ROOT"/etc/vfifo.*.conf "$INSTALL_EXAMPLES/"
 }
 
 # Files in /etc stay: they are root's own.
 install_forget_files() {
 	local file
-	! install_rule_is_ours || rm -f "$INSTALL_RULE"
+	install_rule_is_packaged || ! install_rule_is_ours || rm -f "$INSTALL_RULE"
 	for file in "$ROOT"/etc/vfifo.*.conf; do rm -f "$INSTALL_EXAMPLES/$(basename "$file")"; done
 	rmdir "$INSTALL_EXAMPLES" "$(dirname "$INSTALL_EXAMPLES")" 2>/dev/null || true
 	for file in "$SYSTEM"/etc/mod{ules-load,probe}.d/vfifo.conf; do

@@ -71,7 +71,7 @@ do_compilers() {
 		return
 	fi
 	compilers_all "$COMPILERS_OLDEST" full
-	check "rustc $COMPILERS_OLDEST: clients/rust and clients/vfifoctl" compilers_clients clients/rust clients/vfifoctl
+	check "rustc $COMPILERS_OLDEST: clients/rust, clients/vfifoctl and clients/python" compilers_clients clients/rust clients/vfifoctl clients/python
 	compilers_all "$COMPILERS_OLDEST" small
 	compilers_all "$COMPILERS_NEWEST" small
 	[ "$COUNT_FAILED" -eq 0 ] || die "compilers: some checks failed, as shown above (logs: $LOGS/compilers-*.log)"
@@ -123,13 +123,18 @@ compilers_compile() {
 	cd "$BUILD_DIR" && grep -qa "rustc version ${wanted//./[.]}[.]" "$object" || { echo "$object was not made by rustc $wanted"; return 1; }
 }
 
-# The crate for programs and vfifoctl, with all tests and examples. They support the same oldest rustc.
+# The crate for programs, without and with its features, vfifoctl, and the native part of the Python package, with all tests
+# and examples. They support the same oldest rustc.
 compilers_clients() { # FOLDER...
-	local folder
+	local folder what
 	for folder; do
 		grep -qxF "rust-version = \"$COMPILERS_OLDEST\"" "$ROOT/$folder/Cargo.toml" || { echo "$folder/Cargo.toml does not say rust-version = \"$COMPILERS_OLDEST\""; return 1; }
-		(cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings cargo check --all-targets --test '*' --locked \
-			--color never --manifest-path "$ROOT/$folder/Cargo.toml" --target-dir "$CACHE/${folder//\//-}-$COMPILERS_OLDEST") || return
+		for what in "" "--all-features --all-targets --test *"; do
+			[ -z "$what" ] || [ -d "$ROOT/$folder/examples" ] || compgen -G "$ROOT/$folder/tests/*/*.rs" >/dev/null || continue
+			# shellcheck disable=SC2086
+			(set -f && cd "$ROOT" && env "${BUILD_RUST[@]}" RUSTFLAGS=-Dwarnings cargo check $what --locked --color never \
+				--manifest-path "$ROOT/$folder/Cargo.toml" --target-dir "$CACHE/${folder//\//-}-$COMPILERS_OLDEST") || return
+		done
 	done
 }
 

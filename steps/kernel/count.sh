@@ -74,15 +74,34 @@ count_libtest_sums() {
 
 # count_libtest NAME STATUS LOG SECONDS: counts the tests that ran; a failed run without a failed test is one failure.
 count_libtest() {
-	local name=$1 status=$2 log=$3 seconds=$4 figures skipped
-	figures=$(count_libtest_sums "$log")
+	local skipped
+	mapfile -t skipped < <(sed -nE 's/^test (.*) \.\.\. ignored(, )?(.*)/skip=\1\nreason=\3/p' "$3" | tr '\t' ' ')
+	grep -aE '^test .* \.\.\. (FAILED|ignored)' "$3" | sed 's/^/  /' || true
+	count_sums "$1" "$2" "$4" "$(count_libtest_sums "$3")" ${skipped[@]+"${skipped[@]}"}
+}
+
+# count_pytest_sums LOG: passed, failed and skipped, from the last line.
+count_pytest_sums() {
+	sed -nE 's/^(=+ )?([0-9]+ [a-z]+(, [0-9]+ [a-z]+)*) in [0-9].*/\2/p' "$1" | tail -n 1 | sed 's/, /\n/g' |
+		awk '{ n[$2] = $1 } END { print n["passed"] + 0, n["failed"] + n["error"] + n["errors"] + 0, n["skipped"] + 0 }'
+}
+
+# count_pytest NAME STATUS LOG SECONDS: the same for pytest.
+count_pytest() {
+	local skipped
+	mapfile -t skipped < <(sed -nE 's/^SKIPPED \[[0-9]+\] ([^ ]*): (.*)/skip=\1\nreason=\2/p' "$3" | tr '\t' ' ')
+	grep -aE '^(FAILED|ERROR|SKIPPED) ' "$3" | sed 's/^/  /' || true
+	count_sums "$1" "$2" "$4" "$(count_pytest_sums "$3")" ${skipped[@]+"${skipped[@]}"}
+}
+
+# count_sums NAME STATUS SECONDS "PASSED FAILED SKIPPED" [KEY=VALUE]...: counts a program with many tests.
+count_sums() {
+	local name=$1 status=$2 seconds=$3 sums=$4 more=("${@:5}")
 	# shellcheck disable=SC2086
-	set -- $figures
+	set -- $sums
 	[ "$status" -eq 0 ] || [ "$2" -gt 0 ] || set -- "$1" 1 "$3"
 	[ "$1" -gt 0 ] || set -- "$1" $(($2 > 0 ? $2 : 1)) "$3"
-	mapfile -t skipped < <(sed -nE 's/^test (.*) \.\.\. ignored(, )?(.*)/skip=\1\nreason=\3/p' "$log" | tr '\t' ' ')
-	count_result "$@" "$name" "$seconds" ${skipped[@]+"${skipped[@]}"}
-	grep -aE '^test .* \.\.\. (FAILED|ignored)' "$log" | sed 's/^/  /' || true
+	count_result "$@" "$name" "$seconds" ${more[@]+"${more[@]}"}
 	say "$name: $1 passed, $2 failed, $3 skipped"
 	[ "$2" -eq 0 ]
 }

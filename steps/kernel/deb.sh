@@ -7,21 +7,28 @@
 DEB_TOOLS=(dpkg-buildpackage:dpkg-dev dh_prep:debhelper rsync:rsync kmod:kmod)
 
 do_deb() {
-	local config=small test='' from=$SECONDS release folder
+	local config='' clients='' test='' from=$SECONDS release folder
 	while [ $# -gt 0 ]; do
 		case $1 in
+		--clients) clients=1 ;;
 		--test) test=1 ;;
 		--config=*) config=${1#*=} ;;
 		--config) door_value "$@"; config=$2; shift ;;
-		*) die "deb: unknown argument $1; it takes --config running, distro or small, and --test" ;;
+		*) die "deb: unknown argument $1; it takes --clients, --config running, distro or small, and --test" ;;
 		esac
 		shift
 	done
+	if [ -n "$clients" ]; then
+		[ -z "$config" ] || die "deb --clients: these packages are for any kernel; leave out --config"
+		clients_deb ${test:+--test}
+		return
+	fi
+	config=${config:-small}
 	case $config in running | distro | small) ;; *) die "deb --config $config: not one of running, distro, small" ;; esac
 	[ "$config" != running ] || [ -n "$(deb_running_file)" ] ||
 		die "deb --config running: the configuration of the running kernel is in none of $(deb_running_files | paste -sd ' '); use --config distro instead"
 	# On other systems than Debian 12, these have to be installed by hand.
-	if system_is_debian_12; then deps_want_packages deb "${DEB_TOOLS[@]#*:}"; else deb_tools; fi
+	if system_is_debian_12; then deps_want_packages deb "${DEB_TOOLS[@]#*:}"; else deb_tools "${DEB_TOOLS[@]}"; fi
 	[ -z "$test" ] || box_needs "deb --test"
 	# And the tree has to be given with --tree.
 	tree_find || { do_deps; do_fetch; }
@@ -44,13 +51,13 @@ do_deb() {
 	release=$(cat "$BUILD_DIR/include/config/kernel.release")
 	must "deb: adding Rust metadata to the headers" deb-headers.log "see the log" deb_metadata "$folder" "$release"
 	mkdir -p "$OUT/deb"
-	deb_forget
+	deb_forget made
 	# Not linux-libc-dev: it would replace the distribution's, and nothing needs it.
 	mv "$folder"/linux-{image,headers}-"$release"_*.deb "$OUT/deb/"
 	(cd "$OUT/deb" && printf '%s\n' linux-{image,headers}-"$release"_*.deb >made)
 	rm -f "$folder"/linux-*.{deb,buildinfo,changes}
 	done_step deb "$from" "$(cd "$OUT" && echo deb/linux-*.deb) are kernel $release; install them with: sudo apt-get install $OUT/deb/linux-*.deb"
-	[ -z "$test" ] || deb_test "$release"
+	[ -z "$test" ] || { clients_deb; deb_test "$release"; }
 }
 
 # Installs the packages in a Debian 13 beside Debian's own kernel, and boots both kernels.
@@ -63,7 +70,7 @@ deb_test() { # RELEASE
 	box_new
 	stock=$(box_release amd64)
 	mkdir -p "$BOX/root/deb" "$work/system/etc" "$work/system/lib/modules/$1"
-	cp "$OUT"/deb/*.deb "$BOX/root/deb/"
+	cp "$OUT"/deb/linux-*.deb "$BOX/root/deb/"
 	check "the packages install" box_run root "apt-get install -y --no-install-recommends ~/deb/*.deb"
 	check "Debian's kernel is still installed" test -s "$BOX/boot/vmlinuz-$1" -a -s "$BOX/boot/vmlinuz-$stock"
 
@@ -82,6 +89,12 @@ deb_test() { # RELEASE
 		rmmod rust_vfifo
 		bash ~/steps/tour/tour.sh /lib/modules/$1/kernel/samples/rust/rust_vfifo.ko"
 	box_guest "the tour with the external module" 300 "$1" "" "bash ~/steps/tour/tour.sh ~/rust_vfifo.ko"
+	clients_check box_guest "vfifoctl and vfifo-cat use a device" 120 "$1" "" "
+		set -e
+		modprobe rust_vfifo
+		vfifoctl list --json | grep -q '\"vfifo0\"'
+		echo hello | vfifo-cat -w
+		[ \"\$(vfifo-cat -m -n 6)\" = hello ]"
 	BOX_FILES=virtiofs
 	box_guest "Debian's kernel boots as before" 120 "$stock" "" "[ \"\$(uname -r)\" = $stock ]"
 	check "the packages are removed" box_run root "apt-get remove -y linux-image-$1 linux-headers-$1"
@@ -91,17 +104,17 @@ deb_test() { # RELEASE
 	done_step "deb --test" "$from" "kernel $1 beside $stock in a Debian 13"
 }
 
-# Removes the packages that the last run made, and no others.
-deb_forget() {
+# Removes the packages that are listed in that file by the last run, and no others.
+deb_forget() { # FILE
 	local file
-	[ -e "$OUT/deb/made" ] || return 0
-	while read -r file; do rm -f "$OUT/deb/$file"; done <"$OUT/deb/made"
-	rm "$OUT/deb/made"
+	[ -e "$OUT/deb/$1" ] || return 0
+	while read -r file; do rm -f "$OUT/deb/$file"; done <"$OUT/deb/$1"
+	rm "$OUT/deb/$1"
 }
 
-deb_tools() {
+deb_tools() { # PROGRAM:PACKAGE...
 	local tool missing=()
-	for tool in "${DEB_TOOLS[@]}"; do
+	for tool; do
 		command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 	done
 	[ ${#missing[@]} -eq 0 ] ||

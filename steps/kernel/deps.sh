@@ -10,6 +10,7 @@ DEPS_PACKAGES=(
 	gcc libc6-dev make flex bison bc libelf-dev libssl-dev zlib1g-dev perl kmod cpio rsync xz-utils patch
 	# what these scripts run
 	g++ pkgconf git ca-certificates python3 python3-venv python3-ply python3-git util-linux procps busybox-static bats shellcheck mandoc
+	dpkg-dev debhelper lintian
 	# the guest, and programs that are tried on the device in it
 	qemu-system-x86 iproute2 pv socat fio
 )
@@ -17,7 +18,7 @@ DEPS_PACKAGES=(
 DEPS_COMMANDS=(rustfmt cargo gcc make flex bison bc perl depmod cpio rsync xz patch git python3 busybox)
 DEPS_LLVM=(clang ld.lld llvm-objcopy llvm-ar)
 # Cargo workspaces whose crates are fetched once.
-DEPS_CRATES=(host clients/rust clients/vfifoctl bench/native)
+DEPS_CRATES=(host clients/rust clients/vfifoctl clients/python bench/native)
 
 # In the clone, so that its .cargo/config.toml and those of the folders above it count.
 deps_cargo() { (cd "$ROOT" && exec cargo "$@"); }
@@ -86,6 +87,8 @@ deps_downloads() {
 	deps_have_crates || echo "Rust crates"
 	if deps_for_test; then
 		for rust in $VERSION_RUSTC; do compilers_have_rust "$rust" || echo "rustc $rust"; done
+		litmus_have_herd || echo herd7
+		python_have_venv || echo "maturin and pytest"
 	fi
 	if series=$(tree_wanted_series) && ! (tree_find); then echo "the source of Linux $series"; fi
 }
@@ -104,6 +107,8 @@ do_deps() {
 		virtme-ng) must "deps: $item" deps-venv.log network deps_venv "$CACHE/venv" "$ROOT/steps/kernel/requirements.txt" ;;
 		'Rust crates') must "deps: $item" deps-crates.log network deps_fetch_crates ;;
 		rustc*) compilers_find_rust "${item#rustc }" ;;
+		herd7) litmus_get_herd ;;
+		maturin*) python_get_venv deps ;;
 		# The step fetch gets the source.
 		*) ;;
 		esac

@@ -4,6 +4,7 @@
 # is the other way (--tree); see tree.sh.
 
 FETCH_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
+FETCH_APT=()
 
 # The address of an archive of Debian's that this machine uses. Ubuntu's keyring package brings Debian's keys too, so
 # what counts is the origin that the archive's signed Release file states.
@@ -18,17 +19,23 @@ fetch_archive() {
 	echo "$uri"
 }
 
-# The suite with newer kernels is reached with an apt state of its own, so the system's configuration stays as it is. apt
-# checks the signature of the archive and the hash of the package.
-fetch_download() { # DIR PACKAGE
+# A suite that is not this system's is reached with an apt state of its own, so the system's configuration stays as it is.
+# apt checks the signature of the archive and the hash of the package.
+
+# fetch_lists DIR SUITE: gets the package lists of that suite. Sets FETCH_APT, the options with which apt uses them.
+fetch_lists() {
 	local dir=$1 uri
 	uri=$(fetch_archive) || return
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
-	echo "deb [signed-by=$FETCH_KEYS] $uri $VERSION_LINUX_SUITE main" >"$dir/sources.list"
-	local apt=(-q -o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+	echo "deb [signed-by=$FETCH_KEYS] $uri $2 main" >"$dir/sources.list"
+	FETCH_APT=(-q -o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::Etc::preferencesparts=/dev/null -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir"
 		-o "APT::Sandbox::User=$(id -un)" -o APT::Update::Error-Mode=any -o Acquire::Retries=3)
-	apt-get "${apt[@]}" update && cd "$dir" && apt-get "${apt[@]}" download "$2"
+	apt-get "${FETCH_APT[@]}" update
+}
+
+fetch_download() { # DIR PACKAGE
+	fetch_lists "$1" "$VERSION_LINUX_SUITE" && cd "$1" && apt-get "${FETCH_APT[@]}" download "$2"
 }
 
 fetch_unpack() { # DIR

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring, the Rust crate and
-# vfifoctl.
+# The tests that boot nothing: the scripts, the manual page, the configuration fragment, the ring, the Rust crate,
+# vfifoctl and the Python package.
 
 do_host() {
 	local from=$SECONDS start work test
@@ -32,8 +32,18 @@ do_host() {
 		count_skipped "the tests of build-kernel.sh" "their results are read by a program of the kernel tree; run $DOOR fetch"
 	fi
 	host_cargo host
-	host_cargo clients/rust
+	host_cargo clients/rust --all-features
+	check "clients/rust: package" host_package
+	check "clients/rust: documentation" host_documentation
+	check "clients/rust: rustfmt" deps_cargo fmt --manifest-path "$ROOT/clients/rust/Cargo.toml" --check
+	if deps_cargo clippy --version >/dev/null 2>&1; then
+		check "clients/rust: clippy" host_crate clients/rust clippy --all-features --all-targets -- -Dwarnings
+	else
+		count_skipped "clients/rust: clippy" "there is no clippy for this cargo"
+	fi
 	host_cargo clients/vfifoctl
+	python_host
+	clients_host
 	[ "$COUNT_FAILED" -eq 0 ] || die "host: some tests failed, as shown above (logs: $LOGS)"
 	done_step host "$from" "done"
 }
@@ -43,11 +53,19 @@ host_crate() {
 	deps_cargo "$2" --locked --color never --manifest-path "$ROOT/$1/Cargo.toml" --target-dir "$CACHE/${1//\//-}" "${@:3}"
 }
 
-host_cargo() { # FOLDER
+host_cargo() { # FOLDER [ARGUMENT]...
 	local status=0 log=cargo-${1//\//-}.log from=$SECONDS
-	logged "host: cargo test in $1" "$log" host_crate "$1" test || status=$?
+	logged "host: cargo test in $1" "$log" host_crate "$1" test "${@:2}" || status=$?
 	count_libtest "cargo, $1" "$status" "$LOGS/$log" $((SECONDS - from)) || COUNT_FAILED=1
 }
+
+# What crates.io would get. It is built from the package, without optional features, and includes the driver's files.
+host_package() {
+	RUSTFLAGS=-Dwarnings host_crate clients/rust package --offline --allow-dirty || return
+	host_crate clients/rust package --offline --allow-dirty --list | grep -xF src/ring/record.rs
+}
+
+host_documentation() { RUSTDOCFLAGS=-Dwarnings host_crate clients/rust doc --all-features --no-deps; }
 
 host_shellcheck() {
 	cd "$ROOT" && shellcheck -x build-kernel.sh steps/doctor.sh steps/container.sh steps/devbox/{dkms,make}.sh steps/tour/tour.sh steps/kernel/{audit,fire}.sh \

@@ -36,6 +36,10 @@ fi
 . "$ROOT/steps/kernel/kunit.sh"
 # shellcheck source=steps/kernel/compilers.sh
 . "$ROOT/steps/kernel/compilers.sh"
+# shellcheck source=steps/kernel/litmus.sh
+. "$ROOT/steps/kernel/litmus.sh"
+# shellcheck source=steps/kernel/python.sh
+. "$ROOT/steps/kernel/python.sh"
 # shellcheck source=steps/kernel/matrix.sh
 . "$ROOT/steps/kernel/matrix.sh"
 # shellcheck source=steps/kernel/selftest.sh
@@ -54,6 +58,8 @@ fi
 . "$ROOT/steps/kernel/box.sh"
 # shellcheck source=steps/kernel/deb.sh
 . "$ROOT/steps/kernel/deb.sh"
+# shellcheck source=steps/kernel/clients.sh
+. "$ROOT/steps/kernel/clients.sh"
 # shellcheck source=steps/kernel/soak.sh
 . "$ROOT/steps/kernel/soak.sh"
 # shellcheck source=steps/kernel/mutants.sh

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The installed kselftests, run in the booted kernel by the tree's own runner, and the tests of the Rust crate and of
-# vfifoctl that need a device.
+# The installed kselftests, run in the booted kernel by the tree's own runner, and the tests of the Rust crate, of vfifo.hpp,
+# of vfifoctl and of the Python package that need a device.
+
+# Their names, folders, and arguments for cargo.
+SELFTEST_CRATES=(
+	"crate clients/rust --features tokio --test device"
+	"crate_tokio clients/rust --features tokio --test device_tokio"
+	"vfifoctl clients/vfifoctl --test device"
+)
 
 do_selftest() { # [PROGRAM]...
 	tree_need
 	build_use_objects
-	local from=$SECONDS list=$BUILD_DIR/kselftest-installed/kselftest-list.txt test crate tool failed=0 which='-S vfifo:suspend'
+	local from=$SECONDS list=$BUILD_DIR/kselftest-installed/kselftest-list.txt test crate crates=true failed=0 which='-S vfifo:suspend'
 	[ -s "$list" ] || die "selftest: none are installed; run $DOOR build"
 	if [ $# -gt 0 ]; then
 		which=
@@ -16,21 +23,22 @@ do_selftest() { # [PROGRAM]...
 		done
 	fi
 	rm -rf "$LOGS/kselftest"
-	crate=true tool=true
 	if [ $# -eq 0 ]; then
-		selftest_build_crate clients/rust crate
-		selftest_build_crate clients/vfifoctl vfifoctl
-		crate=$(selftest_crate crate)
-		tool=$(selftest_crate vfifoctl)
+		selftest_build_cxx
+		crates+=$'\n'"timeout $((60 * GUEST_SCALE)) $BUILD_DIR/cxx >programs/cxx 2>&1"
+		for crate in "${SELFTEST_CRATES[@]}"; do
+			# shellcheck disable=SC2086
+			selftest_build_crate $crate
+			crates+=$'\n'"$(selftest_run_crate "${crate%% *}")"
+		done
+		python_need selftest
+		crates+=$'\n'"$(python_run_device)"
 	fi
 	guest_run_logged selftest selftest.log "$((1800 * GUEST_SCALE))" "
 		export VFIFO_MODULE=$BUILD_DIR/samples/rust/rust_vfifo.ko VFIFO_SCALE=$GUEST_SCALE
 		$([ -n "$DEBUG" ] || echo "export KSELFTEST_LIMITS_ARGS='-F memory'")
 		$(selftest_audited "insmod \$VFIFO_MODULE && $BUILD_DIR/kselftest-installed/run_kselftest.sh$(selftest_override) $which -p \$PWD/programs
-			VFIFO_DEVICE=/dev/vfifo0 timeout $((180 * GUEST_SCALE)) $crate >programs/crate 2>&1
-			echo \$? >crate.status
-			timeout $((180 * GUEST_SCALE)) $tool >programs/vfifoctl 2>&1
-			echo \$? >vfifoctl.status")
+			$crates")
 	"
 	mkdir -p "$LOGS/kselftest"
 	cp -r "$GUEST_DIR/programs/." "$LOGS/kselftest/" 2>/dev/null || true
@@ -40,11 +48,15 @@ do_selftest() { # [PROGRAM]...
 	done <"$list"
 	selftest_audit_result selftest || failed=1
 	if [ $# -eq 0 ]; then
-		for test in crate vfifoctl; do
-			touch "$LOGS/kselftest/$test"
-			count_libtest "selftest $test" "$(cat "$GUEST_DIR/$test.status" 2>/dev/null || echo 1)" \
-				"$LOGS/kselftest/$test" "$(selftest_seconds "$test")" || failed=1
+		for crate in "${SELFTEST_CRATES[@]%% *}"; do
+			touch "$LOGS/kselftest/$crate"
+			count_libtest "selftest $crate" "$(cat "$GUEST_DIR/$crate.status" 2>/dev/null || echo 1)" \
+				"$LOGS/kselftest/$crate" "$(selftest_seconds "$crate")" || failed=1
 		done
+		touch "$LOGS/kselftest/cxx" "$LOGS/kselftest/python"
+		count_tap "selftest cxx" "$LOGS/kselftest/cxx" "$(selftest_seconds cxx)" || failed=1
+		count_pytest "selftest python" "$(cat "$GUEST_DIR/python.status" 2>/dev/null || echo 1)" \
+			"$LOGS/kselftest/python" "$(selftest_seconds python)" || failed=1
 		selftest_plain || failed=1
 	fi
 	[ $failed -eq 0 ] || die "selftest: some tests failed, as shown above (log: $LOGS/selftest.log, $LOGS/kselftest/)"
@@ -91,11 +103,18 @@ selftest_audit_result() {
 	return $status
 }
 
+# Compiles the test of vfifo.hpp that needs a device.
+selftest_build_cxx() {
+	must "selftest: the test of clients/vfifo.hpp" cxx-build.log "the first error is in the log" \
+		g++ -std=c++17 -O2 -Wall -Wextra -pedantic -Werror "-I$ROOT/clients" -isystem "$BUILD_DIR/usr/include" -pthread \
+		-o "$BUILD_DIR/cxx" "$ROOT/clients/tests/cxx.cc"
+}
+
 # Compiles the tests of a crate that need a device. This is done here, since the guest is slow.
-selftest_build_crate() { # FOLDER NAME
-	local log=$2-build.log
-	must "selftest: the tests of $1" "$log" "the first error is in the log" host_crate "$1" test --test device --no-run
-	[ -x "$(selftest_crate "$2")" ] || die "selftest: the path of the test of $1 is not in cargo's output (log: $LOGS/$log)"
+selftest_build_crate() { # NAME FOLDER ARGUMENT...
+	local log=$1-build.log
+	must "selftest: the tests of $2 ($1)" "$log" "the first error is in the log" host_crate "$2" test --no-run "${@:3}"
+	[ -x "$(selftest_crate "$1")" ] || die "selftest: the path of the test $1 is not in cargo's output (log: $LOGS/$log)"
 }
 
 # Prints the path of the program that this has built. cargo prints it relative to its current folder, the clone.
@@ -103,6 +122,11 @@ selftest_crate() { # NAME
 	local program
 	program=$(sed -nE 's/^ *Executable .* \((.*)\)$/\1/p' "$LOGS/$1-build.log")
 	(cd "$ROOT" && realpath -m "$program")
+}
+
+# Prints the commands that run it in the guest.
+selftest_run_crate() { # NAME
+	echo "VFIFO_DEVICE=/dev/vfifo0 timeout $((180 * GUEST_SCALE)) $(selftest_crate "$1") >programs/$1 2>&1; echo \$? >$1.status"
 }
 
 # Shows and counts what went wrong with the last guest. Succeeds if nothing did.
