@@ -35,7 +35,7 @@ fn add_and_remove() {
     let cells: Vec<_> = line.split_whitespace().collect();
     assert_eq!(
         cells,
-        ["ctl-life", "1M", "0", "0", "manual", "-", "0", "0", "-"]
+        ["ctl-life", "1M", "0", "0", "manual", "stream", "0", "0", "-"]
     );
     assert!(vfifoctl(&["add", "ctl-life"])
         .error(1)
