@@ -245,8 +245,8 @@ box_test() {
 	COUNT_MORE=("kernel=$release")
 
 	check "a user can build it by following devbox's advice" box_follow dev --kernel "$release"
-	grep '^[$#] ' "$LOGS/check.log" | sed 's/^/           /'
-	[ $COUNT_FAILED -eq 0 ] || die "devbox --test: there is no module to test; see above (log: $LOGS/check.log)"
+	grep '^[$#] ' "$LOGS/check-$COMMAND.log" | sed 's/^/           /'
+	[ $COUNT_FAILED -eq 0 ] || die "devbox --test: there is no module to test; see above (log: $LOGS/check-$COMMAND.log)"
 	check "make in samples-rust-vfifo builds it" box_run dev "
 		cd vfifo/samples-rust-vfifo && make KDIR=/lib/modules/$release/build && modinfo -F alias rust_vfifo.ko | grep -qx vfifo &&
 			make KDIR=/lib/modules/$release/build INSTALL_MOD_PATH=\$HOME/root modules_install && make clean &&

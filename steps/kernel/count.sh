@@ -18,16 +18,16 @@ count_start() {
 	COUNT_OWN=1
 }
 
-# check NAME COMMAND...: one counted check; its output is shown when it fails.
+# check NAME COMMAND...: one counted check; its output is shown when it fails. host runs beside other commands with checks.
 check() {
-	local name=$1 log=$LOGS/check.log from=$SECONDS
+	local name=$1 log=check-$COMMAND.log from=$SECONDS
 	shift
-	if logged "$name" check.log "$@"; then
+	if logged "$name" "$log" "$@"; then
 		say "  ok       $name"
 		count_result 1 0 0 "$name" $((SECONDS - from))
 	else
 		say "  FAILED   $name"
-		sed -e 's/^/           /' "$log" | head -n 40
+		sed -e 's/^/           /' "$LOGS/$log" | head -n 40
 		count_result 0 1 0 "$name" $((SECONDS - from))
 		COUNT_FAILED=1
 	fi

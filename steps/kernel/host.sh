@@ -36,11 +36,7 @@ do_host() {
 	check "clients/rust: package" host_package
 	check "clients/rust: documentation" host_documentation
 	check "clients/rust: rustfmt" deps_cargo fmt --manifest-path "$ROOT/clients/rust/Cargo.toml" --check
-	if deps_cargo clippy --version >/dev/null 2>&1; then
-		check "clients/rust: clippy" host_crate clients/rust clippy --all-features --all-targets -- -Dwarnings
-	else
-		count_skipped "clients/rust: clippy" "there is no clippy for this cargo"
-	fi
+	host_clippy clients/rust --all-features --all-targets
 	host_cargo clients/vfifoctl
 	python_host
 	clients_host
@@ -57,6 +53,14 @@ host_cargo() { # FOLDER [ARGUMENT]...
 	local status=0 log=cargo-${1//\//-}.log from=$SECONDS
 	logged "host: cargo test in $1" "$log" host_crate "$1" test "${@:2}" || status=$?
 	count_libtest "cargo, $1" "$status" "$LOGS/$log" $((SECONDS - from)) || COUNT_FAILED=1
+}
+
+host_clippy() { # FOLDER [ARGUMENT]...
+	if deps_cargo clippy --version >/dev/null 2>&1; then
+		check "$1: clippy" host_crate "$1" clippy "${@:2}" -- -Dwarnings
+	else
+		count_skipped "$1: clippy" "there is no clippy for this cargo"
+	fi
 }
 
 # What crates.io would get. It is built from the package, without optional features, and includes the driver's files.

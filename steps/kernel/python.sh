@@ -10,13 +10,21 @@ python_get_venv() { # STEP
 	must "$1: maturin, pytest, numpy and mypy" python-venv.log network deps_venv "$PYTHON_VENV" "$ROOT/clients/python/requirements.txt"
 }
 
-# Makes the wheel, and installs it. Nothing is downloaded. It replaces that of any other clone.
+# Makes the wheel, and installs it unless it is installed already: a guest may be using it, since host runs beside selftest.
+# Nothing is downloaded. It replaces that of any other clone.
 python_wheel() {
-	local wheels=$CACHE/clients-python/wheels
-	rm -rf "$wheels"
-	(cd "$ROOT" && "$PYTHON_VENV/bin/maturin" build --release --offline --locked --manifest-path clients/python/Cargo.toml \
-		--interpreter "$PYTHON_VENV/bin/python" --target-dir "$CACHE/clients-python" --out "$wheels") &&
-		"$PYTHON_VENV/bin/pip" install -q --disable-pip-version-check --no-index --no-deps --force-reinstall "$wheels"/*.whl
+	local folder=$CACHE/clients-python installed=$PYTHON_VENV/installed.whl
+	mkdir -p "$folder" && (
+		flock 7 && rm -rf "$folder/wheels" && cd "$ROOT" || exit
+		# With a fixed date, the same sources result in the same wheel.
+		SOURCE_DATE_EPOCH=1000000000 "$PYTHON_VENV/bin/maturin" build --release --offline --locked \
+			--manifest-path clients/python/Cargo.toml --interpreter "$PYTHON_VENV/bin/python" --target-dir "$folder" \
+			--out "$folder/wheels" || exit
+		cmp -s "$folder"/wheels/*.whl "$installed" && exit
+		rm -f "$installed"
+		"$PYTHON_VENV/bin/pip" install -q --disable-pip-version-check --no-index --no-deps --force-reinstall "$folder"/wheels/*.whl &&
+			cp "$folder"/wheels/*.whl "$installed"
+	) 7>"$folder/lock"
 }
 
 # Builds and installs the package, for its tests.
@@ -40,11 +48,7 @@ python_host() {
 	local status=0 from
 	python_have_venv || python_get_venv host
 	check "clients/python: rustfmt" deps_cargo fmt --manifest-path "$ROOT/clients/python/Cargo.toml" --check
-	if deps_cargo clippy --version >/dev/null 2>&1; then
-		check "clients/python: clippy" host_crate clients/python clippy -- -Dwarnings
-	else
-		count_skipped "clients/python: clippy" "there is no clippy for this cargo"
-	fi
+	host_clippy clients/python
 	check "clients/python: the wheel" python_wheel
 	from=$SECONDS
 	logged "host: pytest in clients/python" pytest.log bash -c "$(python_pytest host)" || status=$?
