@@ -253,7 +253,7 @@ TEST_F(overwriting, reader_sleeps_until_something_is_there)
 	}
 }
 
-/* Whoever waits for bytes is told of each message, also of those in a full FIFO. */
+/* Waiting readers are told of each message, also of those in a full FIFO. */
 TEST_F(overwriting, pollers_are_told)
 {
 	struct model *m = &self->m;

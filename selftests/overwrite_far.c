@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 Seed 1f3ad1c2 maintainers. */
 /*
  * Overwriting the oldest, and owners that move positions so far that they seem to be before
- * others, or back to where they have been. Whoever waits gets an error, the end or a
+ * others, or back to where they have been. Calls that wait get an error, the end or a
  * message, and can be killed. When both claims have ended, there is nothing left of it.
  */
 #include "vfifo_overwriting_ends.h"

@@ -258,7 +258,7 @@ TEST_F_TIMEOUT(overwriting, answers_are_exact, 150)
 	EXPECT_TRUE(message_passes(self->dev.fd));
 }
 
-/* Whoever sleeps gets the error as well. */
+/* Sleeping calls get the error as well. */
 TEST_F(overwriting, sleeper_gets_the_error)
 {
 	struct producer p;

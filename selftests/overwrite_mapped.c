@@ -138,7 +138,7 @@ TEST_F(overwriting, everything_gone)
 	}
 }
 
-/* Whoever sleeps is woken each time; the producer asks only one flag. */
+/* Sleepers are woken each time; the producer looks only at one flag. */
 TEST_F_TIMEOUT(overwriting, producer_wakes, 60)
 {
 	struct model *m = &self->m;

@@ -217,7 +217,7 @@ impl<M: Overwriting> Ring<M> {
         // b. Pairs with A in `drop_until()`.
         let oldest = self.producer.load_oldest();
         // The second check is that of `size_overwriting()`. Without it, this could find nothing
-        // where that finds an error, and whoever waits would neither sleep nor go on.
+        // where that finds an error, and a call that waits would neither sleep nor go on.
         if is_before(head, own.peer) || is_before(head, own.position) {
             return Err(Broken);
         }
