@@ -4,40 +4,25 @@
  * another thread keeps dropping it. A transfer neither fails nor retries forever, and
  * EFAULT still means that the memory is bad.
  */
-#include <pthread.h>
+#include "vfifo_dropper.h"
 
-#include "vfifo_faults.h"
-
-#define MANY_PAGES	17
-#define RUNNING		LONG_MIN
 #define LITTLE		2000	/* bytes of room */
 #define INTRUSIONS	24
 
-/* What happens to the memory at a chosen fault. */
-enum turn { NOTHING, IS_SPOILT, STOPS };
-
 /* Shared with the process whose memory is dropped. */
-struct dropper {
-	char *memory;
-	long page;
-	int uffd;
-	enum turn turn;
-	int turn_at;		/* the number of the fault */
-	int met, drops;		/* faults, and pages dropped */
+struct shared_part {
+	struct dropper dropper;
 	int intruder;		/* a file to write or read one byte at each fault */
 	int intrusions;		/* bytes left for that */
 	bool intruder_reads;
-	bool turned;
-	bool wrong;		/* wrong bytes were read */
-	char *present;		/* the resident page */
-	long ret;
 };
 
 FIXTURE(dropped)
 {
 	struct vfifo dev;
 	int fd;			/* a blocking one */
-	struct dropper *d;
+	struct shared_part *shared;
+	struct dropper *d;	/* in that */
 	pid_t pid;
 };
 
@@ -88,13 +73,10 @@ FIXTURE_SETUP(dropped)
 	ASSERT_EQ(0, vfifo_setup(&self->dev));
 	self->fd = vfifo_open(O_RDWR);
 	ASSERT_LE(0, self->fd);
-	self->d = shared(sizeof(*self->d));
-	ASSERT_NE(NULL, self->d);
-	self->d->page = self->dev.page;
-	self->d->memory = mmap(NULL, MANY_PAGES * self->dev.page,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->d->memory);
+	self->shared = shared(sizeof(*self->shared));
+	ASSERT_NE(NULL, self->shared);
+	self->d = &self->shared->dropper;
+	ASSERT_TRUE(dropper_begin(self->d));
 	why = no_userfaultfd(self->d->memory, MANY_PAGES * self->dev.page);
 	if (why)
 		SKIP(return, "%s", why);
@@ -104,7 +86,7 @@ FIXTURE_TEARDOWN(dropped)
 {
 	child_kill(&self->pid);
 	munmap(self->d->memory, MANY_PAGES * self->dev.page);
-	munmap(self->d, sizeof(*self->d));
+	munmap(self->shared, sizeof(*self->shared));
 	close(self->fd);
 	vfifo_teardown(&self->dev);
 }
@@ -120,87 +102,44 @@ static long span_len(struct vfifo *dev, int i)
 	return spans[i].pages * dev->page + spans[i].bytes;
 }
 
+static void intrude(struct dropper *d)
+{
+	struct shared_part *s = (struct shared_part *)d;
+	char c = 0;
+
+	if (s->intrusions > 0 &&
+	    transfer(false, !s->intruder_reads, s->intruder, &c, 1) == 1)
+		__atomic_fetch_sub(&s->intrusions, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Others see that it stops by the number of faults. */
+static void stops(struct dropper *d)
+{
+	(void)d;
+	pause();
+}
+
+static bool has_stopped(struct dropper *d)
+{
+	return __atomic_load_n(&d->met, __ATOMIC_SEQ_CST) >= d->act_at;
+}
+
 /*
- * A thread that provides each page that is accessed, and drops the one that it provided
- * before, so that never two pages are resident. If the kernel faults several pages in, one
- * after the other, and then accesses them without faulting, the first one is always gone.
+ * Starts a process that transfers @len bytes at offset @from of such memory. It exits with
+ * 1 if wrong bytes were read.
  */
-static void *drop(void *arg)
-{
-	struct dropper *d = arg;
-	char *bytes = malloc(d->page), *at, c = 0;
-	struct uffdio_range range = { .len = d->page };
-	struct uffdio_copy copy = { .len = d->page };
-	struct uffd_msg msg;
-	struct pollfd p = { .fd = d->uffd, .events = POLLIN };
-
-	for (;;) {
-		poll(&p, 1, -1);
-		if (read(d->uffd, &msg, sizeof(msg)) != sizeof(msg))
-			continue;
-		at = (char *)(unsigned long)
-		     (msg.arg.pagefault.address & -d->page);
-		if (++d->met == d->turn_at && d->turn != NOTHING) {
-			if (d->turn == IS_SPOILT)
-				mprotect(at, d->page, PROT_NONE);
-			__atomic_store_n(&d->turned, true, __ATOMIC_SEQ_CST);
-			if (d->turn == STOPS)
-				pause();
-			range.start = (unsigned long)at;
-			ioctl(d->uffd, UFFDIO_WAKE, &range);
-			continue;
-		}
-		if (d->intrusions > 0 &&
-		    transfer(false, !d->intruder_reads, d->intruder, &c, 1) == 1)
-			__atomic_fetch_sub(&d->intrusions, 1, __ATOMIC_SEQ_CST);
-		if (d->present && d->present != at) {
-			madvise(d->present, d->page, MADV_DONTNEED);
-			d->drops++;
-		}
-		stream_fill(bytes, d->page, at - d->memory);
-		copy.dst = (unsigned long)at;
-		copy.src = (unsigned long)bytes;
-		copy.copy = 0;
-		d->present = at;
-		ioctl(d->uffd, UFFDIO_COPY, &copy);
-	}
-	return NULL;
-}
-
-/* Whether the last page of @len bytes, which were read, has the right contents. */
-static bool last_page_is_right(struct dropper *d, char *buf, long len)
-{
-	char *page = d->memory + (buf + len - 1 - d->memory) / d->page * d->page;
-	char *from = page < buf ? buf : page;
-
-	return d->present == page &&
-	       stream_equal(from, buf + len - from, from - buf);
-}
-
-/* Starts a process that transfers @len bytes at offset @from of such memory. */
 static void start(struct __test_metadata *_metadata, struct dropper *d,
 		  pid_t *pid, long from, long len, bool pieces, bool out, int fd)
 {
-	pthread_t thread;
-	int error;
-
-	d->met = 0;
-	d->drops = 0;
-	d->turned = false;
-	d->wrong = false;
-	d->present = NULL;
-	d->ret = RUNNING;
 	*pid = child_start(6 * DEADLINE);
 	ASSERT_LE(0, *pid);
 	if (*pid)
 		return;
-	d->uffd = missing(d->memory, MANY_PAGES * d->page, &error);
-	if (d->uffd < 0 || pthread_create(&thread, NULL, drop, d))
-		_exit(1);
+	if (!dropper_start(d))
+		_exit(98);
 	d->ret = res(transfer(pieces, out, fd, d->memory + from, len));
-	d->wrong = !out && d->ret > 0 &&
-		   !last_page_is_right(d, d->memory + from, d->ret);
-	_exit(0);
+	_exit(!out && d->ret > 0 &&
+	      !dropper_last_page(d, d->memory + from, d->ret, 0));
 }
 
 static bool ended(pid_t *pid)
@@ -244,14 +183,14 @@ TEST_F_TIMEOUT(dropped, valid_memory_is_no_fault, 200)
 	size_t i;
 	long len;
 
-	d->turn = NOTHING;
 	for (i = 0; i < ARRAY_SIZE(spans); i++) {
 		len = span_len(&self->dev, i);
 		if (!variant->out)
 			ASSERT_TRUE(put(&self->dev, self->dev.capacity, 0));
+		dropper_reset(d);
 		START(i);
-		ASSERT_TRUE(ended(&self->pid)) {
-			TH_LOG("%ld bytes: no end after %d faults", len,
+		ASSERT_TRUE(drops_end(&self->pid)) {
+			TH_LOG("%ld bytes: no end after %d faults, or wrong bytes", len,
 			       d->met);
 		}
 		EXPECT_TRUE(variant->out ? d->ret == len :
@@ -259,7 +198,6 @@ TEST_F_TIMEOUT(dropped, valid_memory_is_no_fault, 200)
 			TH_LOG("%ld of %ld bytes after %d drops, %d faults",
 			       d->ret, len, d->drops, d->met);
 		}
-		EXPECT_FALSE(d->wrong);
 		/* Pages really were dropped. */
 		EXPECT_LT(0, d->drops);
 		EXPECT_ACCOUNTED(i, d->ret < 0 ? 0 : d->ret);
@@ -277,19 +215,21 @@ TEST_F_TIMEOUT(dropped, others_come_first, 60)
 	long full = self->dev.capacity - (variant->out ? LITTLE : 0);
 	__s64 deadline = now_ms() + 1000LL * DEADLINE;
 	long next = 0, others = 0, i, n;
+	struct shared_part *s = self->shared;
 	struct dropper *d = self->d;
 	char buf[777];
 
-	d->turn = NOTHING;
-	d->intrusions = INTRUSIONS;
-	d->intruder = self->dev.fd;
-	d->intruder_reads = !variant->out;
+	s->intrusions = INTRUSIONS;
+	s->intruder = self->dev.fd;
+	s->intruder_reads = !variant->out;
+	dropper_reset(d);
+	d->act = intrude;
 	ASSERT_TRUE(put(&self->dev, full, 0));
 	start(_metadata, d, &self->pid, from, len, variant->pieces,
 	      variant->out, self->fd);
 	if (!variant->out) {
 		ASSERT_TRUE(ended(&self->pid));
-		others = INTRUSIONS - d->intrusions;
+		others = INTRUSIONS - s->intrusions;
 		EXPECT_LT(10, others);
 		EXPECT_LT(0, d->ret);
 		EXPECT_EQ(full - others - d->ret, queued(self->fd));
@@ -297,7 +237,7 @@ TEST_F_TIMEOUT(dropped, others_come_first, 60)
 				others + d->ret));
 		return;
 	}
-	ASSERT_TRUE(eventually(!__atomic_load_n(&d->intrusions,
+	ASSERT_TRUE(eventually(!__atomic_load_n(&s->intrusions,
 						__ATOMIC_SEQ_CST)));
 	ASSERT_TRUE(get(&self->dev, full, 0));
 
@@ -322,31 +262,33 @@ TEST_F_TIMEOUT(dropped, others_come_first, 60)
 TEST_F_TIMEOUT(dropped, bad_memory_is_a_fault, 300)
 {
 	struct dropper *d = self->d;
-	long len, turned = 0;
+	long len, bad = 0;
 	size_t i;
+	int at;
 
-	d->turn = IS_SPOILT;
 	for (i = 0; i < ARRAY_SIZE(spans); i++) {
 		len = span_len(&self->dev, i);
-		for (d->turn_at = 1; d->turn_at < 40; d->turn_at += 4) {
+		for (at = 1; at < 40; at += 4) {
 			if (!variant->out)
 				ASSERT_TRUE(put(&self->dev, self->dev.capacity,
 						0));
+			dropper_reset(d);
+			d->bad_at = at;
 			START(i);
 			ASSERT_TRUE(ended(&self->pid));
-			turned += d->turned;
+			bad += !!d->bad;
 			/* The transfer cannot complete without the bad page. */
-			EXPECT_TRUE(!d->turned || d->ret == -EFAULT ||
+			EXPECT_TRUE(!d->bad || d->ret == -EFAULT ||
 				    (d->ret > 0 && d->ret < len)) {
 				TH_LOG("%ld of %ld bytes, bad at fault %d",
-				       d->ret, len, d->turn_at);
+				       d->ret, len, at);
 			}
 			EXPECT_ACCOUNTED(i, d->ret < 0 ? 0 : d->ret);
-			if (!d->turned)
+			if (!d->bad)
 				break;
 		}
 	}
-	EXPECT_LT(ARRAY_SIZE(spans), turned);
+	EXPECT_LT(ARRAY_SIZE(spans), bad);
 }
 
 /* The process can be killed at any time, and others are not held up by it. */
@@ -355,18 +297,20 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 	struct dropper *d = self->d;
 	long len, left;
 	size_t i;
+	int at;
 
-	d->turn = STOPS;
+	d->act = stops;
 	for (i = 0; i < ARRAY_SIZE(spans); i++) {
 		len = span_len(&self->dev, i);
-		for (d->turn_at = 1; d->turn_at < 40; d->turn_at += 9) {
+		for (at = 1; at < 40; at += 9) {
 			if (!variant->out)
 				ASSERT_TRUE(put(&self->dev, len, 0));
+			dropper_reset(d);
+			d->act_at = at;
 			START(i);
-			ASSERT_TRUE(eventually(__atomic_load_n(&d->turned,
-							       __ATOMIC_SEQ_CST) ||
+			ASSERT_TRUE(eventually(has_stopped(d) ||
 					       child_state(self->pid) == 'Z'));
-			if (!d->turned)
+			if (!has_stopped(d))
 				break;
 			/* Others can use both ends. */
 			ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
@@ -374,8 +318,7 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 			EXPECT_TRUE(get(&self->dev, 100, 7));
 			kill(self->pid, SIGKILL);
 			ASSERT_TRUE(ended(&self->pid)) {
-				TH_LOG("%ld bytes, at fault %d", len,
-				       d->turn_at);
+				TH_LOG("%ld bytes, at fault %d", len, at);
 			}
 			/*
 			 * The memory was not bad, so nothing of an atomic write
@@ -385,7 +328,7 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 			EXPECT_TRUE(left == 0 ||
 				    (variant->out && len > PIPE_BUF)) {
 				TH_LOG("%ld of %ld bytes left, killed at fault %d",
-				       left, len, d->turn_at);
+				       left, len, at);
 			}
 			ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_CLEAR));
 		}
@@ -397,32 +340,6 @@ TEST_F_TIMEOUT(dropped, can_be_killed, 300)
 
 /* ---- without userfaultfd: threads that only drop memory ---- */
 
-#define DROPPERS	2
-
-static struct {
-	char *memory;
-	long len;
-	bool stop;
-} careless;
-
-static void *drop_all(void *arg __always_unused)
-{
-	while (!__atomic_load_n(&careless.stop, __ATOMIC_SEQ_CST))
-		madvise(careless.memory, careless.len, MADV_DONTNEED);
-	return NULL;
-}
-
-/* The first byte that is neither of the stream nor of dropped memory; or -1. */
-static long wrong_byte(const char *buf, long len, __u64 pos)
-{
-	long i;
-
-	for (i = 0; i < len; i++)
-		if (buf[i] && (__u8)buf[i] != stream_byte(pos + i))
-			return i;
-	return -1;
-}
-
 /*
  * Each address always has the same byte: during a drop, a processor may still have the
  * translation of the old page, and read its contents.
@@ -431,16 +348,14 @@ TEST_F_TIMEOUT(dropped, all_the_time, 300)
 {
 	long page = self->dev.page, len, n, rest, times;
 	char *good = malloc(MANY_PAGES * page), *buf;
-	pthread_t threads[DROPPERS];
+	struct careless careless = {
+		.memory = self->d->memory,
+		.len = MANY_PAGES * page,
+	};
 	__u64 pos;
 	size_t i;
-	int t;
 
-	careless.memory = self->d->memory;
-	careless.len = MANY_PAGES * page;
-	careless.stop = false;
-	for (t = 0; t < DROPPERS; t++)
-		ASSERT_EQ(0, pthread_create(&threads[t], NULL, drop_all, NULL));
+	ASSERT_TRUE(careless_start(&careless));
 	for (i = 0; i < ARRAY_SIZE(spans); i++) {
 		len = span_len(&self->dev, i);
 		buf = careless.memory + span_start(&self->dev, i);
@@ -472,9 +387,7 @@ TEST_F_TIMEOUT(dropped, all_the_time, 300)
 		if (times)
 			break;
 	}
-	__atomic_store_n(&careless.stop, true, __ATOMIC_SEQ_CST);
-	for (t = 0; t < DROPPERS; t++)
-		pthread_join(threads[t], NULL);
+	careless_stop(&careless);
 	free(good);
 }
 

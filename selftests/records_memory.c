@@ -306,19 +306,14 @@ TEST_F_TIMEOUT(records, killed_in_a_fault, 200)
 static int with_drops(struct dropper *d, int fd, bool out, bool pieces, long from,
 		      long len, __u64 id)
 {
-	char *buf = d->memory + from, *page;
+	char *buf = d->memory + from;
 
 	if (!dropper_start(d))
 		return 98;
 	d->ret = res(transfer(pieces, out, fd, buf, len));
 	if (out || d->ret <= 0)
 		return 0;
-	/* What was stored last is still there. */
-	page = d->memory + (buf + d->ret - 1 - d->memory) / d->page * d->page;
-	if (page < buf)
-		page = buf;
-	return !stream_equal(page, buf + d->ret - page,
-			     RECORD_POS(id) + (page - buf));
+	return !dropper_last_page(d, buf, d->ret, RECORD_POS(id));
 }
 
 TEST_F_TIMEOUT(records, memory_is_dropped, 600)
@@ -392,32 +387,6 @@ TEST_F_TIMEOUT(records, memory_is_dropped, 600)
 
 /* ---- without userfaultfd: threads that only drop memory ---- */
 
-#define DROPPERS	2
-
-static struct {
-	char *memory;
-	long len;
-	bool stop;
-} careless;
-
-static void *drop_all(void *arg __always_unused)
-{
-	while (!__atomic_load_n(&careless.stop, __ATOMIC_SEQ_CST))
-		madvise(careless.memory, careless.len, MADV_DONTNEED);
-	return NULL;
-}
-
-/* Whether all bytes are those of the stream, or of dropped memory. */
-static bool stream_or_dropped(const char *buf, long len, __u64 pos)
-{
-	long i;
-
-	for (i = 0; i < len; i++)
-		if (buf[i] && (__u8)buf[i] != stream_byte(pos + i))
-			return false;
-	return true;
-}
-
 /*
  * Each address always has the same byte: during a drop, a processor may still have the
  * translation of the old page, and use its contents.
@@ -426,18 +395,16 @@ TEST_F_TIMEOUT(records, memory_is_dropped_all_the_time, 300)
 {
 	long len, i, n, rounds = OFTEN(400);
 	char *good = malloc(self->cap), *buf;
-	pthread_t threads[DROPPERS];
 	__u64 random = vfifo_seed, pos;
+	struct careless careless;
 	bool out, pieces;
-	int t;
 
 	LOG_SEED();
 	careless.len = MANY_PAGES * self->page;
 	careless.memory = mmap(NULL, careless.len, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, careless.memory);
-	for (t = 0; t < DROPPERS; t++)
-		ASSERT_EQ(0, pthread_create(&threads[t], NULL, drop_all, NULL));
+	ASSERT_TRUE(careless_start(&careless));
 	for (i = 0; i < rounds; i++) {
 		out = rnd(&random) % 2;
 		pieces = rnd(&random) % 2;
@@ -454,12 +421,10 @@ TEST_F_TIMEOUT(records, memory_is_dropped_all_the_time, 300)
 		}
 		if (out)
 			EXPECT_EQ(len, res(read(self->dev.fd, good, self->cap)));
-		EXPECT_TRUE(stream_or_dropped(out ? good : buf, len, pos));
+		EXPECT_EQ(-1, wrong_byte(out ? good : buf, len, pos));
 		EXPECT_EQ(0, attr_get("size"));
 	}
-	__atomic_store_n(&careless.stop, true, __ATOMIC_SEQ_CST);
-	for (t = 0; t < DROPPERS; t++)
-		pthread_join(threads[t], NULL);
+	careless_stop(&careless);
 	munmap(careless.memory, careless.len);
 	free(good);
 }

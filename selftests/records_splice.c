@@ -319,17 +319,6 @@ TEST_F_TIMEOUT(spliced, no_byte_is_lost, 60)
 
 /* ---- sendfile(2) ---- */
 
-static int memory_file(const char *buf, long len)
-{
-	int fd = memfd_create("vfifo", MFD_CLOEXEC);
-
-	if (fd >= 0 && (write(fd, buf, len) != len || lseek(fd, 0, SEEK_SET))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 TEST_F(spliced, file_to_it)
 {
 	int fd = memory_file(self->buf, 2 * self->cap);

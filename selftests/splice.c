@@ -150,18 +150,6 @@ TEST_F(stream, tee)
 	close(copy[1]);
 }
 
-/* A memory file with @len bytes of the stream. */
-static int memory_file(const char *buf, long len)
-{
-	int fd = memfd_create("vfifo", MFD_CLOEXEC);
-
-	if (fd >= 0 && (write(fd, buf, len) != len || lseek(fd, 0, SEEK_SET))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 TEST_F(stream, sendfile_to_it)
 {
 	int fd = memory_file(self->buf, 3 * self->cap);

@@ -22,8 +22,8 @@ struct dropper {
 	int met, drops;		/* faults, and pages dropped */
 	int bad_at;		/* the number of the fault whose page turns out bad */
 	char *bad;		/* that page */
-	int act_at;		/* the number of the fault at which this is called */
-	void (*act)(struct dropper *d);
+	int act_at;		/* the number of the fault at which this is called; 0: each */
+	void (*act)(struct dropper *d);	/* or NULL */
 	long ret;
 };
 
@@ -75,7 +75,7 @@ static inline void *dropper_run(void *arg)
 			ioctl(d->uffd, UFFDIO_WAKE, &range);
 			continue;
 		}
-		if (d->met == d->act_at)
+		if (d->act && (!d->act_at || d->met == d->act_at))
 			d->act(d);
 		if (d->present && d->present != at) {
 			madvise(d->present, d->page, MADV_DONTNEED);
@@ -101,6 +101,19 @@ static inline bool dropper_start(struct dropper *d)
 	return d->uffd >= 0 && !pthread_create(&thread, NULL, dropper_run, d);
 }
 
+/*
+ * In the process: whether the last page of @len bytes, which were read to @buf, is still
+ * there, and has the bytes of the stream that belong there. The first one is that at @pos.
+ */
+static inline bool dropper_last_page(struct dropper *d, char *buf, long len, __u64 pos)
+{
+	char *page = d->memory + (buf + len - 1 - d->memory) / d->page * d->page;
+	char *from = page < buf ? buf : page;
+
+	return d->present == page &&
+	       stream_equal(from, buf + len - from, pos + (from - buf));
+}
+
 /* Whether that process ends with status 0. */
 static inline bool drops_end(pid_t *pid)
 {
@@ -110,6 +123,58 @@ static inline bool drops_end(pid_t *pid)
 		return false;
 	*pid = 0;
 	return !child_end(p);
+}
+
+/* ---- without userfaultfd: threads that only drop memory ---- */
+
+#define DROPPERS	2
+
+struct careless {
+	char *memory;
+	long len;
+	bool stop;
+	pthread_t threads[DROPPERS];
+};
+
+static inline void *careless_run(void *arg)
+{
+	struct careless *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST))
+		madvise(c->memory, c->len, MADV_DONTNEED);
+	return NULL;
+}
+
+/* Starts them for that memory, which must not move: whether it could. */
+static inline bool careless_start(struct careless *c)
+{
+	int i;
+
+	c->stop = false;
+	for (i = 0; i < DROPPERS; i++)
+		if (pthread_create(&c->threads[i], NULL, careless_run, c))
+			return false;
+	return true;
+}
+
+static inline void careless_stop(struct careless *c)
+{
+	int i;
+
+	__atomic_store_n(&c->stop, true, __ATOMIC_SEQ_CST);
+	for (i = 0; i < DROPPERS; i++)
+		pthread_join(c->threads[i], NULL);
+}
+
+/* The first byte that is neither of the stream nor of dropped memory; or -1. */
+static inline long wrong_byte(const char *buf, long len, __u64 pos)
+{
+	long i;
+
+	for (i = 0; i < len; i++)
+		if (buf[i] && (__u8)buf[i] != stream_byte(pos + i))
+			return i;
+	return -1;
 }
 
 #endif /* VFIFO_DROPPER_H */

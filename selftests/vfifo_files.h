@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "vfifo_util.h"
 
@@ -120,6 +121,18 @@ static inline long file_number(const char *path, const char *name)
 				      NULL, 10);
 	}
 	return -1;
+}
+
+/* A file in memory with these contents, for reading from its beginning; or -1. */
+static inline int memory_file(const char *buf, long len)
+{
+	int fd = memfd_create("vfifo", MFD_CLOEXEC);
+
+	if (fd >= 0 && (write(fd, buf, len) != len || lseek(fd, 0, SEEK_SET))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 #endif /* VFIFO_FILES_H */
