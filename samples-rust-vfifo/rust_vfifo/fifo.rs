@@ -13,6 +13,7 @@
 //! | `fifo/transfer.rs` | What do reads and writes have in common? |
 //! | `fifo/sleeping.rs` | When does a call sleep, and on which queue? |
 //! | `fifo/waking.rs` | Where is a reader, a writer or a poller woken? |
+//! | `fifo/relay.rs` | Why is only one sleeper woken at a time? |
 //! | `fifo/poll.rs` | What does poll(2) report? |
 //! | `fifo/room.rs` | How many bytes are queued, and how many fit? |
 //! | `fifo/state.rs` | Is an end free, claimed or in error? |
@@ -100,6 +101,8 @@ mod poll;
 mod read;
 #[path = "fifo/records.rs"]
 mod records;
+#[path = "fifo/relay.rs"]
+mod relay;
 #[path = "fifo/removal.rs"]
 mod removal;
 #[path = "fifo/resize.rs"]
@@ -146,6 +149,7 @@ use self::{
     },
     hangup::Hangup,
     mapping::Geometry,
+    relay::Relay,
     state::Flags,
     stats::{
         Dropped,
@@ -211,9 +215,12 @@ pub(crate) struct Fifo {
     // The writer that has the turn sleeps here.
     #[pin]
     turn_queue: WaitQueue,
-    // Writers sleep and none of them has the turn: the next writer that does not sleep offers it.
+    // Writers sleep and none of them has the turn: the next writer that does not sleep reserves it.
     turn_free: Atomic<bool>,
-    // The number of other sleeping writers that may fit into less than `PIPE_BUF` bytes.
+    // The sleepers that are woken one after the other.
+    reader_relay: Relay,
+    writer_relay: Relay,
+    // The number of other sleeping writers that fit into less than `wake_room()`.
     small_writers: Atomic<u32>,
     // The number of those that need more: writers of records.
     large_writers: Atomic<u32>,
@@ -256,6 +263,8 @@ impl Fifo {
                 turn: Turn::new(),
                 turn_queue <- new_wait_queue!("Fifo::turn_queue"),
                 turn_free: Atomic::new(false),
+                reader_relay: Relay::new(),
+                writer_relay: Relay::new(),
                 small_writers: Atomic::new(0),
                 large_writers: Atomic::new(0),
                 stats: Stats::new(),

@@ -31,8 +31,9 @@
 //! ```
 //!
 //! While writers sleep and nobody has the turn, they go on in their order as room is freed. When a
-//! writer comes that has not slept, it reserves the turn, so that the limit holds from then on, and
-//! wakes the first of the sleeping writers to take it.
+//! writer comes that has not slept, it reserves the turn, so that the limit holds from then on. The
+//! first of the sleeping writers takes the turn when it is woken because there is room, unless it
+//! does not need it any more.
 //!
 //! A writer keeps its place, its [`Ticket`], from when it first had to sleep until it has written
 //! something. A writer with an older ticket takes the turn from one with a newer ticket, and the
@@ -46,12 +47,15 @@
 //! Any; no function sleeps. [`Turn::take`] and [`Turn::reserve`] need the lock of the producer's
 //! end, `writer`.
 
-use kernel::sync::atomic::{
-    Acquire,
-    Atomic,
-    Full,
-    Relaxed,
-    Release, //
+use kernel::sync::{
+    atomic::{
+        Acquire,
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
+    },
+    barrier, //
 };
 
 /// The place of a writer among those that sleep. Older tickets are smaller; zero is none.
@@ -112,6 +116,11 @@ impl Turn {
         ticket.0 != 0 && self.holder.load(Acquire) > ticket.0
     }
 
+    /// Whether the turn is reserved.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.holder.load(Acquire) == RESERVED
+    }
+
     /// The room that the writer needs which has the turn, in bytes.
     pub(crate) fn needed(&self) -> Option<u64> {
         match self.holder.load(Acquire) {
@@ -157,7 +166,7 @@ impl Turn {
         true
     }
 
-    /// Reserves the turn for a writer that is about to be woken, unless it is taken. Returns
+    /// Reserves the turn for the first of the sleeping writers, unless it is taken. Returns
     /// whether this call has reserved it. For the caller see [`Turn::take`].
     pub(crate) fn reserve(&self, head: u64, capacity: u64) -> bool {
         if self.is_taken() {
@@ -178,6 +187,9 @@ impl Turn {
         if ticket.is_none() {
             return None;
         }
+        // Between leaving the queue and the load of `holder`, which is no fence if it fails. Pairs
+        // with the look at the queue of a writer that has reserved the turn.
+        barrier::smp_mb(barrier::Full);
         let until = self.until.load(Relaxed);
         [ticket.0, RESERVED]
             .into_iter()
@@ -185,7 +197,7 @@ impl Turn {
             .then_some(Limit(until))
     }
 
-    /// Cancels a reservation for which nobody was woken.
+    /// Cancels a reservation, as there is no sleeping writer.
     pub(crate) fn unreserve(&self) {
         let _ = self.holder.cmpxchg(RESERVED, 0, Full);
     }

@@ -113,6 +113,10 @@ impl Fifo {
         };
         dynamic_pr_debug!("{}: {} claimed at {}\n", self.name, side.name(), position);
         self.wake_end(side);
+        if side == Side::Consumer {
+            // Sleeping writers that fit into less than before, see `is_exact()`.
+            self.tell_of_room();
+        }
         file.begin_claim(side, position);
         Ok(Claim {
             side,

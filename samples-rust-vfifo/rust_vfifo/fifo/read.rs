@@ -70,6 +70,10 @@ impl Fifo {
         if len > CHUNK {
             return self.read_large(to, call);
         }
+        // A kind that changes after this look is found with the lock held.
+        if self.kind() != 0 {
+            return self.read_other(to, call);
+        }
         match self.read_once::<true, _>(to, len, call) {
             Step::Moved(done) => {
                 self.room_freed();
@@ -105,7 +109,12 @@ impl Fifo {
 
     /// Continues a read that was not completed by its first `step`.
     #[cold]
-    fn read_slow<To: MoveTo>(&self, to: &mut To, mut step: Step, call: impl Call) -> Result<usize> {
+    pub(super) fn read_slow<To: MoveTo>(
+        &self,
+        to: &mut To,
+        mut step: Step,
+        call: impl Call,
+    ) -> Result<usize> {
         let mut slept = false;
         let mut is_again = false;
         let result = loop {
@@ -147,10 +156,14 @@ impl Fifo {
             } else if call.nonblocking() {
                 break Err(EAGAIN);
             } else {
+                if mem::replace(&mut slept, true) {
+                    // It may have been woken, and another reader was faster. It checks again
+                    // before it sleeps.
+                    self.reader_relay.finish();
+                }
                 if let Err(error) = self.wait_for_bytes::<To>(call) {
                     break Err(error);
                 }
-                slept = true;
             }
             step = self.read_step(to, call, slept);
         };
@@ -158,14 +171,6 @@ impl Fifo {
             self.wake_next_reader();
         }
         result
-    }
-
-    /// Reads from a FIFO that is not a byte stream whose producer waits.
-    fn read_other_kind(&self, to: &mut impl MoveTo, call: impl Call, slept: bool) -> Step {
-        match self.overwrites() {
-            true => self.read_overwriting(to, call, slept),
-            false => self.read_record(to, call, slept),
-        }
     }
 
     /// Whether the reader is at the end of the stream: there are no bytes and no writers, at the

@@ -81,6 +81,15 @@ impl Fifo {
             .left_for_others(self.ring.producer.load_acquire(), free)
     }
 
+    /// As [`Fifo::room`], for the first of the writers that sleep without the turn. It takes the
+    /// turn if that is reserved, and may then fill all that is free.
+    pub(super) fn room_of_first(&self, queued: u64) -> u64 {
+        match self.turn.is_reserved() {
+            true => self.free(queued),
+            false => self.room(queued),
+        }
+    }
+
     /// Whether `needed` bytes fit, or positions are impossible: in both cases a writer can go on.
     /// So it can if the producer overwrites. `count` is [`Fifo::free`] for the writer that has the
     /// turn, [`Fifo::room`] for others.
@@ -100,6 +109,24 @@ impl Fifo {
         let is_claimed = self.is_claimed(Side::Producer);
         self.framing()
             .writable_room(self.capacity(), PIPE_BUF as u32, is_claimed)
+    }
+
+    /// The room with which sleeping writers are woken: that of an atomic write, as for poll(2).
+    ///
+    /// The consumer frees that much before it runs out of bytes. A writer that needs less does not
+    /// go on before: it would soon sleep again, and each time costs two context switches. Writers
+    /// of a pipe wait for a free page for the same reason.
+    pub(super) fn wake_room(&self) -> u64 {
+        self.framing()
+            .writable_room(self.capacity(), PIPE_BUF as u32, false)
+    }
+
+    /// Whether sleeping writers are to be woken as soon as they fit.
+    ///
+    /// The owner of the consumer's end may wait for any number of bytes, and until they come, it
+    /// frees no more room.
+    pub(super) fn is_exact(&self) -> bool {
+        self.is_claimed(Side::Consumer)
     }
 
     /// Whether poll(2) reports that the FIFO is writable.

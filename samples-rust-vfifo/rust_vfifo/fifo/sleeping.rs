@@ -6,7 +6,9 @@
 //! A reader sleeps until a byte is queued. A writer of up to [`PIPE_BUF`] bytes sleeps until all of
 //! them fit, since they are written at once. A writer of more bytes may write them in parts, but
 //! sleeps until [`PIPE_BUF`] of them fit, so that it is not woken for a few bytes at a time. A
-//! writer of a record sleeps until all of it fits, whatever its size.
+//! writer of a record sleeps until all of it fits, whatever its size. These are the conditions that
+//! are checked. When a writer is woken to check is another matter: not for less room than poll(2)
+//! waits for, see `waking.rs`.
 //!
 //! | queue | sleepers |
 //! |---|---|
@@ -42,6 +44,8 @@
 //!
 //! The condition is exactly what the transfer checks. The waker clears `waiting`; the sleeper never
 //! does. A sleeper that was woken therefore checks its condition before it announces itself again.
+//! If it does not hold, another transfer was faster. The sleeper then finishes the relay (see
+//! `relay.rs`) before that last check.
 //!
 //! # Context
 //!
@@ -49,7 +53,10 @@
 
 use super::{
     super::{
-        ring::End as _,
+        ring::{
+            Cursor,
+            End as _, //
+        },
         trace::{
             self,
             Whom, //
@@ -61,7 +68,7 @@ use super::{
     transfer::Call,
     Fifo, //
 };
-use core::mem;
+use core::cmp::Ordering;
 use kernel::{
     prelude::*,
     sync::atomic::Relaxed, //
@@ -84,11 +91,22 @@ impl Fifo {
     pub(super) fn wait_for_bytes<To>(&self, call: impl Call) -> Result {
         self.stats.reader_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Consumer, 1);
+        let mut was_woken = true;
         self.waiters.readers.wait_announced_interruptible(
             // The fence in here pairs with the one in `bytes_arrived()`.
             || self.ring.consumer_will_wait(),
             // In this order, see the third barrier in `hangup.rs`.
-            || self.has_bytes() || self.is_unusable(Side::Consumer) || self.writers_gone(call),
+            || {
+                let can_go_on =
+                    self.has_bytes() || self.is_unusable(Side::Consumer) || self.writers_gone(call);
+                // Every other check is made after a wake-up.
+                was_woken = !was_woken;
+                if was_woken && !can_go_on {
+                    // It checks again before it sleeps.
+                    self.reader_relay.finish();
+                }
+                can_go_on
+            },
         )
     }
 
@@ -110,17 +128,24 @@ impl Fifo {
     ) -> Result {
         let writers = &self.waiters.writers;
         let end = self.writer.lock();
+        if end.claimed {
+            // The write fails, or the claim ends before it is tried again.
+            return Ok(());
+        }
         // Writers that sleep without the turn came before this one.
         let is_first = !ticket.is_none() || !writers.has_sleepers();
-        let has_turn = !end.claimed
-            && self.turn.take(
-                ticket,
-                is_first,
-                end.cursor.position,
-                end.cursor.capacity,
-                needed,
-            );
+        let Cursor {
+            position, capacity, ..
+        } = end.cursor;
+        let has_turn = self.turn.take(ticket, is_first, position, capacity, needed);
+        if !has_turn {
+            // For the first of them; this one gives it up in the end if no other does before.
+            self.turn.reserve(position, capacity);
+        }
         drop(end);
+        // It may have been woken, and cannot go on. It checks again before it sleeps. Not earlier:
+        // the next one could be woken for the turn before this one takes it.
+        self.writer_relay.finish();
 
         self.stats.writer_sleeps.fetch_add(1, Relaxed);
         trace::sleep(self.index, Side::Producer, needed);
@@ -128,7 +153,9 @@ impl Fifo {
         let announce = || self.ring.producer_will_wait();
         // The settings may have changed, so that it needs another number of bytes, or so many never
         // fit. See `set_framing()` and `resize()`, which wake all writers.
-        let other_need = || self.kind() != kind || needed > self.capacity();
+        let least = self.wake_room();
+        let other_need =
+            || self.kind() != kind || needed > self.capacity() || self.wake_room() != least;
         if has_turn {
             // The writer that this one took the turn from, if any, joins the others.
             self.wake_queue(&self.turn_queue, Side::Producer, Whom::One);
@@ -145,32 +172,34 @@ impl Fifo {
             }
             return result;
         }
-        if !is_first {
-            self.offer_turn();
-        }
 
         // Counted before the fence in `announce`, which pairs with the one in `room_freed()`:
         // either this writer sees the room, or the waker sees the count.
-        let other = match needed {
-            PIPE_BUF => None,
-            _ if needed < PIPE_BUF => Some(&self.small_writers),
-            _ => Some(&self.large_writers),
+        let other = match needed.cmp(&least) {
+            Ordering::Equal => None,
+            Ordering::Less => Some(&self.small_writers),
+            Ordering::Greater => Some(&self.large_writers),
         };
         if let Some(count) = other {
             count.fetch_add(1, Relaxed);
         }
-        let mut has_looked = false;
+        let mut was_woken = true;
         let result = writers.wait_announced_interruptible(announce, || {
-            // The first check is made before sleeping. At that time a turn that is free or reserved
-            // is left to a writer that came before. A writer that was woken takes it.
-            let was_woken = mem::replace(&mut has_looked, true);
-            if self.fits(needed, Self::room)
+            // Every other check is made after a wake-up. Before sleeping, a turn that is free or
+            // reserved is left to a writer that came before, unless there is enough room: nobody
+            // may free any more. A writer that was woken takes it.
+            was_woken = !was_woken;
+            if self.fits(needed, Self::room_of_first)
                 || other_need()
                 || (was_woken && self.turn.is_held_by_newer(ticket))
                 || self.is_unusable(Side::Producer)
                 || self.readers_gone(call)
             {
                 return true;
+            }
+            if was_woken {
+                // It checks again before it sleeps.
+                self.writer_relay.finish();
             }
             let is_free = !self.turn.is_taken();
             if is_free && !was_woken {
@@ -188,8 +217,13 @@ impl Fifo {
     /// everybody who waits for room.
     ///
     /// Nobody is woken only to take the turn. Sleeping writers go on in their order as room is
-    /// freed; they need the turn only when a writer comes that has not slept.
+    /// freed. They need the turn only when a writer comes that has not slept, and this one reserves
+    /// it for them.
     pub(super) fn give_up_turn(&self, ticket: &Ticket) {
+        if ticket.is_none() {
+            // It has not slept.
+            return;
+        }
         // Also if this writer was woken to take the turn, and did not take it.
         self.turn_free.store(true, Relaxed);
         let Some(limit) = self.turn.give_up(ticket) else {
@@ -206,13 +240,15 @@ impl Fifo {
         });
         if held_back {
             self.room_freed();
+            self.wake_held_writers();
         }
     }
 
-    /// Reserves the turn, unless it is taken, and wakes the first sleeping writer to take it. The
-    /// limit for others holds at once. The writer that is woken takes the turn or gives it up.
+    /// Reserves the turn for the first sleeping writer, unless it is taken. The limit for others
+    /// holds at once. The writer takes the turn, or gives it up, when it is woken: there is no need
+    /// to wake it before there is room.
     #[cold]
-    pub(super) fn offer_turn(&self) {
+    pub(super) fn reserve_turn(&self) {
         self.turn_free.store(false, Relaxed);
         let writers = &self.waiters.writers;
         if !writers.has_sleepers() {
@@ -221,11 +257,11 @@ impl Fifo {
         let end = self.writer.lock();
         let reserved = !end.claimed && self.turn.reserve(end.cursor.position, end.cursor.capacity);
         drop(end);
-        if reserved {
-            trace::wake(self.index, Side::Producer, Whom::One);
-            if !writers.wake_one() {
-                self.turn.unreserve();
-            }
+        // Each sleeper gives the turn up after it has left the queue. If all have left before the
+        // turn was reserved, none will. This is a full fence, and pairs with that in `give_up()`.
+        if reserved && !writers.has_sleepers() {
+            self.turn.unreserve();
+            self.room_freed();
         }
     }
 }

@@ -20,7 +20,11 @@
 //!
 //! Process context. [`bounce_page`] may sleep.
 
-use super::hangup::OpenFile;
+use super::{
+    super::turn::Ticket,
+    hangup::OpenFile,
+    Fifo, //
+};
 use kernel::{
     page::PAGE_SIZE,
     page_buffer::{
@@ -107,4 +111,71 @@ pub(super) fn attempt_step<T: FaultIn>(
     let mut refused = None;
     let done = memory.attempt(|memory| copy(memory).map_err(|step| refused = step).ok());
     done.or(refused)
+}
+
+impl Fifo {
+    /// As [`Fifo::read`], from a FIFO that is not a byte stream whose producer waits.
+    pub(super) fn read_other(&self, to: &mut impl MoveTo, call: impl Call) -> Result<usize> {
+        match self.read_other_kind(to, call, false) {
+            Step::Moved(done) => {
+                self.room_freed();
+                Ok(done)
+            }
+            step => self.read_slow(to, step, call),
+        }
+    }
+
+    /// As [`Fifo::write`] of `len` bytes, to such a FIFO.
+    pub(super) fn write_other(
+        &self,
+        from: &mut impl MoveFrom,
+        len: usize,
+        call: impl Call,
+    ) -> Result<usize> {
+        match self.write_other_kind(from, call, &Ticket::NONE, false) {
+            Step::Moved(done) if done == len => {
+                self.bytes_arrived();
+                self.after_direct_write();
+                Ok(len)
+            }
+            // `write_slow()` tries again, and then knows what to wait for.
+            Step::MustWait => self.write_slow(from, len, Step::OtherKind, call),
+            step => self.write_slow(from, len, step, call),
+        }
+    }
+
+    /// Reads from a FIFO that is not a byte stream whose producer waits.
+    pub(super) fn read_other_kind(
+        &self,
+        to: &mut impl MoveTo,
+        call: impl Call,
+        slept: bool,
+    ) -> Step {
+        match self.overwrites() {
+            true => self.read_overwriting(to, call, slept),
+            false => self.read_record(to, call, slept),
+        }
+    }
+
+    /// Writes to a FIFO that is not a byte stream whose producer waits. The write is `under_way` if
+    /// it has moved something already.
+    pub(super) fn write_other_kind(
+        &self,
+        from: &mut impl MoveFrom,
+        call: impl Call,
+        ticket: &Ticket,
+        under_way: bool,
+    ) -> Step {
+        match self.overwrites() {
+            true => {
+                // It needs no turn, and a page fault may take any time.
+                if !ticket.is_none() {
+                    self.give_up_turn(ticket);
+                    self.wake_next_writer();
+                }
+                self.write_overwriting(from, call, under_way)
+            }
+            false => self.write_record(from, call, ticket, under_way),
+        }
+    }
 }

@@ -7,10 +7,11 @@
 //! | event | function | reader | writer | pollers, signals |
 //! |---|---|---|---|---|
 //! | bytes were queued | [`Fifo::bytes_arrived`] | one | | consumers |
-//! | room was freed | [`Fifo::room_freed`] | | those that fit | producers |
+//! | room was freed | [`Fifo::room_freed`] | | one | producers |
 //! | a woken reader is done | [`Fifo::wake_next_reader`] | one | | |
-//! | a woken writer is done | [`Fifo::wake_next_writer`] | | those that fit | |
-//! | a write did not sleep | [`Fifo::after_direct_write`] | | small, or to take the turn | |
+//! | a woken writer is done | [`Fifo::wake_next_writer`] | | one | |
+//! | a write did not sleep | [`Fifo::after_direct_write`] | | if it may fit into less | |
+//! | a writer gives up the turn | [`Fifo::give_up_turn`] | | all that it held back | producers |
 //! | a claim begins or ends | [`Fifo::wake_end`] | all | all | all of the end |
 //! | the other side has hung up, error state | [`Fifo::wake_all_of_end`] | all | all | all |
 //!
@@ -33,11 +34,15 @@
 //!
 //! # How many are woken
 //!
-//! Any reader can go on with a single byte, and any writer with [`PIPE_BUF`] bytes of room. So one
-//! sleeper is woken, and if it leaves something behind, it wakes the next one. With less room it
-//! matters which writer is woken: then all of them are, if one of them may fit. So it does while
-//! writers of records sleep that need more. The writer that has
-//! the turn is woken first, as soon as there is as much room as it needs.
+//! Any reader can go on with a single byte, and any writer with the room of an atomic write, see
+//! [`Fifo::wake_room`]. So one sleeper is woken, and if it leaves as much behind, it wakes the next
+//! one. Until then, no other one is woken: see `relay.rs`. The writer that has the turn is woken
+//! first. If it needs more room, for a record, it sleeps until there is as much.
+//!
+//! Nobody sleeps forever. The consumer frees that room before it runs out of bytes. Its owner, if
+//! the end is claimed, may stop before, so then a writer is woken as soon as it fits. With less
+//! room it matters which one is woken, so all of them are, if one of them may fit. All are woken as
+//! well while writers of records sleep that need more.
 //!
 //! One exclusive poller (`EPOLLEXCLUSIVE`) is woken together with all other pollers.
 //!
@@ -55,8 +60,7 @@ use super::{
         trace::{
             self,
             Whom, //
-        },
-        uapi::PIPE_BUF, //
+        }, //
     },
     end::Side,
     Fifo, //
@@ -83,7 +87,7 @@ impl Fifo {
     pub(super) fn room_freed(&self) {
         // The fence in here pairs with those in `wait_for_room()`, `poll()` and `give_up_turn()`.
         if self.ring.producer_waits() {
-            self.tell_producers();
+            self.tell_producers_of_more();
         }
         self.waiters.signal_writers(|| self.is_writable());
     }
@@ -95,20 +99,28 @@ impl Fifo {
     }
 
     /// Wakes the writers that can go on, and the pollers of the producer's end if it is writable.
-    #[cold]
     fn tell_producers(&self) {
         self.ring.tell_producer(&ForRoom(self));
+    }
+
+    /// As [`Fifo::tell_producers`], if `waiting` is set and the kernel has freed room. Often there
+    /// is not enough room yet for anybody who waits; then `waiting` stays set.
+    #[cold]
+    fn tell_producers_of_more(&self) {
+        if self.is_exact() || self.fits(self.writable_room(), Self::free) {
+            self.tell_producers();
+        }
     }
 
     /// Wakes another reader if bytes are left. Called by a reader that was woken: it may have taken
     /// only some of the bytes, and nobody else will wake a reader for the rest.
     ///
-    /// No fence is needed before `waiting` is loaded. This reader has left the queue: it has taken
-    /// the queue's lock, or has seen that its waker, who had the lock, took it off. A reader that
-    /// goes on the queue after the waker has looked at it gets the lock later, and so sees the
-    /// bytes.
+    /// `finish()` is a full fence. A transfer that found the relay under way has published its
+    /// bytes before, so they are seen here. If `waiting` is not set, a transfer has cleared it and
+    /// has yet to look at the relay; it then finds that it is finished.
     #[inline]
     pub(super) fn wake_next_reader(&self) {
+        self.reader_relay.finish();
         if self.ring.consumer.is_waiting() && self.waiters.readers.has_sleepers() {
             self.wake_reader();
         }
@@ -117,6 +129,7 @@ impl Fifo {
     /// Wakes other writers if room is left. See [`Fifo::wake_next_reader`].
     #[inline]
     pub(super) fn wake_next_writer(&self) {
+        self.writer_relay.finish();
         if self.ring.producer.is_waiting() && self.has_sleeping_writers() {
             self.wake_writers();
         }
@@ -125,27 +138,31 @@ impl Fifo {
     /// Called after a write that did not sleep.
     ///
     /// Such a write may have taken room for which another writer was woken. That one sleeps again,
-    /// although what is left may be enough for a writer that needs less. If no sleeping writer
-    /// needs less than [`PIPE_BUF`], there is none to wake.
+    /// although what is left may be enough for a writer that needs less. This matters if one of the
+    /// sleepers needs more than [`Fifo::wake_room`], or if they are to be woken as soon as they
+    /// fit.
     ///
-    /// Such writes are also what the turn protects sleeping writers from: if it is free, one of
-    /// them is to take it now.
+    /// Such writes are also what the turn protects sleeping writers from: if it is free, it is to
+    /// be reserved for one of them now.
     #[inline]
     pub(super) fn after_direct_write(&self) {
-        if self.small_writers.load(Relaxed) > 0 || self.large_writers.load(Relaxed) > 0 {
+        if self.large_writers.load(Relaxed) > 0
+            || (self.small_writers.load(Relaxed) > 0 && self.is_exact())
+        {
             self.wake_next_writer();
         }
         if self.turn_free.load(Relaxed) {
-            self.offer_turn();
+            self.reserve_turn();
         }
     }
 
     /// Wakes one sleeping reader if there are bytes for it.
     fn wake_reader(&self) {
-        if self.has_bytes() {
-            trace::wake(self.index, Side::Consumer, Whom::One);
-            self.waiters.readers.wake_one_sync();
-        }
+        self.reader_relay.wake(
+            &self.waiters.readers,
+            || self.has_bytes(),
+            || trace::wake(self.index, Side::Consumer, Whom::One),
+        );
     }
 
     /// Whether a writer sleeps on either queue. A full fence, see [`Fifo::wake_queue`].
@@ -153,31 +170,51 @@ impl Fifo {
         self.turn_queue.has_sleepers() || self.waiters.writers.has_sleepers()
     }
 
-    /// Wakes the sleeping writers that can go on: first the one that has the turn, then one of the
-    /// others. If less than [`PIPE_BUF`] is left for these, or some need more, wakes all, since it
-    /// is not known which of them fits.
+    /// Wakes the sleeping writers that can go on: the one that has the turn, or one of the others.
+    /// Wakes none before [`Fifo::wake_room`] is free, except if they are to be woken as soon as
+    /// they fit. All are woken if it is not known which of them fits.
     fn wake_writers(&self) {
-        let first = self
-            .turn
-            .needed()
-            .filter(|&needed| self.fits(needed, Self::free));
-        if first.is_some() {
-            trace::wake(self.index, Side::Producer, Whom::One);
-            self.turn_queue.wake_one_sync();
+        let exact = self.is_exact();
+        let least = self.wake_room();
+        let mut first = 0;
+        if let Some(needed) = self.turn.needed() {
+            let wanted = if exact { needed } else { needed.max(least) };
+            if self.fits(wanted, Self::free) {
+                first = needed;
+                if self.turn_queue.has_sleepers() {
+                    trace::wake(self.index, Side::Producer, Whom::One);
+                    self.turn_queue.wake_one_sync();
+                }
+                // It wakes the others when it has been served, or cannot go on.
+                if !exact {
+                    return;
+                }
+            }
         }
         if !self.waiters.writers.has_sleepers() {
             return;
         }
-        let first = first.unwrap_or(0);
+        let fits = |needed| self.fits(first + needed, Self::room_of_first);
         let is_large = self.large_writers.load(Relaxed) > 0;
-        if !is_large && self.fits(first + PIPE_BUF, Self::room) {
-            trace::wake(self.index, Side::Producer, Whom::One);
-            self.waiters.writers.wake_one_sync();
-        } else if (is_large || self.small_writers.load(Relaxed) > 0)
-            && self.fits(first + 1, Self::room)
-        {
-            trace::wake(self.index, Side::Producer, Whom::All);
-            self.waiters.writers.wake_all();
+        if is_large || (exact && self.small_writers.load(Relaxed) > 0 && !fits(least)) {
+            if fits(if exact { 1 } else { least }) {
+                self.wake_queue(&self.waiters.writers, Side::Producer, Whom::All);
+            }
+            return;
+        }
+        self.writer_relay.wake(
+            &self.waiters.writers,
+            || fits(least),
+            || trace::wake(self.index, Side::Producer, Whom::One),
+        );
+    }
+
+    /// Wakes writers that the turn has held back and that may fit into less than
+    /// [`Fifo::wake_room`]. They were not waiting for the consumer, so it need not free more.
+    pub(super) fn wake_held_writers(&self) {
+        let small = self.small_writers.load(Relaxed) > 0;
+        if small && !self.fits(self.wake_room(), Self::room) && self.fits(1, Self::room) {
+            self.wake_queue(&self.waiters.writers, Side::Producer, Whom::All);
         }
     }
 

@@ -89,9 +89,12 @@ impl Fifo {
         if len == 0 {
             return Ok(0);
         }
+        // A kind that changes after this look is found with the lock held.
+        if self.kind() != 0 {
+            return self.write_other(from, len, call);
+        }
         let most = len.min(CHUNK);
-        let first = self.write_once::<true, _>(from, needed(len), most, &Ticket::NONE, call);
-        match first {
+        match self.write_once::<true, _>(from, needed(len), most, &Ticket::NONE, call) {
             Step::Moved(done) if done == len => {
                 self.bytes_arrived();
                 self.after_direct_write();
@@ -103,7 +106,7 @@ impl Fifo {
 
     /// Continues a write of `len` bytes that was not completed by its first `step`.
     #[cold]
-    fn write_slow(
+    pub(super) fn write_slow(
         &self,
         from: &mut impl MoveFrom,
         len: usize,
@@ -113,7 +116,7 @@ impl Fifo {
         let atomic = len as u64 <= PIPE_BUF;
         let needed = needed(len);
         let mut is_straight;
-        let mut is_again = false;
+        let mut slept = false;
         let mut ticket = Ticket::NONE;
         let mut total = 0;
         // The number of bytes that could have been moved since signals were checked.
@@ -141,6 +144,8 @@ impl Fifo {
                     if from.remaining() == 0 {
                         break Ok(());
                     }
+                    // Others need not wait until it has written the rest.
+                    self.wake_next_writer();
                     // An atomic write was cut short by bad memory. Writing the rest later would
                     // let the bytes of others come in between.
                     if atomic {
@@ -170,7 +175,7 @@ impl Fifo {
                         true => (0, PIPE_BUF),
                     };
                     // As in `read_slow()`.
-                    if mem::replace(&mut is_again, true) && is_being_killed() {
+                    if mem::replace(&mut slept, true) && is_being_killed() {
                         break Err(ERESTARTSYS);
                     }
                     if let Err(error) = self.wait_for_room(call, &mut ticket, kind, room) {
@@ -180,10 +185,11 @@ impl Fifo {
             }
             step = self.write_retry(from, needed, from.remaining().min(CHUNK), &ticket, call);
         };
-        self.give_up_turn(&ticket);
-        self.wake_next_writer();
-        if !is_straight && self.turn_free.load(Relaxed) {
-            self.offer_turn();
+        if slept {
+            self.give_up_turn(&ticket);
+            self.wake_next_writer();
+        } else if total > 0 {
+            self.after_direct_write();
         }
         if result == Err(EPIPE) && !call.nosignal() {
             // Fails only for a task that is exiting, and has no use for it.
@@ -192,21 +198,6 @@ impl Fifo {
         match result {
             Err(error) if total == 0 => Err(error),
             _ => Ok(total),
-        }
-    }
-
-    /// Writes to a FIFO that is not a byte stream whose producer waits. The write is `under_way` if
-    /// it has moved something already.
-    fn write_other_kind(
-        &self,
-        from: &mut impl MoveFrom,
-        call: impl Call,
-        ticket: &Ticket,
-        under_way: bool,
-    ) -> Step {
-        match self.overwrites() {
-            true => self.write_overwriting(from, call, under_way),
-            false => self.write_record(from, call, ticket, under_way),
         }
     }
 

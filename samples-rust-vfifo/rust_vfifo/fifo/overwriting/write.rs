@@ -21,7 +21,8 @@ use super::super::{
     },
     end::{
         load_header,
-        End, //
+        End,
+        Side, //
     },
     records::{
         copy_in,
@@ -92,6 +93,13 @@ impl Fifo {
                     Ok(_) => Step::OtherKind,
                     Err(step) => step,
                 };
+            }
+            // What a write fails with otherwise comes before its user memory is looked at.
+            if self.is_unusable(Side::Producer) || self.readers_gone(call) {
+                let end = self.writer.lock();
+                if let Err(step) = self.check_writable(call, &end, self.kind()) {
+                    return step;
+                }
             }
             let resident = most.saturating_sub(from.fault_in(most));
             if resident == 0
