@@ -54,6 +54,13 @@ const EXCLUSIVE_LEFT: usize = 12;
 /// `waiting` is cleared, and set again only after one of them was woken.
 const EXCLUSIVE_GAP: usize = 13;
 
+/// A reader that was woken, and came too late, sleeps again without finishing the relay.
+const RELAY_TOO_LATE: usize = 14;
+/// A reader that was woken does not finish the relay when it is done.
+const RELAY_DONE: usize = 15;
+/// A reader finishes the relay, and does not wake the next one.
+const RELAY_NEXT: usize = 16;
+
 /// The first position of each stream, so that positions pass 2^64.
 const START: u64 = u64::MAX;
 const CAPACITY: usize = 2;
@@ -180,6 +187,9 @@ struct Stream<const L: usize> {
     ring: Ring<Shared<L>>,
     data: [UnsafeCell<u8>; CAPACITY],
     readers: Queue,
+    /// As `relay.rs` of the driver: whether a reader was woken that has not finished yet. A single
+    /// reader needs none.
+    relay: Option<AtomicUsize>,
     writers: Queue,
     /// All of them are exclusive. With [`None`], there are fewer orders to explore.
     read_pollers: Option<Queue>,
@@ -211,8 +221,9 @@ impl<const L: usize> Queues for ForBytes<'_, L> {
     }
 
     fn wake_sleepers(&self) {
-        if self.0.ring.size(CAPACITY_U64) != Ok(0) {
-            self.0.readers.wake_one();
+        match self.0.relay {
+            Some(_) => self.0.wake_reader(),
+            None => self.0.readers.wake_one(),
         }
     }
 
@@ -298,10 +309,10 @@ impl Own {
 
 impl<const L: usize> Stream<L> {
     fn new() -> Arc<Self> {
-        Self::polled_by(None)
+        Self::with(None, None)
     }
 
-    fn polled_by(read_pollers: Option<Queue>) -> Arc<Self> {
+    fn with(relay: Option<AtomicUsize>, read_pollers: Option<Queue>) -> Arc<Self> {
         Arc::new(Self {
             ring: Ring {
                 producer: LoomEnd::new(),
@@ -309,6 +320,7 @@ impl<const L: usize> Stream<L> {
             },
             data: [UnsafeCell::new(0xff), UnsafeCell::new(0xff)],
             readers: Queue::new(),
+            relay,
             writers: Queue::new(),
             read_pollers,
             exclusive: AtomicBool::new(false),
@@ -348,6 +360,62 @@ impl<const L: usize> Stream<L> {
             self.ring.consume(&mut own.cursor, len);
         }
         len > 0
+    }
+
+    fn has_bytes(&self) -> bool {
+        self.ring.size(CAPACITY_U64) != Ok(0)
+    }
+
+    fn exchange_relay(&self, value: usize) -> usize {
+        full_fence();
+        let before = self.relay.as_ref().unwrap().swap(value, Ordering::AcqRel);
+        full_fence();
+        before
+    }
+
+    /// As `Relay::wake()`.
+    fn wake_reader(&self) {
+        while self.has_bytes() {
+            if self.exchange_relay(1) != 0 {
+                return;
+            }
+            if self.readers.has_any() {
+                self.readers.wake_one();
+                return;
+            }
+            self.exchange_relay(0);
+            if !self.readers.has_any() {
+                return;
+            }
+        }
+    }
+
+    /// As `Fifo::wake_next_reader()`.
+    fn wake_next_reader(&self) {
+        if L != RELAY_DONE {
+            self.exchange_relay(0);
+        }
+        if L != RELAY_NEXT && self.ring.consumer.is_waiting() && self.readers.has_any() {
+            self.wake_reader();
+        }
+    }
+
+    /// A read(2) of one byte, beside other readers. `own` has the lock of the end.
+    fn read(&self, own: &Mutex<Own>) {
+        let mut slept = false;
+        while !self.try_consume(&mut own.lock().unwrap(), 1) {
+            if slept && L != RELAY_TOO_LATE {
+                self.exchange_relay(0);
+            }
+            slept = true;
+            self.readers.sleep_unless(|| {
+                self.ring.consumer_will_wait();
+                self.has_bytes()
+            });
+        }
+        if slept {
+            self.wake_next_reader();
+        }
     }
 
     fn tell_consumer(&self) {
@@ -460,23 +528,12 @@ fn both_sleep<const L: usize>() {
 
 /// Two readers sleep in calls, with one `waiting` for both; a mapped producer publishes twice.
 fn two_readers<const L: usize>() {
-    let stream = Stream::<L>::new();
+    let stream = Stream::<L>::with(Some(AtomicUsize::new(0)), None);
     let end = Arc::new(Mutex::new(Own::new()));
     let threads: Vec<_> = (0..2)
         .map(|_| {
             let (stream, end) = (stream.clone(), end.clone());
-            thread::spawn(move || {
-                while !stream.try_consume(&mut end.lock().unwrap(), 1) {
-                    stream.readers.sleep_unless(|| {
-                        stream.ring.consumer_will_wait();
-                        stream.ring.size(CAPACITY_U64) != Ok(0)
-                    });
-                }
-                // Wake the other for the bytes that are left.
-                if stream.ring.consumer.is_waiting() && stream.ring.size(CAPACITY_U64) != Ok(0) {
-                    stream.readers.wake_one();
-                }
-            })
+            thread::spawn(move || stream.read(&end))
         })
         .collect();
     let mut own = Own::new();
@@ -494,7 +551,7 @@ fn two_readers<const L: usize>() {
 /// Two exclusive pollers: a byte wakes one of them. Each takes one byte and ends. There is a
 /// producer for each of `bytes`, which publishes that many bytes, one at a time.
 fn exclusive_pollers<const L: usize>(bytes: &'static [usize]) {
-    let stream = Stream::<L>::polled_by(Some(Queue::new()));
+    let stream = Stream::<L>::with(None, Some(Queue::new()));
     let (head, tail) = [(); 2].map(|()| Arc::new(Mutex::new(Own::new()))).into();
     let pollers = (0..2).map(|_| {
         let (stream, tail) = (stream.clone(), tail.clone());
@@ -575,7 +632,7 @@ fn nothing_is_torn() {
 #[test]
 fn consumer_misses_no_wake_up() {
     let model = consumer_sleeps::<NOTHING>;
-    assert_eq!(explore("consumer sleeps", None, model), Ok(()));
+    assert_eq!(explore("consumer sleeps", Some(4), model), Ok(()));
 }
 
 #[test]
@@ -623,5 +680,9 @@ needed! {
         EXCLUSIVE_LEFT, exclusive_and_one, Some(2) => LostWakeUp;
     keeping_waiting_set_for_exclusive_pollers_is_needed:
         EXCLUSIVE_GAP, exclusive_and_two, Some(2) => LostWakeUp;
+    finishing_the_relay_before_sleeping_again_is_needed:
+        RELAY_TOO_LATE, two_readers, Some(3) => LostWakeUp;
+    finishing_the_relay_is_needed: RELAY_DONE, two_readers, Some(2) => LostWakeUp;
+    waking_the_next_reader_is_needed: RELAY_NEXT, two_readers, Some(2) => LostWakeUp;
     one_decision_about_pollers_is_needed: ONE_DECISION, poller_and_writer, Some(3) => LostWakeUp;
 }
