@@ -348,8 +348,9 @@ TEST_F(end, writer_with_a_reader)
 	REMOVE();
 	EXPECT_STILL_SLEEPS(&self->e, 0);
 	EXPECT_EQ(0, poll_now(self->w, POLLOUT));
-	EXPECT_TRUE(fd_get(self->r, 1, 0));
+	EXPECT_TRUE(fd_get(self->r, PIPE_BUF, 0));
 	EXPECT_RETURNS(&self->e, 0, 1, 0);
+	ASSERT_TRUE(fd_put(self->w, PIPE_BUF - 1, self->e.cap + 1));
 	SLEEP_IN(&self->e, 0, self->r, write_one(self->w));
 	shut(&self->r);
 	EXPECT_RETURNS(&self->e, 0, -EPIPE, 1);

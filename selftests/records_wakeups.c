@@ -112,19 +112,55 @@ TEST_F(records, killed_reader_takes_no_wakeup)
 
 /* ---- writers of different sizes ---- */
 
-/* Room for the second sleeper but not for the first: the second does not wait. */
+/* Room for the last sleeper but not for the two before it: the last does not wait for them. */
 TEST_F(records, small_record_passes_a_large_one)
 {
-	ASSERT_EQ(1000, put_record(self->fd, 1000, 1));
-	ASSERT_TRUE(fill_except(self->fd, self->cap - room_of(1000), 0, 2));
+	const long len = PIPE_BUF;
+
+	ASSERT_EQ(len, put_record(self->fd, len, 1));
+	ASSERT_TRUE(fill_except(self->fd, self->cap - room_of(len), 0, 2));
 	SLEEP_IN(&self->calls, 0, -1, put_record(self->fd, 30000, 3));
-	SLEEP_IN(&self->calls, 1, -1, put_record(self->fd, 900, 4));
-	ASSERT_TRUE(get_record(self->dev.fd, 1000, 1));
-	EXPECT_RETURNS(&self->calls, 1, 900, 0);
+	SLEEP_IN(&self->calls, 1, -1, put_record(self->fd, 20000, 6));
+	SLEEP_IN(&self->calls, 2, -1, put_record(self->fd, 900, 4));
+	ASSERT_TRUE(get_record(self->dev.fd, len, 1));
+	EXPECT_RETURNS(&self->calls, 2, 900, 0);
 	EXPECT_STILL_SLEEPS(&self->calls, 0);
+	EXPECT_STILL_SLEEPS(&self->calls, 1);
 	EXPECT_EQ(16, put_record(self->dev.fd, 16, 5));
-	ASSERT_TRUE(get_record(self->dev.fd, self->cap - room_of(1000) - HEADER, 2));
+	ASSERT_TRUE(get_record(self->dev.fd, self->cap - room_of(len) - HEADER, 2));
 	EXPECT_RETURNS(&self->calls, 0, 30000, 0);
+	EXPECT_RETURNS(&self->calls, 1, 20000, 0);
+}
+
+/*
+ * The owner of the consumer's end frees just what a record takes, and may wait for it:
+ * that writer is woken, though another one has the turn and needs more.
+ */
+TEST_F(records, owner_frees_just_enough)
+{
+	static const long lens[] = { 1, 100, 4079, 4080, 4081, 4088, 4089, 4096, 4097 };
+	struct own_end end;
+	long len, rest;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		len = lens[i];
+		rest = self->cap - room_of(len);
+		ASSERT_EQ(len, put_record(self->fd, len, 1));
+		ASSERT_TRUE(fill_except(self->fd, rest, 0, 2));
+		ASSERT_TRUE(end_open(&end, &self->dev, false));
+		SLEEP_IN(&self->calls, 0, -1, put_record(self->fd, 30000, 3));
+		SLEEP_IN(&self->calls, 1, -1, put_record(self->fd, len, 4));
+		store(end.page, load(end.page) + room_of(len));
+		ASSERT_EQ(0, ioctl(self->dev.fd, VFIFO_NOTIFY));
+		EXPECT_RETURNS(&self->calls, 1, len, 0);
+		EXPECT_STILL_SLEEPS(&self->calls, 0);
+		end_close(&end);
+		ASSERT_TRUE(get_record(self->dev.fd, rest - HEADER, 2));
+		EXPECT_RETURNS(&self->calls, 0, 30000, 0);
+		EXPECT_TRUE(get_record(self->dev.fd, len, 4));
+		EXPECT_TRUE(get_record(self->dev.fd, 30000, 3));
+	}
 }
 
 /* Sleepers of two sizes, and room for all of either size at once. */

@@ -197,9 +197,13 @@ TEST_F(stream, write_sleeps_while_full)
 	}
 	EXPECT_TRUE(child_sleeps(pid));
 	EXPECT_EQ(cap, queued(self->fd));
-	EXPECT_TRUE(get(&self->dev, 100, 0));
+	/* It is not woken as soon as it fits. */
+	EXPECT_TRUE(get(&self->dev, PIPE_BUF - 1, 0));
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_EQ(cap - PIPE_BUF + 1, queued(self->fd));
+	EXPECT_TRUE(get(&self->dev, 1, PIPE_BUF - 1));
 	EXPECT_EQ(0, child_end(pid));
-	EXPECT_TRUE(get(&self->dev, cap, 100));
+	EXPECT_TRUE(get(&self->dev, cap - PIPE_BUF + 100, PIPE_BUF));
 }
 
 /* A small write sleeps until all of it fits, and queues nothing before that. */
@@ -347,6 +351,32 @@ TEST_F(stream, every_sleeping_reader_is_woken)
 	EXPECT_EQ(0, queued(self->fd));
 }
 
+/*
+ * A reader that was woken cannot run before another one has taken the byte. It sleeps again,
+ * and the next byte wakes it.
+ */
+TEST_F(stream, woken_reader_comes_too_late)
+{
+	pid_t pid;
+	char c;
+
+	ASSERT_TRUE(stay_here());
+	pid = child_start(DEADLINE);
+	if (!pid)
+		_exit(read(self->fd, &c, 1) != 1 || c != 'y');
+	ASSERT_TRUE(child_sleeps(pid));
+	if (!run_alone(true)) {
+		child_kill(&pid);
+		SKIP(return, "no real-time priority");
+	}
+	EXPECT_EQ(1, res(write(self->dev.fd, "x", 1)));
+	EXPECT_EQ(1, res(read(self->dev.fd, &c, 1)));
+	run_alone(false);
+	EXPECT_TRUE(child_sleeps(pid));
+	EXPECT_EQ(1, res(write(self->dev.fd, "y", 1)));
+	EXPECT_EQ(0, child_end(pid));
+}
+
 TEST_F(stream, every_sleeping_writer_is_woken)
 {
 	long cap = self->dev.capacity;
@@ -361,10 +391,12 @@ TEST_F(stream, every_sleeping_writer_is_woken)
 	}
 	for (i = 0; i < SLEEPERS; i++)
 		EXPECT_TRUE(child_sleeps(pid[i]));
-	EXPECT_EQ(PIPE_BUF, res(read(self->fd, self->buf, PIPE_BUF)));
+	/* Each is woken while there is room for PIPE_BUF bytes. */
+	EXPECT_EQ(PIPE_BUF + SLEEPERS,
+		  res(read(self->fd, self->buf, PIPE_BUF + SLEEPERS)));
 	for (i = 0; i < SLEEPERS; i++)
 		EXPECT_EQ(0, child_end(pid[i]));
-	EXPECT_EQ(cap - PIPE_BUF + SLEEPERS, queued(self->fd));
+	EXPECT_EQ(cap - PIPE_BUF, queued(self->fd));
 }
 
 /*

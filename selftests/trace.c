@@ -317,8 +317,8 @@ TEST_F(trace, sleeping_writers)
 	int i;
 
 	/*
-	 * The first sleeper is woken once there is the room it needs. As long as
-	 * there is less room than any of the others needs, all of them are woken.
+	 * One sleeper is woken when there is room for PIPE_BUF bytes, and the next
+	 * one when there is as much again.
 	 */
 	ASSERT_TRUE(put(&self->dev, size, 0));
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
@@ -328,18 +328,20 @@ TEST_F(trace, sleeping_writers)
 			_exit(write(self->fd, buf, 100) != 100);
 		ASSERT_TRUE(child_sleeps(two[i]));
 	}
-	ASSERT_TRUE(get(&self->dev, 50, 0));
+	ASSERT_TRUE(get(&self->dev, 200, 0));
+	ASSERT_TRUE(child_sleeps(two[0]));
 	ASSERT_TRUE(child_sleeps(two[1]));
-	ASSERT_TRUE(get(&self->dev, 50, 50));
+	ASSERT_TRUE(get(&self->dev, PIPE_BUF - 200, 200));
 	EXPECT_EQ(0, child_end(two[0]));
 	ASSERT_TRUE(child_sleeps(two[1]));
-	ASSERT_TRUE(get(&self->dev, 100, 100));
+	ASSERT_TRUE(get(&self->dev, 100, PIPE_BUF));
 	EXPECT_EQ(0, child_end(two[1]));
+	ASSERT_TRUE(put(&self->dev, PIPE_BUF - 100, size));
 	read_events(&self->tracer);
 	EXPECT_EVENT(0, two[0], "sleep", "%s needed=100", "producer");
 	EXPECT_EQ(2, count_events(&self->tracer, "sleep", NULL));
-	EXPECT_EQ(2, count_events(&self->tracer, "wake", "producer all"));
-	EXPECT_EQ(1, count_events(&self->tracer, "wake", "producer one"));
+	EXPECT_EQ(0, count_events(&self->tracer, "wake", "producer all"));
+	EXPECT_EQ(2, count_events(&self->tracer, "wake", "producer one"));
 	ASSERT_EQ(0, FORGET());
 
 	/* A writer of more than PIPE_BUF bytes needs PIPE_BUF bytes of room. */
@@ -350,7 +352,7 @@ TEST_F(trace, sleeping_writers)
 		_exit(write(self->fd, big, PIPE_BUF + 1) != PIPE_BUF + 1);
 	}
 	ASSERT_TRUE(child_sleeps(pid));
-	ASSERT_TRUE(get(&self->dev, PIPE_BUF + 1, 200));
+	ASSERT_TRUE(get(&self->dev, PIPE_BUF + 1, PIPE_BUF + 100));
 	EXPECT_EQ(0, child_end(pid));
 	ASSERT_LE(2, read_events(&self->tracer));
 	EXPECT_EVENT(0, pid, "sleep", "%s needed=%d", "producer", PIPE_BUF);
@@ -360,22 +362,23 @@ TEST_F(trace, sleeping_writers)
 /* Only the writer that has the turn is woken if its record is all that fits. */
 TEST_F(trace, no_room_for_two_records)
 {
-	long page = self->dev.page, i, n = 0;
-	char buf[4096] = "";
+	static const long lens[2] = { PIPE_BUF, 2000 };
+	long i, n = 0;
+	char buf[PIPE_BUF] = "";
 	pid_t two[2];
 
-	ASSERT_EQ(0, attr_set("capacity", page));
+	ASSERT_EQ(0, attr_set("capacity", 2 * PIPE_BUF));
 	ASSERT_EQ(0, attr_store("framing", "record"));
-	ASSERT_EQ(1000, write(self->dev.fd, buf, 1000));
-	ASSERT_EQ(page - 1016, write(self->dev.fd, buf, page - 1016));
+	ASSERT_EQ(PIPE_BUF, write(self->dev.fd, buf, PIPE_BUF));
+	ASSERT_EQ(PIPE_BUF - 16, write(self->dev.fd, buf, PIPE_BUF - 16));
 	for (i = 0; i < 2; i++) {
 		two[i] = child_start(DEADLINE);
 		if (!two[i])
-			_exit(write(self->fd, buf, 1000 * (i + 1)) != 1000 * (i + 1));
+			_exit(write(self->fd, buf, lens[i]) != lens[i]);
 		ASSERT_TRUE(child_sleeps(two[i]));
 	}
 	ASSERT_EQ(0, STORE("events/vfifo/enable", "1"));
-	ASSERT_EQ(1000, read(self->dev.fd, buf, 1000));
+	ASSERT_EQ(PIPE_BUF, read(self->dev.fd, buf, PIPE_BUF));
 	EXPECT_EQ(0, child_end(two[0]));
 	EXPECT_TRUE(child_sleeps(two[1]));
 	ASSERT_LT(0, read_events(&self->tracer));
