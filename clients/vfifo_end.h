@@ -31,6 +31,12 @@
 int madvise(void *addr, size_t len, int advice);
 #endif
 
+/*
+ * For what is not on the straight path: a call of its own, which saves registers only if it
+ * is made. The kernel's names for these attributes are not for user space.
+ */
+#define VFIFO_APART	__attribute((__noinline__, __unused__))
+
 /* How often to look at the other end before sleeping. */
 #ifndef VFIFO_SPIN
 #define VFIFO_SPIN	200
@@ -118,10 +124,8 @@ static inline int vfifo_map_kind(const struct vfifo_map *map)
 }
 
 /* What a function that returns a pointer returns after the error @err. */
-static inline void *vfifo_map_null(int err)
+static VFIFO_APART void *vfifo_map_null(int err)
 {
-	/* In memory, so that callers need no register for it, which they would save first. */
-	__asm__ __volatile__("" : "+m" (err));
 	errno = -err;
 	return NULL;
 }
@@ -344,14 +348,11 @@ static inline int vfifo_map_sleep(struct vfifo_map *map, int timeout)
 	return vfifo_map_reason(map, fds[1].revents);
 }
 
-/*
- * Waits until @look, which works as vfifo_map_look(), has found @need bytes. @kind: the
- * kind of device that the caller is for.
- */
-static inline int vfifo_map_wait(struct vfifo_map *map, unsigned int kind,
-				 int (*look)(struct vfifo_map *map,
-					     size_t enough, size_t *known),
-				 size_t need, int timeout)
+/* vfifo_map_wait(), if there is not enough yet, or something is wrong. */
+static VFIFO_APART int vfifo_map_wait_on(struct vfifo_map *map, unsigned int kind,
+					 int (*look)(struct vfifo_map *map,
+						     size_t enough, size_t *known),
+					 size_t need, int timeout)
 {
 	__s64 left = timeout, until = 0;
 	size_t known;
@@ -408,6 +409,23 @@ static inline int vfifo_map_wait(struct vfifo_map *map, unsigned int kind,
 	 * other end makes one call without need.
 	 */
 	return err;
+}
+
+/*
+ * Waits until @look, which works as vfifo_map_look(), has found @need bytes. @kind: the
+ * kind of device that the caller is for.
+ */
+static inline int vfifo_map_wait(struct vfifo_map *map, unsigned int kind,
+				 int (*look)(struct vfifo_map *map,
+					     size_t enough, size_t *known),
+				 size_t need, int timeout)
+{
+	size_t known;
+
+	/* A map that is not open has no bytes. */
+	if (need && map->kind == kind && !look(map, need, &known) && known >= need)
+		return 0;
+	return vfifo_map_wait_on(map, kind, look, need, timeout);
 }
 
 static inline void vfifo_map_init(struct vfifo_map *map)

@@ -212,6 +212,22 @@ static inline ssize_t vfifo_producer_queued(const struct vfifo_producer *p)
 	return vfifo_map_queued(&p->map, true);
 }
 
+/* vfifo_producer_reserve(), if there is less room than it knows of, or something is wrong. */
+static VFIFO_APART int vfifo_map_find_room(struct vfifo_map *map, size_t len)
+{
+	int err = vfifo_map_check(map, 0);
+	size_t room;
+
+	if (err || !len)
+		return err;
+	if (len > map->capacity)
+		return -EINVAL;
+	err = vfifo_map_look(map, true, len, &room);
+	if (!err && len > room)
+		err = -EAGAIN;
+	return err;
+}
+
 /*
  * Reserve room for the next @len bytes. Returns the place to store them, or NULL if
  * they do not fit now; vfifo_producer_wait() waits until they do, or fails if they never
@@ -223,19 +239,18 @@ static inline ssize_t vfifo_producer_queued(const struct vfifo_producer *p)
 static inline void *vfifo_producer_reserve(struct vfifo_producer *p, size_t len)
 {
 	struct vfifo_map *map = &p->map;
-	int err = vfifo_map_check_kind(map, 0);
-	size_t room;
+	const __u64 room = map->capacity - (map->position - map->seen);
+	int err;
 
-	if (!err)
-		err = vfifo_map_look(map, true, len, &room);
-	/* One comparison for two cases: if @len is 0, this is the largest number. */
-	if (!err && len - 1 >= room) {
-		err = vfifo_map_check(map, 0);
-		if (!err && len)
-			err = len > map->capacity ? -EINVAL : -EAGAIN;
+	/*
+	 * One comparison for three cases: if @len is 0, this is the largest number, and if
+	 * the end is not open, there is no room.
+	 */
+	if (map->kind || (__u64)len - 1 >= room) {
+		err = vfifo_map_find_room(map, len);
+		if (err)
+			return vfifo_map_null(err);
 	}
-	if (__builtin_expect(err, 0))
-		return vfifo_map_null(err);
 	map->granted = len;
 	return vfifo_map_at(map, map->position);
 }
@@ -345,16 +360,19 @@ static inline const void *vfifo_consumer_peek(struct vfifo_consumer *c, size_t *
 {
 	struct vfifo_map *map = &c->map;
 	int err = vfifo_map_check_kind(map, 0);
-	size_t n = 0;
+	size_t n;
 
-	if (!err)
-		err = vfifo_map_look(map, false, 1, &n);
-	if (!err && !n)
-		err = -EAGAIN;
 	if (len)
-		*len = err ? 0 : n;
-	if (__builtin_expect(err, 0))
+		*len = 0;
+	if (err)
 		return vfifo_map_null(err);
+	err = vfifo_map_look(map, false, 1, &n);
+	if (err)
+		return vfifo_map_null(err);
+	if (!n)
+		return vfifo_map_null(-EAGAIN);
+	if (len)
+		*len = n;
 	map->granted = n;
 	return vfifo_map_at(map, map->position);
 }
