@@ -4,9 +4,9 @@
  * results to a file, one sample per line: measure, way, parameter, quantity,
  * value, separated by tabs.
  *
- *	bench full|quick|records ROUNDS MILLISECONDS FILE	samples, round by round
- *	bench instructions|record-instructions FILE	with a time stamp that counts
- *					instructions
+ *	bench full|quick|records|many ROUNDS MILLISECONDS FILE	samples, round by round
+ *	bench instructions|record-instructions|growth FILE	with a time stamp that
+ *					counts instructions
  *	bench load MODULE ROUNDS FILE	how long a module takes to load
  *	bench profile WAY BYTES TIMES	writes and reads for profile.c to count; with
  *					0 bytes, round trips
@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #include "bpf.h"
+#include "growth.h"
 #include "measure.h"
 #include "overwrite.h"
 #include "path.h"
@@ -408,7 +409,7 @@ static double mb_per_s(const struct look *look)
 static void run_throughput(const struct plan *plan, const struct way *way,
 			   unsigned long size, unsigned int ms)
 {
-	struct look took = stream(way, 1, 1, CAPACITY, size, ms, 0);
+	struct look took = stream(way, 1, 1, 1, CAPACITY, size, ms, 0, false);
 	double mib = (double)took.done / MIB;
 
 	sample(plan->name, way->name, size, "MB/s", mb_per_s(&took));
@@ -420,25 +421,53 @@ static void run_throughput(const struct plan *plan, const struct way *way,
 static void run_capacity(const struct plan *plan, const struct way *way,
 			 unsigned long capacity, unsigned int ms)
 {
-	struct look took = stream(way, 1, 1, capacity, 4 * KIB, ms, capacity);
+	struct look took = stream(way, 1, 1, 1, capacity, 4 * KIB, ms, capacity,
+				  false);
 
 	sample(plan->name, way->name, capacity, "MB/s", mb_per_s(&took));
+}
+
+/* What is measured of many processes at once. */
+static void sample_many(const struct plan *plan, const struct way *way,
+			unsigned long n, const struct look *took)
+{
+	sample(plan->name, way->name, n, "MB/s", mb_per_s(took));
+	sample_events(plan->name, way->name, n, took, MIB, "/MiB");
 }
 
 static void run_devices(const struct plan *plan, const struct way *way,
 			unsigned long n, unsigned int ms)
 {
-	struct look took = stream(way, n, 1, CAPACITY, 4 * KIB, 2 * ms, 0);
+	struct look took = stream(way, n, 1, 1, CAPACITY, 4 * KIB, 2 * ms, 0,
+				  true);
 
-	sample(plan->name, way->name, n, "MB/s", mb_per_s(&took));
+	sample_many(plan, way, n, &took);
+}
+
+/* The name of a plan for one block size ends in it; 512 bytes are written by default. */
+static size_t size_of_plan(const struct plan *plan)
+{
+	const char *size = strrchr(plan->name, '-');
+
+	return size ? strtoul(size + 1, NULL, 10) : 512;
 }
 
 static void run_writers(const struct plan *plan, const struct way *way,
 			unsigned long n, unsigned int ms)
 {
-	struct look took = stream(way, 1, n, CAPACITY, 512, ms, 0);
+	struct look took = stream(way, 1, 1, n, CAPACITY, size_of_plan(plan), ms,
+				  0, true);
 
-	sample(plan->name, way->name, n, "MB/s", mb_per_s(&took));
+	sample_many(plan, way, n, &took);
+}
+
+static void run_readers(const struct plan *plan, const struct way *way,
+			unsigned long n, unsigned int ms)
+{
+	struct look took = stream(way, 1, n, 1, CAPACITY, size_of_plan(plan), ms,
+				  0, true);
+
+	sample_many(plan, way, n, &took);
 }
 
 static void run_pair(const struct plan *plan, const struct way *way,
@@ -448,7 +477,7 @@ static void run_pair(const struct plan *plan, const struct way *way,
 
 	path_open(&paths[0], way, 0, CAPACITY, size);
 	jobs[0] = (struct job){ pair, &paths[0], NULL, size, 0, true, 0 };
-	took = measure(jobs, 1, ms / 2, 0);
+	took = measure(jobs, 1, ms / 2, 0, false);
 	path_close(&paths[0]);
 	sample(plan->name, way->name, size, "ns", (double)took.ns / took.done);
 }
@@ -465,12 +494,13 @@ static void run_wake(const struct plan *plan, const struct way *way,
 	jobs[0] = (struct job){ ping, &paths[0], &paths[1], size, 0, true, 0 };
 	jobs[1] = (struct job){ echo, &paths[0], &paths[1], size, cpus - 1,
 				false, 0 };
-	took = measure(jobs, 2, ms, 0);
+	took = measure(jobs, 2, ms, 0, true);
 	path_close(&paths[0]);
 	path_close(&paths[1]);
 	sample(plan->name, way->name, cpus, "ns", (double)took.ns / took.done);
 	sample(plan->name, way->name, cpus, "cpu-ns",
 	       (double)took.cpu / took.done);
+	sample_events(plan->name, way->name, cpus, &took, 1, "");
 }
 
 /* ---- instructions ---- */
@@ -626,6 +656,17 @@ static const struct way *way_named(const char *name)
 	{ "overwriting-instructions", run_overwriting_instructions,	\
 	  OVER_WAYS, RECORD_SIZES }
 
+#define MANY	{ "vfifo", "pipe", "twin" }, { 1, 2, 4, 8 }
+#define MANY_PLANS							\
+	{ "devices", run_devices, { "vfifo", "pipe" },			\
+	  { 1, 4, 16, 64, 256 } },					\
+	{ "writers-64", run_writers, MANY },				\
+	{ "writers", run_writers, MANY },				\
+	{ "writers-4096", run_writers, MANY },				\
+	{ "readers-64", run_readers, MANY },				\
+	{ "readers", run_readers, MANY },				\
+	{ "readers-4096", run_readers, MANY }
+
 static const struct plan full[] = {
 	{ "throughput", run_throughput,
 	  { "vfifo", "pipe", "twin", "iter", "write-mapped", "mapped-read",
@@ -640,9 +681,14 @@ static const struct plan full[] = {
 	{ "capacity", run_capacity, { "vfifo", "pipe", "mapped" },
 	  { 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB,
 	    64 * MIB } },
-	{ "devices", run_devices, { "vfifo", "pipe" }, { 1, 4, 16, 64 } },
-	{ "writers", run_writers, { "vfifo", "pipe", "twin" }, { 1, 2, 4, 8 } },
+	MANY_PLANS,
 	RECORD_PLANS,
+	{ NULL, NULL, { NULL }, { 0 } },
+};
+
+static const struct plan many[] = {
+	MANY_PLANS,
+	{ "wake", run_wake, { "vfifo", "pipe", "eventfd", "twin" }, { 1, 2 } },
 	{ NULL, NULL, { NULL }, { 0 } },
 };
 
@@ -665,6 +711,17 @@ static const struct plan instructions[] = {
 	{ "wake-instructions", run_wake_instructions,
 	  { "vfifo", "pipe", "eventfd", "twin" }, { 8 } },
 	RECORD_INSTRUCTIONS,
+	{ NULL, NULL, { NULL }, { 0 } },
+};
+
+#define GROWTH	{ "vfifo", "pipe" }, { 1, 10, 100, 1000 }
+
+static const struct plan growth[] = {
+	{ "growth-readers", run_waiting, GROWTH },
+	{ "growth-writers", run_waiting, GROWTH },
+	{ "growth-pollers", run_waiting, GROWTH },
+	{ "growth-exclusive", run_waiting, GROWTH },
+	{ "growth-devices", run_beside, GROWTH },
 	{ NULL, NULL, { NULL }, { 0 } },
 };
 
@@ -711,13 +768,10 @@ static void run_plan(const struct plan *plan, unsigned int round,
 
 static void rounds(const struct plan *plan, unsigned int n, unsigned int ms)
 {
-	struct sched_param priority = { .sched_priority = 1 };
 	__u64 from = clock_ns(CLOCK_MONOTONIC);
 	unsigned int round;
 
-	/* This process must not have to wait for those that it measures. */
-	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority))
-		err(1, "sched_setscheduler");
+	run_before_others();
 	for (round = 0; round < n; round++) {
 		run_plan(plan, round, ms);
 		printf("  round %u of %u, %llu s\n", round + 1, n,
@@ -791,12 +845,13 @@ struct plans {
 
 static const struct plans times[] = {
 	{ "full", full }, { "quick", quick }, { "records", records },
-	{ NULL, NULL },
+	{ "many", many }, { NULL, NULL },
 };
 
 static const struct plans counted[] = {
 	{ "instructions", instructions },
 	{ "record-instructions", record_instructions },
+	{ "growth", growth },
 	{ NULL, NULL },
 };
 
@@ -829,6 +884,7 @@ int main(int argc, char **argv)
 	plan = plan_named(argc == 5 ? times : counted, what);
 	if (plan && argc == 5) {
 		open_samples(argv[4]);
+		events_open();
 		rounds(plan, atoi(argv[2]), atoi(argv[3]));
 	} else if (plan && argc == 3) {
 		open_samples(argv[2]);

@@ -5,6 +5,7 @@
 bench.py report FOLDER ACCELERATOR RESULTS   reads the samples in FOLDER, prints tables, writes RESULTS (JSON)
 bench.py quick FOLDER ACCELERATOR            the same for a short run: prints one table
 bench.py records FOLDER                      prints the tables and bars of records alone
+bench.py many FOLDER                         the same of many processes at once
 bench.py check FOLDER BASELINE               fails if an instruction ratio is worse than in the baseline
 bench.py baseline FOLDER BASELINE            writes the baseline
 bench.py profile FOLDER CXXFILT              instructions of a write and a read by function; CXXFILT demangles
@@ -201,6 +202,31 @@ def record_bars(results):
     ]
 
 
+# The measures of many processes: what there are many of, and the size of a block.
+MANY = {
+    "devices": ("devices", 4096),
+    "writers-64": ("writers", 64), "writers": ("writers", 512), "writers-4096": ("writers", 4096),
+    "readers-64": ("readers", 64), "readers": ("readers", 512), "readers-4096": ("readers", 4096),
+}
+
+
+def many_parts(results, quantity):
+    """How many times what as many pipes do, for each measure of many processes."""
+    parts = []
+    for measure, (many, size) in MANY.items():
+        for n in results.parameters(measure):
+            ours, theirs = (results.median(measure, way, n, quantity) for way in ("vfifo", "pipe"))
+            parts.append(part(f"{n} {many}, {size_name(size)}", ratio(ours, theirs), ours, theirs, quantity))
+    return parts
+
+
+def many_bars(results):
+    return [
+        bar("many devices, writers or readers against pipes", (">=", 1.0), many_parts(results, "MB/s")),
+        bar("context switches of these against pipes", ("<=", 1.0), many_parts(results, "switches/MiB")),
+    ]
+
+
 def bars(results, per_device):
     busy = SIZES[1:]
     near = [64, 512, 4096, 65536]
@@ -225,6 +251,7 @@ def bars(results, per_device):
         bar("64 devices against one, in all", (">=", 0.9), [part("64 devices", ratio(many, one), many, one, "MB/s")]),
         bar("memory beyond the capacity, per device", ("<=", 3 * PAGE + 2048),
             [part("64 devices", per_device, per_device, None, "bytes")]),
+        *many_bars(results),
         *record_bars(results),
     ]
 
@@ -299,6 +326,19 @@ def grid(results, measure, quantity, title, names):
         table(title, head, rows)
 
 
+def many_grids(measure, what, block, unit):
+    """The tables of a measure of many processes."""
+    def names(n):
+        return f"{n} {unit}"
+    return {
+        (measure, "MB/s"): (f"Throughput of {what}, MB/s in all, {block} blocks", names),
+        (measure, "switches/MiB"): (f"Context switches of {what}, per MiB, {block} blocks", names),
+        (measure, "wake-ups/MiB"): ("Wake-ups of that, per MiB", names),
+        (measure, "lock-waits/MiB"): ("Waits for locks in that, per MiB", names),
+        (measure, "IPIs/MiB"): ("Interrupts between CPUs of that, per MiB", names),
+    }
+
+
 # Every measure and quantity: the title of its table, and its columns.
 GRIDS = {
     ("throughput", "MB/s"): ("Throughput, MB/s by block, both ends busy, 64 KiB of buffer", size_name),
@@ -311,8 +351,17 @@ GRIDS = {
     ("wake", "ns"): ("Round trip between two that sleep, ns", lambda cpus: f"{cpus} CPU"),
     ("wake", "cpu-ns"): ("CPU time of that, ns", lambda cpus: f"{cpus} CPU"),
     ("capacity", "MB/s"): ("Throughput by capacity, MB/s, 4 KiB blocks", size_name),
-    ("devices", "MB/s"): ("Throughput of many at once, MB/s in all, 4 KiB blocks", lambda n: f"{n} devices"),
-    ("writers", "MB/s"): ("Throughput of many writers, MB/s in all, 512 B blocks", lambda n: f"{n} writers"),
+    ("wake", "switches"): ("Context switches of a round trip", lambda cpus: f"{cpus} CPU"),
+    ("wake", "wake-ups"): ("Wake-ups of that", lambda cpus: f"{cpus} CPU"),
+    ("wake", "lock-waits"): ("Waits for locks in that", lambda cpus: f"{cpus} CPU"),
+    ("wake", "IPIs"): ("Interrupts between CPUs of that", lambda cpus: f"{cpus} CPU"),
+    **many_grids("devices", "many devices at once", "4 KiB", "devices"),
+    **many_grids("writers-64", "many writers", "64 B", "writers"),
+    **many_grids("writers", "many writers", "512 B", "writers"),
+    **many_grids("writers-4096", "many writers", "4 KiB", "writers"),
+    **many_grids("readers-64", "many readers", "64 B", "readers"),
+    **many_grids("readers", "many readers", "512 B", "readers"),
+    **many_grids("readers-4096", "many readers", "4 KiB", "readers"),
     ("records", "ns"): ("Time of a record, ns, both ends busy", size_name),
     ("records", "cpu-ns"): ("CPU time of that, ns, both ends", size_name),
     ("records", "calls"): ("System calls of that, both ends", size_name),
@@ -331,6 +380,11 @@ GRIDS = {
     ("queued-instructions", "in"): ("Instructions of putting each of them in", size_name),
     ("queued-instructions", "out"): ("Instructions of getting each of them out", size_name),
     ("overwriting-instructions", "in"): ("Instructions of a write, overwriting and not", size_name),
+    ("growth-readers", "instructions"): ("Instructions of a write of 8 B while readers sleep", str),
+    ("growth-writers", "instructions"): ("Instructions of a read of 4 KiB while writers sleep", str),
+    ("growth-pollers", "instructions"): ("Instructions of a write of 8 B while processes sleep in `epoll_wait`", str),
+    ("growth-exclusive", "instructions"): ("The same with `EPOLLEXCLUSIVE`", str),
+    ("growth-devices", "instructions"): ("Instructions of a write and a read of 8 B, by the number of devices", str),
     ("native", "MB/s"): ("On the host, with no guest: MB/s by block", size_name),
 }
 
@@ -428,12 +482,12 @@ def fallen(ratios, baseline):
             if ratios.get(name) is None or ratios[name] < was * (1 - TOLERANCE)]
 
 
-def records(folder):
+def alone(folder, bars_of):
+    """Prints what a part of a full run has measured."""
     results = load(folder)
-    rows = [row for row in record_bars(results) if row["parts"]]
+    rows = [row for row in bars_of(results) if row["parts"]]
     for (measure, quantity), (title, names) in GRIDS.items():
-        if measure in RECORD_COUNTS or measure.startswith(("records", "overwriting")):
-            grid(results, measure, quantity, title, names)
+        grid(results, measure, quantity, title, names)
     if rows:
         print_bars(rows)
 
@@ -508,8 +562,8 @@ def main(arguments):
     elif command == "quick" and len(rest) == 2:
         results = load(rest[0])
         grid(results, "throughput", "MB/s", f"Throughput, MB/s by block, 64 KiB of buffer, by {rest[1]}", size_name)
-    elif command == "records" and len(rest) == 1:
-        records(*rest)
+    elif command in ("records", "many") and len(rest) == 1:
+        alone(*rest, {"records": record_bars, "many": many_bars}[command])
     elif command == "profile" and len(rest) == 2:
         profile(*rest)
     elif command == "check" and len(rest) == 2:

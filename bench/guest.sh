@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs in the guest: guest.sh full|quick|instructions|profile VFIFO.KO BENCH-FOLDER. Leaves its samples in this folder.
-# What is part of full and instructions for records alone is records and record-instructions.
+# Runs in the guest: guest.sh full|quick|instructions|growth|profile VFIFO.KO BENCH-FOLDER. Leaves its samples in this folder.
+# What is part of full and instructions for records alone is records and record-instructions; of full for many processes at
+# once, many.
 set -euo pipefail
 what=$1 vfifo=$2 bench=$3/bench twin=$3/twin/twin.ko
 
@@ -17,6 +18,7 @@ memory() { # MODULE FILE DEVICES
 	rmmod "$1"
 }
 
+[ -e /sys/kernel/tracing/events ] || mount -t tracefs none /sys/kernel/tracing
 uname -r >kernel
 case $what in
 full)
@@ -27,9 +29,14 @@ full)
 		for devices in 65 1 65; do memory "$name" "$module" $devices; done
 		printf 'module\t%s\t1\tbytes\t%s\n' "$name" "$size" >>samples
 	done
-	insmod "$vfifo" devices=64
+	insmod "$vfifo" devices=256
 	insmod "$twin"
 	"$bench" full "${ROUNDS:-9}" "${MILLISECONDS:-100}" samples
+	;;
+many)
+	insmod "$vfifo" devices=256
+	insmod "$twin"
+	"$bench" many "${ROUNDS:-9}" "${MILLISECONDS:-100}" samples
 	;;
 records)
 	insmod "$vfifo" devices=2
@@ -47,6 +54,10 @@ instructions)
 	insmod "$vfifo" devices=2
 	insmod "$twin"
 	"$bench" instructions samples
+	;;
+growth)
+	insmod "$vfifo" devices=1
+	"$bench" growth samples
 	;;
 profile)
 	insmod "$vfifo" devices=2

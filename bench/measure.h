@@ -10,10 +10,11 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "events.h"
 #include "path.h"
 
-#define MOST_PATHS	64
-#define MOST_JOBS	(2 * MOST_PATHS)
+#define MOST_PATHS	256
+#define MOST_JOBS	1000
 #define LARGEST		MIB
 /* Seconds without any byte moved, after which this gives up. */
 #define PATIENCE	20
@@ -84,6 +85,9 @@ static __u64 clock_ns(clockid_t clock)
 
 struct look {
 	__u64 ns, cpu, done, calls;
+	/* See events.h. Seen at other times, so with their own number of what is done. */
+	struct events events;
+	__u64 seen;
 };
 
 static struct look look(const struct job *jobs, unsigned int n)
@@ -102,6 +106,19 @@ static struct look look(const struct job *jobs, unsigned int n)
 	return look;
 }
 
+static void look_at_events(struct look *look, const struct job *jobs,
+			   unsigned int n)
+{
+	unsigned int i;
+
+	look->events = events_now();
+	for (i = 0; i < n; i++) {
+		look->events.switches += switches_of(jobs[i].pid);
+		if (jobs[i].counts)
+			look->seen += counts[i].done;
+	}
+}
+
 static bool all_move(const struct job *jobs, unsigned int n)
 {
 	unsigned int i;
@@ -110,6 +127,15 @@ static bool all_move(const struct job *jobs, unsigned int n)
 		if (jobs[i].counts && !counts[i].done)
 			return false;
 	return true;
+}
+
+/* This process must not have to wait for those that it measures. */
+static void run_before_others(void)
+{
+	struct sched_param priority = { .sched_priority = 1 };
+
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority))
+		err(1, "sched_setscheduler");
 }
 
 static void ended_early(const struct job *job)
@@ -126,12 +152,35 @@ static void patience(__u64 since, const struct job *job)
 		     job->size);
 }
 
-/* Measures @n jobs for @ms milliseconds, and until @least is done. */
+/* Counts events of @n jobs for @ms milliseconds. */
+static void count_events(const struct job *jobs, unsigned int n, unsigned int ms,
+			 struct look *took)
+{
+	struct look before = { 0 }, after = { 0 };
+	__u64 from = clock_ns(CLOCK_MONOTONIC);
+
+	events_switch(true);
+	look_at_events(&before, jobs, n);
+	do {
+		patience(from, jobs);
+		usleep(ms * 1000);
+		after.seen = 0;
+		look_at_events(&after, jobs, n);
+	} while (after.seen == before.seen);
+	events_switch(false);
+	took->events = events_since(after.events, before.events);
+	took->seen = after.seen - before.seen;
+}
+
+/*
+ * Measures @n jobs for @ms milliseconds, and until @least is done. Then counts their
+ * events for as long if @events is set.
+ */
 static struct look measure(struct job *jobs, unsigned int n, unsigned int ms,
-			   __u64 least)
+			   __u64 least, bool events)
 {
 	__u64 from = clock_ns(CLOCK_MONOTONIC), limit;
-	struct look before, after;
+	struct look before, after, took;
 	unsigned int i;
 	int status;
 
@@ -150,6 +199,14 @@ static struct look measure(struct job *jobs, unsigned int n, unsigned int ms,
 		usleep(ms * 1000);
 		after = look(jobs, n);
 	} while (after.done - before.done < least || after.done == before.done);
+	took = (struct look){
+		.ns = after.ns - before.ns,
+		.cpu = after.cpu - before.cpu,
+		.done = after.done - before.done,
+		.calls = after.calls - before.calls,
+	};
+	if (events)
+		count_events(jobs, n, ms, &took);
 	for (i = 0; i < n; i++)
 		kill(jobs[i].pid, SIGKILL);
 	for (i = 0; i < n; i++) {
@@ -158,9 +215,7 @@ static struct look measure(struct job *jobs, unsigned int n, unsigned int ms,
 		if (!WIFSIGNALED(status))
 			ended_early(jobs);
 	}
-	return (struct look){ after.ns - before.ns, after.cpu - before.cpu,
-			      after.done - before.done,
-			      after.calls - before.calls };
+	return took;
 }
 
 /* ---- samples ---- */
@@ -177,6 +232,31 @@ static void sample(const char *measure, const char *way, unsigned long param,
 	fflush(samples);
 }
 
+/* How often something happened for each @unit of what was done. */
+static void sample_events(const char *measure, const char *way,
+			  unsigned long param, const struct look *look,
+			  double unit, const char *per)
+{
+	const struct events *events = &look->events;
+	const struct {
+		const char *name;
+		__u64 count;
+	} all[] = {
+		{ "switches", events->switches },
+		{ "wake-ups", events->wakes },
+		{ "lock-waits", events->waits },
+		{ "IPIs", events->ipis },
+	};
+	char quantity[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		snprintf(quantity, sizeof(quantity), "%s%s", all[i].name, per);
+		sample(measure, way, param, quantity,
+		       all[i].count * unit / look->seen);
+	}
+}
+
 struct plan;
 
 /* A measure, with its ways and parameters. */
@@ -188,23 +268,29 @@ struct plan {
 	unsigned long params[16];
 };
 
-/* Moves bytes through @n paths, each with one reader and @writers writers. */
+/*
+ * Moves bytes through @n paths, each with @readers readers and @writers writers. See
+ * measure().
+ */
 static struct look stream(const struct way *way, unsigned int n,
-			  unsigned int writers, size_t capacity, size_t size,
-			  unsigned int ms, __u64 least)
+			  unsigned int readers, unsigned int writers,
+			  size_t capacity, size_t size, unsigned int ms,
+			  __u64 least, bool events)
 {
-	unsigned int i, j = 0, w;
+	unsigned int i, j = 0, r, w;
 	struct look took;
 
 	for (i = 0; i < n; i++) {
 		path_open(&paths[i], way, i, capacity, size);
-		jobs[j++] = (struct job){ consume, &paths[i], NULL, size,
-					  (i + 1) % 2, true, 0 };
+		for (r = 0; r < readers; r++)
+			jobs[j++] = (struct job){ consume, &paths[i], NULL,
+						  size, (i + r + 1) % 2, true,
+						  0 };
 		for (w = 0; w < writers && way->in; w++)
 			jobs[j++] = (struct job){ produce, &paths[i], NULL,
 						  size, (i + w) % 2, false, 0 };
 	}
-	took = measure(jobs, j, ms, least);
+	took = measure(jobs, j, ms, least, events);
 	for (i = 0; i < n; i++)
 		path_close(&paths[i]);
 	return took;

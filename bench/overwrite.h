@@ -95,11 +95,11 @@ static void run_overwriting(const struct plan *plan, const struct way *way,
 	struct look took;
 
 	if (way->out) {
-		took = stream(way, 1, 1, CAPACITY, size, ms, 0);
+		took = stream(way, 1, 1, 1, CAPACITY, size, ms, 0, false);
 	} else {
 		path_open(p, way, 0, CAPACITY, size);
 		jobs[0] = (struct job){ produce, p, NULL, size, 0, true, 0 };
-		took = measure(jobs, 1, ms, 2 * CAPACITY);
+		took = measure(jobs, 1, ms, 2 * CAPACITY, false);
 		check_left(p, size, counts[0].done);
 		path_close(p);
 	}

@@ -82,6 +82,13 @@ def curves(axes, results, measure, quantity, names, title, ylabel):
     axes.set_ylabel(ylabel)
 
 
+def growth(axes, results, measure, title):
+    curves(axes, results, measure, "instructions", str, title, "instructions")
+    axes.set_xscale("log", base=10)
+    axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
+    axes.minorticks_off()
+
+
 def stacked(axes, results, measure, parameter, quantity, title, xlabel):
     """A horizontal bar for each way."""
     rows = [(LOOKS[way], row) for way in LOOKS for row in points(results, measure, way, quantity)
@@ -127,11 +134,17 @@ def main(path, folder):
     one_plot(results, folder, "throughput", "throughput", "Throughput, both ends busy, 64 KiB of buffer")
     one_plot(results, folder, "native", "native", "ring.rs on the host, with no guest, 64 KiB of buffer", "host")
 
-    figure, axes = plt.subplots(1, 3, figsize=(11, 4))
-    curves(axes[0], results, "capacity", "MB/s", size_name, "Capacity, 4 KiB blocks", "MB/s")
-    curves(axes[1], results, "devices", "MB/s", str, "Many at once, 4 KiB blocks", "MB/s in all")
-    curves(axes[2], results, "writers", "MB/s", str, "Many writers, 512 B blocks", "MB/s")
-    for one in axes:
+    figure, (rates, few, many) = plt.subplots(3, 3, figsize=(11, 11))
+    curves(rates[0], results, "capacity", "MB/s", size_name, "Capacity, 4 KiB blocks", "MB/s")
+    curves(rates[1], results, "devices", "MB/s", str, "Many devices, 4 KiB blocks", "MB/s in all")
+    curves(rates[2], results, "writers", "MB/s", str, "Many writers, 512 B blocks", "MB/s")
+    growth(few[0], results, "growth-readers", "A write, while readers sleep")
+    growth(few[1], results, "growth-writers", "A read, while writers sleep")
+    growth(few[2], results, "growth-devices", "A write and a read, by devices")
+    growth(many[0], results, "growth-pollers", "A write, while processes poll")
+    growth(many[1], results, "growth-exclusive", "The same with EPOLLEXCLUSIVE")
+    many[2].set_axis_off()
+    for one in (*rates, *few, *many[:2]):
         one.legend(fontsize=8)
         one.set_ylim(bottom=one.get_ylim()[0] / 2)
     save(figure, folder, "scaling", results)

@@ -361,7 +361,7 @@ static void open_mq(struct path *p, unsigned int number, size_t size)
 static void run_records(const struct plan *plan, const struct way *way,
 			unsigned long size, unsigned int ms)
 {
-	struct look took = stream(way, 1, 1, CAPACITY, size, ms, 0);
+	struct look took = stream(way, 1, 1, 1, CAPACITY, size, ms, 0, false);
 	double records = (double)took.done / size;
 
 	sample(plan->name, way->name, size, "ns", took.ns / records);
