@@ -79,7 +79,7 @@ door_usage() {
 	  shutdown    reboot, power off, kill and crash a system while the devices are in use
 	  mutants [NAME]...
 	              add the bugs in tests/mutants/, one at a time, and check that the tests detect them
-	  bench       measure vfifo against a pipe and others, 4 min on two idle processors, 7 the first time; results,
+	  bench       measure vfifo against a pipe and others, 10 min on two idle processors, 13 the first time; results,
 	              tables and plots go to build/bench/
 	              --save: replace those in bench/ with the last run's; --quick: a few figures; --check: instruction
 	              counts are no higher than in bench/baseline.json; --baseline: write that file; --profile:

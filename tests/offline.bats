@@ -101,3 +101,13 @@ the source of Linux ${VERSION_LINUX%.*}" ]
 	run deps_have_crates
 	[ "$status" -eq 0 ]
 }
+
+@test "crates: those for other systems are only needed for the Python package" {
+	crate host
+	crate clients/python
+	deps_cargo() { echo "$*"; }
+	run deps_fetch_crates
+	[ "${#lines[@]}" -eq 2 ]
+	[[ ${lines[0]} == *--target*/host/Cargo.toml ]]
+	[[ ${lines[1]} == *clients/python/Cargo.toml && ${lines[1]} != *--target* ]]
+}

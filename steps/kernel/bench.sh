@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The benchmark: one boot to measure time, one to count instructions, and a program that runs on the host.
+# The benchmark: one boot to measure time, two to count instructions, and a program that runs on the host.
 # bench/bench.py evaluates the samples.
 
 BENCH_DIR=
@@ -17,17 +17,17 @@ bench_build() { # all|quick|profile: the programs in $BENCH_DIR
 	[ "$1" = quick ] || build_make "M=$ROOT/bench/twin" "MO=$BENCH_DIR/twin" modules
 }
 
-# The samples are in $BENCH_DIR/full, quick or instructions afterwards.
-bench_guest() { # SECONDS full|quick|instructions
+# The samples are in $BENCH_DIR/full, quick, instructions or growth afterwards.
+bench_guest() { # SECONDS full|quick|instructions|growth|profile
 	guest_must bench "$1" "bash '$ROOT/bench/guest.sh' $2 '$BUILD_DIR/samples/rust/rust_vfifo.ko' '$BENCH_DIR'"
 	rm -rf "${BENCH_DIR:?}/$2"
 	cp -r "$GUEST_DIR" "$BENCH_DIR/$2"
 }
 
 # With -icount, the clock ticks once per instruction, so the result is the same each time.
-bench_instructions() {
+bench_instructions() { # [instructions|growth]
 	local ACCEL=tcg GUEST_OPTIONS=(--cpus 1 "--qemu-opts=$EMULATED -icount shift=0")
-	bench_guest 300 instructions
+	bench_guest 600 "${1:-instructions}"
 }
 
 # Uses a plugin of QEMU, which also needs emulation.
@@ -91,9 +91,10 @@ do_bench() {
 			--locked --features iceoryx2 --color never --manifest-path "$ROOT/bench/native/Cargo.toml" --target-dir "$NATIVE"
 		bench_time 1800 full
 		bench_instructions
+		bench_instructions growth
 		say "  on the host"
 		"$NATIVE/release/vfifo-bench" 9 100 "$BENCH_DIR/full/samples"
-		cat "$BENCH_DIR/instructions/samples" >>"$BENCH_DIR/full/samples"
+		cat "$BENCH_DIR/instructions/samples" "$BENCH_DIR/growth/samples" >>"$BENCH_DIR/full/samples"
 		bench_py report "$BENCH_DIR/full" "$ACCEL" "$OUT/bench/results.json"
 		python3 "$ROOT/bench/tables.py" show "$OUT/bench/results.json" >"$OUT/bench/tables.md"
 		"$PLOTS/bin/python" "$ROOT/bench/plot.py" "$OUT/bench/results.json" "$OUT/bench"

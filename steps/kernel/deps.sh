@@ -67,12 +67,15 @@ deps_have_crates() { deps_fetch_crates --offline >/dev/null 2>&1; }
 # deps_fetch_crates [--offline]: fetches the crates. With --offline, it succeeds only if nothing has to be downloaded. The
 # user's settings for cargo, such as a mirror, are used.
 deps_fetch_crates() {
-	local folder target config=${HOME:-/root}/.cargo/config.toml
+	local folder target only config=${HOME:-/root}/.cargo/config.toml
 	mkdir -p "$CARGO_HOME" && if [ -e "$config" ] && [ ! -e "$CARGO_HOME/config.toml" ]; then ln -s "$config" "$CARGO_HOME/"; fi
 	target=$("$(build_rustc)" -vV | sed -n 's/^host: //p') || return
 	for folder in "${DEPS_CRATES[@]}"; do
 		[ -e "$ROOT/$folder/Cargo.toml" ] || continue
-		deps_cargo fetch --locked --color never --target "$target" --manifest-path "$ROOT/$folder/Cargo.toml" "$@" || return
+		only=(--target "$target")
+		# maturin asks cargo about the crates for all targets.
+		[ "$folder" != clients/python ] || only=()
+		deps_cargo fetch --locked --color never "${only[@]}" --manifest-path "$ROOT/$folder/Cargo.toml" "$@" || return
 	done
 }
 

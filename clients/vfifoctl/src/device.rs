@@ -69,8 +69,10 @@ impl Device {
                 device.stats.insert(counter, value);
             }
         }
-        // With a device that is being removed, reading its attributes fails.
-        match device.attributes.contains_key("capacity") {
+        // The attributes of a device that is being removed vanish one after the other. "dev" is the
+        // first, so if it is still there, nothing was left out above.
+        let still = Number::parse(&read_attribute(&folder.join("dev"))?);
+        match still == device.number && device.attributes.contains_key("capacity") {
             true => Ok(device),
             false => Err(io::ErrorKind::NotFound.into()),
         }
