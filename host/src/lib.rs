@@ -16,3 +16,5 @@ mod overwrite;
 mod records;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turn;
