@@ -103,8 +103,8 @@ impl Fifo {
         self.ring.tell_producer(&ForRoom(self));
     }
 
-    /// As [`Fifo::tell_producers`], if `waiting` is set and the kernel has freed room. Often there
-    /// is not enough room yet for anybody who waits; then `waiting` stays set.
+    /// As [`Fifo::tell_producers`], if `waiting` is set and the kernel has freed room. Often that
+    /// is not enough yet for any sleeper or poller; then `waiting` stays set.
     #[cold]
     fn tell_producers_of_more(&self) {
         if self.is_exact() || self.fits(self.writable_room(), Self::free) {
