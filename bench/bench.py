@@ -326,13 +326,15 @@ def grid(results, measure, quantity, title, names):
         table(title, head, rows)
 
 
-def many_grids(measure, what, block, unit):
+def many_grids(measure):
     """The tables of a measure of many processes."""
+    many, size = MANY[measure]
+
     def names(n):
-        return f"{n} {unit}"
+        return f"{n} {many}"
     return {
-        (measure, "MB/s"): (f"Throughput of {what}, MB/s in all, {block} blocks", names),
-        (measure, "switches/MiB"): (f"Context switches of {what}, per MiB, {block} blocks", names),
+        (measure, "MB/s"): (f"Throughput of many {many}, MB/s in all, {size_name(size)} blocks", names),
+        (measure, "switches/MiB"): (f"Context switches of many {many}, per MiB, {size_name(size)} blocks", names),
         (measure, "wake-ups/MiB"): ("Wake-ups of that, per MiB", names),
         (measure, "lock-waits/MiB"): ("Waits for locks in that, per MiB", names),
         (measure, "IPIs/MiB"): ("Interrupts between CPUs of that, per MiB", names),
@@ -355,13 +357,7 @@ GRIDS = {
     ("wake", "wake-ups"): ("Wake-ups of that", lambda cpus: f"{cpus} CPU"),
     ("wake", "lock-waits"): ("Waits for locks in that", lambda cpus: f"{cpus} CPU"),
     ("wake", "IPIs"): ("Interrupts between CPUs of that", lambda cpus: f"{cpus} CPU"),
-    **many_grids("devices", "many devices at once", "4 KiB", "devices"),
-    **many_grids("writers-64", "many writers", "64 B", "writers"),
-    **many_grids("writers", "many writers", "512 B", "writers"),
-    **many_grids("writers-4096", "many writers", "4 KiB", "writers"),
-    **many_grids("readers-64", "many readers", "64 B", "readers"),
-    **many_grids("readers", "many readers", "512 B", "readers"),
-    **many_grids("readers-4096", "many readers", "4 KiB", "readers"),
+    **{key: grid for measure in MANY for key, grid in many_grids(measure).items()},
     ("records", "ns"): ("Time of a record, ns, both ends busy", size_name),
     ("records", "cpu-ns"): ("CPU time of that, ns, both ends", size_name),
     ("records", "calls"): ("System calls of that, both ends", size_name),
