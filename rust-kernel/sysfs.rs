@@ -157,21 +157,6 @@ pub(crate) fn line(text: &[u8]) -> &BStr {
     BStr::from_bytes(text.strip_suffix(b"\n").unwrap_or(text))
 }
 
-/// Like [`line`], for the attributes of a class. Nothing of the text is ignored.
-///
-/// # Errors
-///
-/// [`EINVAL`] if a NUL byte is followed by something else than NUL bytes and newlines.
-pub(crate) fn whole_line(text: &[u8]) -> Result<&BStr> {
-    let line = line(text);
-    let rest = text.iter().skip(line.len());
-    if rest.copied().all(|byte| matches!(byte, 0 | b'\n')) {
-        Ok(line)
-    } else {
-        Err(EINVAL)
-    }
-}
-
 /// # Safety
 ///
 /// Must only be called by sysfs, with a device of kind `H` and a `page` to write to.

@@ -20,6 +20,7 @@ use kernel::{
     container_of,
     error::to_result,
     prelude::*,
+    str::BStr,
     sync::Arc,
     sysfs::{
         self,
@@ -108,6 +109,21 @@ unsafe extern "C" fn show<T, A: Attribute<T>>(
     }
 }
 
+/// Like [`sysfs::line`], but ignores nothing of the text.
+///
+/// # Errors
+///
+/// [`EINVAL`] if a NUL byte is followed by something else than NUL bytes and newlines.
+fn whole_line(text: &[u8]) -> Result<&BStr> {
+    let line = sysfs::line(text);
+    let rest = text.iter().skip(line.len());
+    if rest.copied().all(|byte| matches!(byte, 0 | b'\n')) {
+        Ok(line)
+    } else {
+        Err(EINVAL)
+    }
+}
+
 /// # Safety
 ///
 /// Must only be called by sysfs, for an attribute that a [`Files<T>`] has registered, with a `text`
@@ -124,7 +140,7 @@ unsafe extern "C" fn store<T, A: Attribute<T>>(
     };
     // SAFETY: `text` points at `count` bytes, which nothing else accesses during the call.
     let text = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), count) };
-    match sysfs::whole_line(text).and_then(|line| A::store(data, line)) {
+    match whole_line(text).and_then(|line| A::store(data, line)) {
         Ok(()) => count as isize,
         Err(error) => error.to_errno() as isize,
     }
