@@ -31,6 +31,7 @@ umask 022
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 JOBS=$(nproc)
 ACCEL=auto
+ARCH=''
 DEBUG=''
 TREE=''
 
@@ -101,6 +102,8 @@ door_usage() {
 	  --tree DIR|FILE|7.2     use this source of Linux 7.3.y or 7.2.y, a folder (only read) or a tar file; 7.2: Debian's
 	  --jobs N                compile N files at once (default: $JOBS)
 	  --accel auto|kvm|tcg    how QEMU runs the guest (default: auto, kvm if it really works)
+	  --arch arm64            the kernel, the kselftests and the guest are of that architecture, compiled and emulated
+	                          here; for deps, build, selftest and shell
 	  --debug                 use the debug kernel: KASAN, UBSAN, lockdep, kmemleak and more; "test --debug" runs all
 	                          kselftests in it
 	  --kcsan                 use the KCSAN kernel, which detects data races
@@ -124,11 +127,12 @@ args=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help) door_usage; exit 0 ;;
-	--tree=* | --jobs=* | --accel=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+	--arch=* | --tree=* | --jobs=* | --accel=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
 	--tree)
 		# "series --tree" prints the tree; "--tree DIR" sets it.
 		if [ "$COMMAND" = series ] && [ $# -eq 1 ]; then args+=("$1"); shift; continue; fi
 		door_value "$@"; TREE=$2; shift ;;
+	--arch) door_value "$@"; ARCH=$2; shift ;;
 	--jobs) door_value "$@"; JOBS=$2; shift ;;
 	--accel) door_value "$@"; ACCEL=$2; shift ;;
 	--debug | --kcsan) DEBUG=${1#--} ;;
@@ -149,6 +153,15 @@ COMMAND=${COMMAND:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 [[ ${VFIFO_SCALE:-1} =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$VFIFO_SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
+case $ARCH in
+'' | arm64) ;;
+x86_64) ARCH='' ;;
+*) die "--arch $ARCH: not one of ${VERSION_ARCHES// /, }" ;;
+esac
+case $COMMAND:$ARCH in
+*: | deps:* | fetch:* | patch:* | build:* | selftest:* | shell:* | clean:*) ;;
+*) die "$COMMAND is only for $VERSION_ARCH; --arch is for deps, build, selftest and shell" ;;
+esac
 case $COMMAND in
 deps | fetch | patch | build | compilers | matrix | shutdown | demo | test | host | doctor)
 	[ ${#args[@]} -eq 0 ] || die "$COMMAND takes no argument (${args[0]}); see --help" ;;
@@ -165,10 +178,10 @@ if [ -n "$TREE" ] && [[ " $VERSION_SERIES " != *" $TREE "* ]]; then
 	door_check_name "$TREE" "move that tree"
 fi
 
-OUT=$ROOT/build${DEBUG:+/$DEBUG}
+OUT=$ROOT/build${ARCH:+/$ARCH}${DEBUG:+/$DEBUG}
 LOGS=$OUT/log
 # How advice names this program.
-DOOR="./build-kernel.sh${DEBUG:+ --$DEBUG}${TREE:+ --tree $TREE}"
+DOOR="./build-kernel.sh${ARCH:+ --arch $ARCH}${DEBUG:+ --$DEBUG}${TREE:+ --tree $TREE}"
 # Relative names have been resolved, and a .git folder here must not configure the git commands below.
 cd /
 

@@ -6,7 +6,7 @@
 #   - A function is named after its file: guest_boot is in guest.sh. Functions that a file shares with all others, like
 #     those below, may go without a prefix; tests/safe.bats has the list. A command NAME of build-kernel.sh is do_NAME.
 #   - Variables of a file are in capitals and begin with its name too. Those of the door are ROOT, CACHE, OUT, LOGS,
-#     JOBS, ACCEL, DEBUG, TREE, DOOR, COMMAND. Everything else is local.
+#     JOBS, ACCEL, ARCH, DEBUG, TREE, DOOR, COMMAND. Everything else is local.
 #   - A function prints its result. The few that set a variable say so in the comment above them.
 #   - An error is one line: die "STEP: what failed; what to do".
 #   - Whatever is removed or overwritten outside build/ must carry our mark; see lib_check_cache.
@@ -88,7 +88,7 @@ lib_hand_back() {
 	fi
 	[ -z "$LIB_USERS_CACHE" ] || folders+=("$LIB_USERS_CACHE")
 	[ ${#folders[@]} -eq 0 ] ||
-		find "${folders[@]}" -xdev \( -name 'devbox-b*' -prune \) -o \
+		find "${folders[@]}" -xdev \( \( -name 'devbox-b*' -o -name 'root-*' \) -prune \) -o \
 			-user 0 -execdir chown -h --from=0 "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" {} + 2>/dev/null || true
 }
 
@@ -234,7 +234,7 @@ lib_mark() { # FOLDER
 lib_stranger() {
 	find "$CACHE" -mindepth 1 -maxdepth 1 ! -name 'linux-[0-9]*' ! -name 'tree-*' ! -name 'tmp.*' ! -name tools ! -name cargo \
 		! -name 'venv*' ! -name host ! -name home ! -name 'clients-rust*' ! -name 'clients-vfifoctl*' ! -name 'clients-python*' ! -name bench-native ! -name lock ! -name 'kvm-*' \
-		! -name devbox ! -name devbox-base ! -name 'devbox-b*.new' ! -name devbox-box ! -name 'devbox-box.*' ! -name "$LIB_MARK*" \
+		! -name devbox ! -name devbox-base ! -name 'devbox-b*.new' ! -name devbox-box ! -name 'devbox-box.*' ! -name 'root-*' ! -name "$LIB_MARK*" \
 		-print -quit
 }
 

@@ -9,8 +9,9 @@ VERSION_LINUX_SUITE=trixie-backports
 VERSION_SERIES='7.2 7.3'
 # The kernels that the external module is for.
 VERSION_DEVBOX='7.3'
-# The only architecture so far, as uname -m prints it.
+# The only architecture of the machine itself, as uname -m prints it, and what --arch takes.
 VERSION_ARCH=x86_64
+VERSION_ARCHES='x86_64 arm64'
 # The system whose packages deps installs.
 VERSION_DEBIAN=12
 # The Debian that devbox --test and deb --test make for themselves.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The x86-64 kernel, the module and the installed kselftests.
+# The kernel, the module and the installed kselftests.
 
 # Where the objects are. Set by build_use_objects and by the steps that have objects of their own.
 BUILD_DIR=
@@ -61,13 +61,14 @@ build_rust_version() {
 build_make() {
 	local rust=(${BUILD_RUST[@]+"${BUILD_RUST[@]}"})
 	[ ${#rust[@]} -gt 0 ] || mapfile -t rust < <(build_rust)
+	mapfile -t -O ${#rust[@]} rust < <(arch_make)
 	KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=vfifo KBUILD_BUILD_HOST=vfifo \
 		make -C "$TREE_SRC" "O=$BUILD_DIR" "LLVM=$(build_llvm)" "${rust[@]}" -j "$JOBS" "$@"
 }
 
-build_use_objects() { BUILD_DIR=$TREE_DIR/x86${DEBUG:+-$DEBUG}; }
+build_use_objects() { BUILD_DIR=$TREE_DIR/${ARCH:-x86}${DEBUG:+-$DEBUG}; }
 
-build_configure() { build_configure_as build olddefconfig "$ROOT/defconfig" ${DEBUG:+"$ROOT/steps/kernel/$DEBUG.config"}; }
+build_configure() { build_configure_as build olddefconfig "$(arch_config)" ${DEBUG:+"$ROOT/steps/kernel/$DEBUG.config"}; }
 
 # build_configure_as STEP TARGET FILE...: makes $BUILD_DIR/.config from these files by olddefconfig or allnoconfig unless it is up to date.
 build_configure_as() {
@@ -115,19 +116,20 @@ build_stamp() {
 do_build() {
 	tree_need
 	build_use_objects
+	arch_need build
 	local from=$SECONDS module=$BUILD_DIR/samples/rust/rust_vfifo.ko
 	rm -f "$BUILD_DIR/.vfifo-built"
 	series_run recover
-	[ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] || need_space 1500 "the objects of the kernel"
+	[ -e "$BUILD_DIR/$(arch_image)" ] || need_space 1500 "the objects of the kernel"
 	build_configure
 	must "build: kernel and module" build.log "the first error is in the log" build_make
 	[ -e "$module" ] || die "build: there is no rust_vfifo.ko; see the configuration (log: $LOGS/build.log)"
 	must "build: kselftests" build-kselftest.log "the first error is in the log" build_install_selftests
-	ln -sfn "$BUILD_DIR/arch/x86/boot/bzImage" "$OUT/bzImage"
+	ln -sfn "$BUILD_DIR/$(arch_image)" "$OUT/$(basename "$(arch_image)")"
 	ln -sfn "$module" "$OUT/rust_vfifo.ko"
 	ln -sfn "$BUILD_DIR/kselftest-installed" "$OUT/kselftest"
 	build_stamp
-	done_step build "$from" "build/${DEBUG:+$DEBUG/}bzImage, rust_vfifo.ko and kselftest/"
+	done_step build "$from" "${OUT#"$ROOT/"}/$(basename "$(arch_image)"), rust_vfifo.ko and kselftest/"
 }
 
 # Removes only what carries our mark, and nothing at all if something else is in there; see lib_check_cache.

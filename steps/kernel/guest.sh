@@ -86,11 +86,14 @@ guest_vng() { # SECONDS ACCEL: runs $GUEST_DIR/command; console in $GUEST_DIR/co
 		-- "sh $GUEST_DIR/wrapper"
 }
 
+# guest_start SECONDS: runs $GUEST_DIR/command in a guest of the architecture in use.
+guest_start() { if [ -n "$ARCH" ]; then arch_boot "$1"; else guest_vng "$1" "$ACCEL"; fi; }
+
 # guest_run SECONDS COMMAND: the command's status. GUEST_END is exit, crash or hang, and the output is
 # in $GUEST_DIR/output, the console in $GUEST_DIR/console.
 guest_run() {
 	guest_prepare "$2"
-	guest_boot "$1" guest_vng "$1" "$ACCEL"
+	guest_boot "$1" guest_start "$1"
 }
 
 # guest_boot SECONDS COMMAND...: boots the guest that is prepared in $GUEST_DIR with that command, and shows its output.
@@ -131,7 +134,7 @@ guest_slipped() {
 guest_run_logged() {
 	local from=$SECONDS PROGRESS=guest_at
 	guest_prepare "$4"
-	logged "$1" "$GUEST_CONSOLE" guest_vng "$3" "$ACCEL" || true
+	logged "$1" "$GUEST_CONSOLE" guest_start "$3" || true
 	cp "$LOGS/$GUEST_CONSOLE" "$GUEST_DIR/console"
 	cp "$GUEST_DIR/output" "$LOGS/$2"
 	guest_judge "$3"
@@ -143,8 +146,9 @@ GUEST_AT='s/^# selftests: vfifo: ([^ ]+)$/\1, /p'
 guest_at() { sed -nE "$GUEST_AT" "$GUEST_DIR/output" | tail -n 1; }
 
 guest_prepare() { # COMMAND
-	[ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run $DOOR build first"
+	[ -e "$BUILD_DIR/$(arch_image)" ] || die "there is no kernel yet; run $DOOR build first"
 	command -v "$GUEST_QEMU" >/dev/null || die "QEMU ($GUEST_QEMU) is missing; run ./build-kernel.sh deps as root"
+	arch_need_guest
 	guest_choose_accel
 	guest_new "$1"
 }
@@ -228,6 +232,7 @@ guest_complaints() {
 # /dev/kvm may exist and still not run a guest, so this tries to boot one, with a deadline. The result is cached until
 # the machine is rebooted.
 guest_choose_accel() {
+	[ -z "$ARCH" ] || ACCEL=tcg
 	[ "$ACCEL" = auto ] || return 0
 	local known=$CACHE/kvm-probe boot
 	boot=$(cat /proc/sys/kernel/random/boot_id)
@@ -267,8 +272,9 @@ do_shell() {
 		lib_said
 		exit "$GUEST_STATUS"
 	fi
+	[ -z "$ARCH" ] || die "shell: --arch runs one command: $DOOR shell COMMAND"
 	[ -t 0 ] || die "shell: needs a terminal; to run one command: ./build-kernel.sh shell COMMAND"
-	[ -e "$BUILD_DIR/arch/x86/boot/bzImage" ] || die "there is no kernel yet; run $DOOR build first"
+	[ -e "$BUILD_DIR/$(arch_image)" ] || die "there is no kernel yet; run $DOOR build first"
 	[ -n "$GUEST_DIR" ] || scratch GUEST_DIR
 	guest_choose_accel
 	guest_vng_options "$ACCEL"

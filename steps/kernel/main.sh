@@ -26,6 +26,8 @@ fi
 . "$ROOT/steps/kernel/series.sh"
 # shellcheck source=steps/kernel/series_check.sh
 . "$ROOT/steps/kernel/series_check.sh"
+# shellcheck source=steps/kernel/arch.sh
+. "$ROOT/steps/kernel/arch.sh"
 # shellcheck source=steps/kernel/build.sh
 . "$ROOT/steps/kernel/build.sh"
 # shellcheck source=steps/kernel/guest.sh
@@ -73,4 +75,5 @@ do_devbox() {
 	box_test
 }
 
+[ -z "$ARCH" ] || GUEST_QEMU=$(arch_field 5)
 [ -z "$DEBUG" ] || guest_slow

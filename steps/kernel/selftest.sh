@@ -23,7 +23,7 @@ do_selftest() { # [PROGRAM]...
 		done
 	fi
 	rm -rf "$LOGS/kselftest"
-	if [ $# -eq 0 ]; then
+	if [ $# -eq 0 ] && [ -z "$ARCH" ]; then
 		selftest_build_cxx
 		crates+=$'\n'"timeout $((60 * GUEST_SCALE)) $BUILD_DIR/cxx >programs/cxx 2>&1"
 		for crate in "${SELFTEST_CRATES[@]}"; do
@@ -47,7 +47,11 @@ do_selftest() { # [PROGRAM]...
 		selftest_program "$test" "$(selftest_seconds "$test")" || failed=1
 	done <"$list"
 	selftest_audit_result selftest || failed=1
-	if [ $# -eq 0 ]; then
+	if [ $# -eq 0 ] && [ -n "$ARCH" ]; then
+		for test in "${SELFTEST_CRATES[@]%% *}" cxx python "suspend (2 GiB)" "system (2 GiB)" "limits (2 GiB)"; do
+			count_skipped "selftest $test" "runs only on $VERSION_ARCH so far"
+		done
+	elif [ $# -eq 0 ]; then
 		for crate in "${SELFTEST_CRATES[@]%% *}"; do
 			touch "$LOGS/kselftest/$crate"
 			count_libtest "selftest $crate" "$(cat "$GUEST_DIR/$crate.status" 2>/dev/null || echo 1)" \
