@@ -153,11 +153,8 @@ COMMAND=${COMMAND:-demo}
 [[ $JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die "--jobs $JOBS: not a number of jobs"
 [[ ${VFIFO_SCALE:-1} =~ ^[1-9][0-9]?$ ]] || die "VFIFO_SCALE=$VFIFO_SCALE: not a number from 1 to 99"
 case $ACCEL in auto | kvm | tcg) ;; *) die "--accel $ACCEL: not one of auto, kvm, tcg" ;; esac
-case $ARCH in
-'' | arm64) ;;
-x86_64) ARCH='' ;;
-*) die "--arch $ARCH: not one of ${VERSION_ARCHES// /, }" ;;
-esac
+[[ -z $ARCH || " $VERSION_ARCHES " == *" $ARCH "* ]] || die "--arch $ARCH: not one of ${VERSION_ARCHES// /, }"
+[ "$ARCH" != "$VERSION_ARCH" ] || ARCH=''
 case $COMMAND:$ARCH in
 *: | deps:* | fetch:* | patch:* | build:* | selftest:* | shell:* | clean:*) ;;
 *) die "$COMMAND is only for $VERSION_ARCH; --arch is for deps, build, selftest and shell" ;;

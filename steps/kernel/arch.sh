@@ -109,7 +109,7 @@ arch_boot() {
 	echo "$GUEST_DIR" >"$GUEST_DIR/here"
 	set -- "$1" -M virt -cpu "$(arch_field 6)" -smp 2 -m "$GUEST_MEMORY" -nographic -nodefaults -no-reboot -serial stdio \
 		-device virtio-rng-pci -kernel "$BUILD_DIR/$(arch_image)" \
-		-append "console=$(arch_field 7) panic=-1 $(guest_kernel_options | paste -sd ' ') ro root=root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=524288,cache=loose init=/vfifo-init"
+		-append "console=$(arch_field 7) panic=-1 $(guest_kernel_options | paste -sd ' ') ro root=root rootfstype=9p $GUEST_HOST_FILES init=/vfifo-init"
 	for share in "root $ARCH_ROOT" "clone $ROOT" "cache $CACHE" "guest $GUEST_DIR"; do
 		access=,readonly=on
 		[ "${share%% *}" != guest ] || access=

@@ -97,9 +97,9 @@ deps_downloads() {
 }
 
 do_deps() {
-	local from=$SECONDS missing item
-	mapfile -t missing < <(arch_packages)
-	if system_is_debian_12; then deps_want_packages deps "${DEPS_PACKAGES[@]}" "${missing[@]}"; else deps_want_commands; fi
+	local from=$SECONDS packages missing item
+	mapfile -t packages < <(arch_packages)
+	if system_is_debian_12; then deps_want_packages deps "${DEPS_PACKAGES[@]}" "${packages[@]}"; else deps_want_commands; fi
 	[ -z "${RUSTC-}" ] || build_have_library ||
 		die "deps: RUSTC=$RUSTC has no source of Rust's library, which the kernel needs; install it, or unset RUSTC"
 	mapfile -t missing < <(deps_downloads)
